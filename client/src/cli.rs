@@ -1,0 +1,126 @@
+//! The command line as a whole: its tree of subcommands, and how the program begins and ends.
+
+use crate::{
+	commands::{self, Command},
+	context::{Context, Flags},
+	error::{CliError, ErrorKind, EXIT_CODES},
+	output::{Format, Output},
+	settings::{SettingArgs, Settings},
+};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use std::{io, process::ExitCode};
+use tracing_subscriber::EnvFilter;
+
+/// Store files with providers that prove on chain that they keep them, read them back, and pay for it.
+#[derive(Debug, Parser)]
+#[command(name = "cairn", version, after_help = EXIT_CODES, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+	#[command(flatten)]
+	settings: SettingArgs,
+	#[command(flatten)]
+	flags: Flags,
+	#[command(subcommand)]
+	command: Command,
+}
+
+/// The clap command, for completions.
+pub fn command() -> clap::Command {
+	Cli::command()
+}
+
+/// Parses the command line, runs the command, reports its error.
+pub fn main() -> ExitCode {
+	let matches = command().get_matches();
+	let cli = match Cli::from_arg_matches(&matches) {
+		Ok(cli) => cli,
+		Err(error) => error.exit(),
+	};
+	let json = cli.flags.json;
+	match start(cli, &matches) {
+		Ok(()) => ExitCode::SUCCESS,
+		// Whoever read our output has read enough, as in `cairn ls | head`.
+		Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+		Err(error) => {
+			error.report(json);
+			error.exit_code()
+		},
+	}
+}
+
+fn start(cli: Cli, matches: &ArgMatches) -> Result<(), CliError> {
+	if cli.flags.verbose {
+		let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+		tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+	}
+	// Fails only if another provider was installed, which is as good.
+	let _ = rustls::crypto::ring::default_provider().install_default();
+	let format = if cli.flags.json { Format::Json } else { Format::Human };
+	let output = Output::new(format, cli.flags.quiet);
+	let settings = Settings::resolve(cli.settings, matches)?;
+	let context = Context { settings, output, flags: cli.flags };
+	let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+	let result = runtime.block_on(async {
+		tokio::select! {
+			result = commands::run(&context, cli.command) => result,
+			signal = interrupted() => match signal {
+				Ok(()) => Err(CliError::new(ErrorKind::Interrupted, "interrupted")),
+				Err(error) => Err(error.into()),
+			},
+		}
+	});
+	// Blocking work that was interrupted must not hold the program up.
+	runtime.shutdown_background();
+	result
+}
+
+/// Returns when the user or the system asks the program to end.
+async fn interrupted() -> io::Result<()> {
+	#[cfg(unix)]
+	{
+		use tokio::signal::unix::{signal, SignalKind};
+		let mut terminate = signal(SignalKind::terminate())?;
+		tokio::select! {
+			signal = tokio::signal::ctrl_c() => signal,
+			_ = terminate.recv() => Ok(()),
+		}
+	}
+	#[cfg(not(unix))]
+	tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn the_tree_is_consistent() {
+		command().debug_assert();
+	}
+
+	/// The whole help as one text, compared with the file beside: changes of the command line are seen
+	/// in review. `CAIRN_BLESS=1` rewrites the file.
+	#[test]
+	fn help_is_as_recorded() {
+		fn collect(command: &mut clap::Command, path: &str, text: &mut String) {
+			text.push_str(&format!("## {path}\n\n{}\n\n", command.render_long_help().to_string().trim_end()));
+			for sub in command.get_subcommands_mut() {
+				if sub.get_name() != "help" {
+					let path = format!("{path} {}", sub.get_name());
+					collect(sub, &path, text);
+				}
+			}
+		}
+		let mut text = String::new();
+		let mut command = command().term_width(100);
+		command.build();
+		collect(&mut command, "cairn", &mut text);
+		// Lines end in spaces where clap pads.
+		let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+		let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/help.txt");
+		if std::env::var_os("CAIRN_BLESS").is_some() {
+			std::fs::write(path, &text).unwrap();
+		}
+		let recorded = std::fs::read_to_string(path).unwrap();
+		assert!(recorded == text, "the help has changed; run with CAIRN_BLESS=1 and look at the difference");
+	}
+}

@@ -1,0 +1,435 @@
+//! Storing an object: from files to proven sectors.
+//!
+//! A `put` is a state machine that is recorded at every step: packed, signed, accepted, uploaded,
+//! published, active. It can be interrupted anywhere and taken up again; what was done is not done
+//! twice, because every step has the effect of one when repeated: the same proposal (same nonce) has the
+//! same hash for provider and chain, an upload goes on from the provider's offset, and the escrow is
+//! topped up only by what is missing.
+
+use super::{
+	escrow, follow,
+	offers::gather,
+	packing,
+	placement::{describe_misfits, rank, Candidate, Need},
+	proposing::{probe, propose_and_upload, Reachable},
+	terms::{self, Terms},
+};
+use crate::{
+	account::{display, short, Account},
+	amount::Amount,
+	block_span::human_blocks,
+	context::Context,
+	error::{CliError, ErrorKind},
+	progress::Progress,
+	provider::ProviderClient,
+	record::{Content, DealRecord, DealState, ObjectRecord, Records},
+};
+use cairn_car::PackOptions;
+use cairn_chain_client::{ChainClient, Submitter};
+use cairn_dag::Cid;
+use cairn_primitives::BlockNumber;
+use cairn_provider_api::{Amount as WireAmount, DealProgress, Hash32};
+use futures::{future::join_all, stream, StreamExt};
+use indicatif::HumanBytes;
+use std::{
+	collections::HashSet,
+	path::PathBuf,
+	sync::Mutex,
+	time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// Rounds of replacing providers that fail.
+const MAX_ROUNDS: u32 = 4;
+/// Providers asked at the same time whether they are there.
+const CONCURRENT_PROBES: usize = 8;
+/// How often a provider is asked how far it is.
+const STATUS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What a `put` wants beside what its record says.
+#[derive(Clone, Debug)]
+pub struct Choices {
+	/// Most that all copies together may cost.
+	pub max_price: Option<u128>,
+	/// Blocks within which the deals should start.
+	pub start_within: BlockNumber,
+	/// Free text in the deals.
+	pub label: Vec<u8>,
+	/// How files are packed.
+	pub pack: PackOptions,
+}
+
+/// A `put` under way.
+pub struct Storing<'a> {
+	/// Settings and output.
+	pub context: &'a Context,
+	/// The chain.
+	pub chain: ChainClient,
+	/// Who pays.
+	pub account: Account,
+	/// Sends its transactions.
+	pub submitter: Submitter,
+	/// Talks to providers.
+	pub http: reqwest::Client,
+	/// The local record.
+	pub records: Records,
+	/// This object in it.
+	pub record: ObjectRecord,
+	/// Time between blocks.
+	pub block_time: Duration,
+	/// The bars.
+	pub progress: Progress,
+}
+
+/// A provider that was chosen.
+struct Chosen {
+	candidate: Candidate,
+	reachable: Reachable,
+}
+
+impl Storing<'_> {
+	/// Runs until every copy's data is with a provider; with `wait` until every deal is active.
+	///
+	/// # Errors
+	/// If not every copy comes about. What did is recorded.
+	pub async fn run(&mut self, choices: &Choices, wait: bool) -> Result<(), CliError> {
+		follow::refresh(&self.chain, &self.account.id(), &mut self.record.deals).await?;
+		self.save()?;
+		for _ in 0..MAX_ROUNDS {
+			if !self.record.needs_archive() {
+				break;
+			}
+			self.ensure_archive(choices).await?;
+			self.place(choices).await?;
+			self.propose_and_upload_all().await?;
+		}
+		self.drop_archive()?;
+		if wait {
+			self.wait().await?;
+		}
+		self.judge()
+	}
+
+	fn save(&self) -> Result<(), CliError> {
+		Ok(self.records.save(&self.record)?)
+	}
+
+	/// Packs the object, unless its archive is there.
+	async fn ensure_archive(&mut self, choices: &Choices) -> Result<(), CliError> {
+		if let Some(archive) = self.record.content.as_ref().and_then(|content| content.archive.as_ref()) {
+			let size = std::fs::metadata(archive).map_or(0, |metadata| metadata.len());
+			if self.record.content.as_ref().is_some_and(|content| content.payload_size == size) {
+				return Ok(());
+			}
+		}
+		let archive: PathBuf = self.context.settings.cache_dir.value.join("put").join(format!("{}.car", self.record.id));
+		let packed = packing::pack(&self.record.sources, &archive, choices.pack.clone(), &self.progress).await?;
+		let piece = packing::piece_of(&archive, &self.progress).await?;
+		let content = Content {
+			root: packed.root.to_string(),
+			size: packed.content_size,
+			commitment: Hash32(piece.commitment),
+			size_log2: piece.size_log2,
+			payload_size: piece.payload_size,
+			archive: Some(archive),
+		};
+		if let Some(before) = &self.record.content {
+			if before.piece() != piece {
+				return Err(CliError::new(
+					ErrorKind::Verification,
+					format!("{} has changed since its deals were signed", self.record.name()),
+				)
+				.hint("run the command again to store it as it is now"));
+			}
+		}
+		self.context.output.note(format!(
+			"{} packed: {} in {} blocks, root {}",
+			self.record.name(),
+			HumanBytes(packed.content_size),
+			packed.blocks,
+			packed.root
+		));
+		self.record.content = Some(content);
+		self.save()
+	}
+
+	/// Deletes the archive once nothing needs it.
+	fn drop_archive(&mut self) -> Result<(), CliError> {
+		if self.record.needs_archive() {
+			return Ok(());
+		}
+		let Some(content) = &mut self.record.content else { return Ok(()) };
+		if let Some(archive) = content.archive.take() {
+			// Left over files in the cache folder cost space, not correctness.
+			let _ = std::fs::remove_file(archive);
+		}
+		self.save()
+	}
+
+	/// Signs deals for the copies that have none.
+	async fn place(&mut self, choices: &Choices) -> Result<(), CliError> {
+		let wanted = usize::from(self.record.wanted.copies);
+		let lacking = wanted.saturating_sub(self.record.alive().count());
+		let Some(content) = self.record.content.clone().filter(|_| lacking > 0) else { return Ok(()) };
+		let need = Need {
+			piece: content.piece(),
+			tier: self.record.wanted.tier.into(),
+			duration: self.record.wanted.duration,
+		};
+		let root: Cid = content.root.parse().map_err(|_| {
+			CliError::new(ErrorKind::Configuration, "the local record has a damaged root CID")
+		})?;
+		let terms = Terms {
+			need,
+			root: root.to_bytes(),
+			client: self.account.id(),
+			label: choices.label.clone(),
+			parameters: self.chain.query().parameters().await?,
+			now: self.chain.finalized().await?.number,
+			start_within: choices.start_within,
+		};
+		terms.check_duration()?;
+		let chosen = self.choose(&terms, lacking).await?;
+
+		let price = chosen.iter().fold(0u128, |sum, chosen| sum.saturating_add(chosen.candidate.total_price));
+		let already: u128 = self.record.alive().fold(0, |sum, deal| sum.saturating_add(deal.total_price.0));
+		let total = price.saturating_add(already);
+		if let Some(max) = choices.max_price.filter(|max| total > *max) {
+			return Err(CliError::new(
+				ErrorKind::Provider,
+				format!("the cheapest offers cost {}, more than --max-price {}", Amount(total), Amount(max)),
+			)
+			.hint("allow a higher price, fewer copies or a shorter duration; `cairn chain providers` shows the prices"));
+		}
+		let mut question = format!(
+			"Storing {} ({}) for {}, {} tier, with",
+			self.record.name(),
+			HumanBytes(content.size),
+			human_blocks(need.duration, self.block_time),
+			self.record.wanted.tier,
+		);
+		for chosen in &chosen {
+			let line = format!("\n  {}  {}", display(&chosen.candidate.provider), Amount(chosen.candidate.total_price));
+			question.push_str(&line);
+		}
+		question.push_str(&format!("\nPrice: {} at most, paid by the block while the data is proven.", Amount(price)));
+		// A price limit is consent to any price below it.
+		let asked = choices.max_price.is_none().then_some(question.as_str());
+		escrow::ensure(self.context, &self.chain, &self.submitter, &self.records, price, asked).await?;
+
+		let genesis_hash = self.chain.genesis_hash();
+		for chosen in chosen {
+			let proposal = terms.proposal(&chosen.candidate, chosen.reachable.min_start_delay)?;
+			let hash = terms::hash(&proposal, &genesis_hash);
+			let signature = self.account.multi_signature(&proposal.signing_bytes(&genesis_hash));
+			self.record.deals.push(DealRecord::signed(
+				&proposal,
+				hash,
+				signature,
+				chosen.reachable.endpoint.to_string(),
+				chosen.candidate.total_price,
+			));
+		}
+		self.save()
+	}
+
+	/// The cheapest providers that fit and answer, which have no deal for the piece yet.
+	async fn choose(&self, terms: &Terms, lacking: usize) -> Result<Vec<Chosen>, CliError> {
+		let named: Vec<[u8; 32]> = self.record.wanted.providers.iter().map(|provider| provider.0).collect();
+		let offers = gather(&self.chain, &named).await?;
+		let (mut candidates, misfits) = rank(&offers, &terms.need);
+		let mut used: HashSet<[u8; 32]> = self.record.deals.iter().map(|deal| deal.provider.0).collect();
+		for view in follow::deals_of(&self.chain, &self.account.id()).await? {
+			if view.deal.piece.commitment == terms.need.piece.commitment {
+				used.insert(view.deal.provider);
+			}
+		}
+		candidates.retain(|candidate| !used.contains(&candidate.provider));
+
+		let (genesis_hash, ppm) = (self.chain.genesis_hash(), terms.parameters.min_collateral_ppm);
+		let mut probes = stream::iter(candidates)
+			.map(|candidate| async {
+				let verdict = probe(&self.http, &candidate, &terms.need, &genesis_hash, ppm).await;
+				(candidate, verdict)
+			})
+			.buffered(CONCURRENT_PROBES);
+		let (mut chosen, mut refused) = (Vec::new(), Vec::new());
+		while chosen.len() < lacking {
+			let Some((candidate, verdict)) = probes.next().await else { break };
+			match verdict {
+				Ok(reachable) => chosen.push(Chosen { candidate, reachable }),
+				Err(reason) => {
+					let text = format!("{}: {reason}", short(&candidate.provider));
+					self.context.output.note(format!("passing over {text}"));
+					refused.push(text);
+				},
+			}
+		}
+		if chosen.len() < lacking {
+			let mut message = format!(
+				"{} more {} needed, and {} {}",
+				lacking,
+				if lacking == 1 { "provider is" } else { "providers are" },
+				if chosen.is_empty() { "none".to_owned() } else { format!("only {}", chosen.len()) },
+				if chosen.len() == 1 { "takes the deal" } else { "take the deal" },
+			);
+			if !misfits.is_empty() {
+				message.push_str(&format!(" ({})", describe_misfits(&misfits)));
+			}
+			if !used.is_empty() {
+				message.push_str(&format!("; {} store it already or failed before", used.len()));
+			}
+			for text in refused {
+				message.push_str(&format!("; {text}"));
+			}
+			return Err(CliError::new(ErrorKind::Provider, message)
+				.hint("ask for fewer --copies, another --tier or --duration; `cairn chain providers` shows the asks"));
+		}
+		Ok(chosen)
+	}
+
+	/// Brings the data of all signed deals to their providers, all at the same time.
+	async fn propose_and_upload_all(&mut self) -> Result<(), CliError> {
+		let Some(content) = self.record.content.clone() else { return Ok(()) };
+		let Some(archive) = content.archive else { return Ok(()) };
+		let pending: Vec<usize> = self
+			.record
+			.deals
+			.iter()
+			.enumerate()
+			.filter(|(_, deal)| matches!(deal.state, DealState::Signed | DealState::Accepted))
+			.map(|(index, _)| index)
+			.collect();
+		let record = Mutex::new(self.record.clone());
+		let (records, http, archive) = (&self.records, &self.http, &archive);
+		let uploads = pending.iter().map(|index| {
+			let (index, record) = (*index, &record);
+			let deal = self.record.deals[index].clone();
+			let bar = self.progress.bytes(format!("uploading to {}", short(&deal.provider.0)), content.payload_size);
+			async move {
+				let reached = |state: &DealState| {
+					// Poisoned only by a panic elsewhere, which ends the program anyway.
+					let mut record = record.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+					record.deals[index].state = state.clone();
+					Ok(records.save(&record)?)
+				};
+				let uploaded = |bytes: u64| bar.set_position(bytes);
+				let state =
+					propose_and_upload(http, &deal, archive, content.payload_size, &reached, &uploaded).await;
+				bar.finish_and_clear();
+				state.map(|state| (deal.provider.0, state))
+			}
+		});
+		let outcomes = join_all(uploads).await;
+		self.record = record.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+		for outcome in outcomes {
+			match outcome? {
+				(provider, DealState::Failed { reason }) => {
+					self.context.output.warn(format!("{} failed: {reason}", short(&provider)));
+				},
+				(provider, _) => {
+					self.context.output.note(format!("{} has the data and verified it", short(&provider)));
+				},
+			}
+		}
+		Ok(())
+	}
+
+	/// Waits until every deal that can is active.
+	async fn wait(&mut self) -> Result<(), CliError> {
+		let from = follow::refresh(&self.chain, &self.account.id(), &mut self.record.deals).await?;
+		self.save()?;
+		let pending = |deal: &DealRecord| !matches!(deal.state, DealState::Active { .. } | DealState::Failed { .. });
+		if !self.record.deals.iter().any(pending) {
+			return Ok(());
+		}
+		self.context.output.note("waiting for the deals to become active (interrupting is safe: `cairn put --resume`)");
+		let (failures, mut failed) = mpsc::channel(16);
+		let watchers: Vec<_> =
+			self.record.deals.iter().filter(|deal| pending(deal)).map(|deal| self.watch(deal, failures.clone())).collect();
+		drop(failures);
+		let mut blocks = self.chain.finalized_blocks_from(from);
+		while self.record.deals.iter().any(pending) {
+			let changed = tokio::select! {
+				block = blocks.next() => {
+					let block = block?;
+					let events: Vec<_> =
+						self.chain.events(block.hash).await?.into_iter().map(|record| record.event).collect();
+					let moved = follow::apply(&mut self.record.deals, &events);
+					follow::expire(&mut self.record.deals, block.number) || moved
+				},
+				Some((hash, reason)) = failed.recv() => {
+					let deal = self.record.deals.iter_mut().find(|deal| deal.proposal_hash == hash);
+					match deal.filter(|deal| deal.state.draws_on_escrow()) {
+						Some(deal) => {
+							deal.state = DealState::Failed { reason };
+							true
+						},
+						// On chain already: what happens there counts.
+						None => false,
+					}
+				},
+			};
+			if changed {
+				self.save()?;
+			}
+		}
+		for watcher in watchers {
+			watcher.abort();
+		}
+		Ok(())
+	}
+
+	/// Shows what a provider says about a deal, and reports when it gives up.
+	fn watch(&self, deal: &DealRecord, failures: mpsc::Sender<(Hash32, String)>) -> tokio::task::JoinHandle<()> {
+		let bar = self.progress.spinner(short(&deal.provider.0));
+		let (http, deal) = (self.http.clone(), deal.clone());
+		tokio::spawn(async move {
+			let Ok(endpoint) = deal.endpoint.parse() else { return };
+			let provider = ProviderClient::new(http, endpoint);
+			loop {
+				if let Some(status) = follow::provider_says(&provider, &deal).await {
+					bar.set_message(follow::describe(&status));
+					match status.progress {
+						DealProgress::Failed { reason } => {
+							// Nobody listens any more when the wait is over.
+							let _ = failures.send((deal.proposal_hash, reason)).await;
+							return;
+						},
+						DealProgress::Active { .. } | DealProgress::Ended { .. } => return,
+						_ => {},
+					}
+				}
+				tokio::time::sleep(STATUS_INTERVAL).await;
+			}
+		})
+	}
+
+	/// An error unless every copy is alive.
+	fn judge(&self) -> Result<(), CliError> {
+		let alive = self.record.alive().count();
+		let wanted = usize::from(self.record.wanted.copies);
+		if alive >= wanted {
+			return Ok(());
+		}
+		let reasons: Vec<String> = self
+			.record
+			.deals
+			.iter()
+			.filter_map(|deal| match &deal.state {
+				DealState::Failed { reason } => Some(format!("{}: {reason}", short(&deal.provider.0))),
+				_ => None,
+			})
+			.collect();
+		Err(CliError::new(
+			ErrorKind::Provider,
+			format!("{alive} of {wanted} copies came about ({})", reasons.join("; ")),
+		)
+		.hint("run the same command again to replace the failed ones"))
+	}
+
+	/// Price of the deals that have not failed.
+	pub fn price(&self) -> WireAmount {
+		WireAmount(self.record.alive().fold(0, |sum, deal| sum.saturating_add(deal.total_price.0)))
+	}
+}

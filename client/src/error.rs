@@ -1,0 +1,588 @@
+//! Every error that can reach the user: its kind, its exit code, and what to do about it.
+//!
+//! This is the one place where library errors are judged. Commands use `?`; where an error means
+//! something special to a command, the command says so with [`CliError::new`].
+
+use crate::{
+	amount::AmountError,
+	block_span::BlockSpanError,
+	deals::terms::TermsError,
+	provider::ProviderError,
+	record::RecordError,
+	retrieval::{fetch::RetrieveError, missing::ObjectError},
+	settings::SettingsError,
+};
+use cairn_chain_client::{ChainError, ConnectError, DispatchFailure, SubmitError};
+use cairn_dag::unixfs::{export::ExportError, import::ImportError};
+use cairn_keystore::{DecryptError, EncryptError, KeystoreError, PasswordError, SuriError};
+use cairn_provider_api::ErrorKind as ProblemKind;
+use serde::Serialize;
+use std::{error::Error, fmt, io, process::ExitCode};
+
+/// What went wrong, as scripts can tell it: by exit code, or by `kind` with `--json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+	/// Nothing below.
+	Other,
+	/// The command line makes no sense.
+	Usage,
+	/// The configuration or the local record cannot be used.
+	Configuration,
+	/// A key or password is missing or wrong.
+	Key,
+	/// A file or folder cannot be read or written.
+	File,
+	/// The node is not reached, or its chain does not fit this program.
+	Node,
+	/// The chain refused or failed a transaction.
+	Rejected,
+	/// The account's money does not suffice.
+	Funds,
+	/// A provider refused or failed, or none fits.
+	Provider,
+	/// What was asked for does not exist.
+	NotFound,
+	/// Data that does not match its commitment, CID or format.
+	Verification,
+	/// Something did not happen in time.
+	Timeout,
+	/// The user said no.
+	Declined,
+	/// Interrupted by a signal.
+	Interrupted,
+}
+
+impl ErrorKind {
+	/// The program's exit code.
+	pub const fn exit_code(self) -> u8 {
+		match self {
+			ErrorKind::Other => 1,
+			ErrorKind::Usage => 2,
+			ErrorKind::Configuration => 3,
+			ErrorKind::Key => 4,
+			ErrorKind::File => 5,
+			ErrorKind::Node => 6,
+			ErrorKind::Rejected => 7,
+			ErrorKind::Funds => 8,
+			ErrorKind::Provider => 9,
+			ErrorKind::NotFound => 10,
+			ErrorKind::Verification => 11,
+			ErrorKind::Timeout => 12,
+			ErrorKind::Declined => 13,
+			ErrorKind::Interrupted => 130,
+		}
+	}
+}
+
+/// The exit codes, for `cairn --help`.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+    0  done
+    1  an error none of the following
+    2  the command line makes no sense
+    3  the configuration or the local record cannot be used
+    4  a key or password is missing or wrong
+    5  a file or folder cannot be read or written
+    6  the node is not reached, or its chain does not fit this program
+    7  the chain refused or failed a transaction
+    8  the account's money does not suffice
+    9  a provider refused or failed, or none fits
+   10  what was asked for does not exist
+   11  data does not match its commitment, CID or format
+   12  something did not happen in time
+   13  a question was answered with no, or there was nobody to answer it
+  130  interrupted";
+
+/// An error on its way to the user.
+#[derive(Debug)]
+pub struct CliError {
+	kind: ErrorKind,
+	message: String,
+	source: Option<Box<dyn Error + Send + Sync>>,
+	hint: Option<String>,
+	is_broken_pipe: bool,
+}
+
+impl CliError {
+	/// An error without a cause.
+	pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+		CliError { kind, message: message.into(), source: None, hint: None, is_broken_pipe: false }
+	}
+
+	/// A library's error.
+	fn of(kind: ErrorKind, error: impl Error + Send + Sync + 'static) -> Self {
+		CliError { kind, message: error.to_string(), source: wrapped_source(error), hint: None, is_broken_pipe: false }
+	}
+
+	/// Adds what to do about it. A hint that is there already is more specific and stays.
+	#[must_use]
+	pub fn hint(mut self, hint: impl Into<String>) -> Self {
+		self.hint.get_or_insert_with(|| hint.into());
+		self
+	}
+
+	fn maybe_hint(mut self, hint: Option<impl Into<String>>) -> Self {
+		if let Some(hint) = hint {
+			self.hint = Some(hint.into());
+		}
+		self
+	}
+
+	/// Says what was being done.
+	#[must_use]
+	pub fn during(mut self, what: impl fmt::Display) -> Self {
+		self.message = format!("{what}: {}", self.message);
+		self
+	}
+
+	/// Whether the reader of standard output has gone.
+	pub fn is_broken_pipe(&self) -> bool {
+		self.is_broken_pipe
+	}
+
+	/// The kind.
+	pub fn kind(&self) -> ErrorKind {
+		self.kind
+	}
+
+	/// Causes, outermost first, each only if it says something new.
+	fn causes(&self) -> Vec<String> {
+		let mut causes = Vec::new();
+		let mut last = self.message.clone();
+		let mut next = self.source.as_deref().map(|source| source as &dyn Error);
+		while let Some(cause) = next {
+			let text = cause.to_string();
+			if !last.contains(&text) {
+				causes.push(text.clone());
+				last = text;
+			}
+			next = cause.source();
+		}
+		causes
+	}
+
+	/// Prints the error to standard error: for people, or as one JSON line.
+	pub fn report(&self, json: bool) {
+		let mut err = io::stderr().lock();
+		// Nobody can be told that standard error is closed.
+		let _ = self.write(&mut err, json);
+	}
+
+	fn write(&self, out: &mut dyn io::Write, json: bool) -> io::Result<()> {
+		if json {
+			let value = serde_json::json!({
+				"schema": "cairn.error/1",
+				"kind": self.kind,
+				"exit_code": self.kind.exit_code(),
+				"message": self.message,
+				"causes": self.causes(),
+				"hint": self.hint,
+			});
+			return writeln!(out, "{value}");
+		}
+		writeln!(out, "error: {}", self.message)?;
+		for cause in self.causes() {
+			writeln!(out, "  because: {cause}")?;
+		}
+		if let Some(hint) = &self.hint {
+			writeln!(out, "  hint: {hint}")?;
+		}
+		Ok(())
+	}
+
+	/// What the program ends with.
+	pub fn exit_code(&self) -> ExitCode {
+		ExitCode::from(self.kind.exit_code())
+	}
+}
+
+impl fmt::Display for CliError {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		f.write_str(&self.message)
+	}
+}
+
+/// Keeps an error's sources beyond its own message, which is in [`CliError::message`] already.
+fn wrapped_source(error: impl Error + Send + Sync + 'static) -> Option<Box<dyn Error + Send + Sync>> {
+	error.source()?;
+	Some(Box::new(error))
+}
+
+impl From<io::Error> for CliError {
+	fn from(error: io::Error) -> Self {
+		let is_broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+		let hint = (error.kind() == io::ErrorKind::StorageFull).then_some("the disk is full");
+		CliError { is_broken_pipe, ..CliError::of(ErrorKind::File, error) }.maybe_hint(hint)
+	}
+}
+
+impl From<SettingsError> for CliError {
+	fn from(error: SettingsError) -> Self {
+		let hint = match &error {
+			SettingsError::Parse { .. } => Some("`cairn config show` lists every key with its value and origin"),
+			SettingsError::Version { .. } => Some("a configuration file begins with `version = 1`"),
+			SettingsError::NoHome => Some("set HOME, or the XDG folders"),
+			SettingsError::Read { .. } => None,
+		};
+		CliError::of(ErrorKind::Configuration, error).maybe_hint(hint)
+	}
+}
+
+impl From<AmountError> for CliError {
+	fn from(error: AmountError) -> Self {
+		CliError::of(ErrorKind::Usage, error)
+	}
+}
+
+impl From<BlockSpanError> for CliError {
+	fn from(error: BlockSpanError) -> Self {
+		CliError::of(ErrorKind::Usage, error)
+	}
+}
+
+impl From<TermsError> for CliError {
+	fn from(error: TermsError) -> Self {
+		let (kind, hint) = match &error {
+			TermsError::Start { .. } => (ErrorKind::Provider, Some("choose another provider")),
+			TermsError::Duration { .. } => (ErrorKind::Usage, Some("choose another --duration")),
+			TermsError::Price => (ErrorKind::Provider, Some("choose another provider")),
+			TermsError::Root | TermsError::Label => (ErrorKind::Usage, None),
+		};
+		CliError::of(kind, error).maybe_hint(hint)
+	}
+}
+
+impl From<RecordError> for CliError {
+	fn from(error: RecordError) -> Self {
+		let (kind, hint) = match &error {
+			RecordError::Io { .. } => (ErrorKind::File, None),
+			RecordError::Parse { .. } => {
+				(ErrorKind::Configuration, Some("move the file away; the deals remain on chain (`cairn deal ls`)"))
+			},
+			RecordError::Version { .. } => (ErrorKind::Configuration, Some("use the version of cairn that wrote it")),
+			RecordError::Busy { .. } => (ErrorKind::Other, Some("wait for it, or end it")),
+			RecordError::Missing { .. } => (ErrorKind::NotFound, Some("`cairn ls` lists the objects")),
+		};
+		CliError::of(kind, error).maybe_hint(hint)
+	}
+}
+
+impl From<ConnectError> for CliError {
+	fn from(error: ConnectError) -> Self {
+		let hint = match &error {
+			ConnectError::Unreachable { .. } => {
+				Some("start a node (`cairn-node --dev`), or name one with --node or CAIRN_NODE")
+			},
+			ConnectError::InvalidUrl { .. } => Some("a node's address looks like ws://127.0.0.1:9944"),
+			ConnectError::NotCairn { .. } => Some("name a node of a Cairn chain with --node"),
+			_ => None,
+		};
+		CliError::of(ErrorKind::Node, error).maybe_hint(hint)
+	}
+}
+
+impl From<ChainError> for CliError {
+	fn from(error: ChainError) -> Self {
+		let hint = match &error {
+			ChainError::Disconnected | ChainError::RequestTimeout => Some("is the node still running?"),
+			ChainError::StatePruned { .. } => Some("ask a node that keeps old states (`--state-pruning archive`)"),
+			ChainError::ChainReplaced { .. } => Some("the node was restarted with another chain; run the command again"),
+			_ => None,
+		};
+		CliError::of(ErrorKind::Node, error).maybe_hint(hint)
+	}
+}
+
+impl From<SubmitError> for CliError {
+	fn from(error: SubmitError) -> Self {
+		let (kind, hint) = match &error {
+			SubmitError::Unfunded => (ErrorKind::Funds, Some(FUND_HINT.to_owned())),
+			SubmitError::Dispatch { failure, .. } => judge_dispatch(failure),
+			SubmitError::Rejected { .. } => (ErrorKind::Rejected, None),
+			SubmitError::Expired { .. } | SubmitError::Superseded { .. } => {
+				(ErrorKind::Timeout, Some("nothing happened; run the command again".to_owned()))
+			},
+			SubmitError::Dropped | SubmitError::Unresolved { .. } => {
+				(ErrorKind::Node, Some("look at the chain before you try again".to_owned()))
+			},
+			SubmitError::Chain(_) => (ErrorKind::Node, Some("nothing was sent; run the command again".to_owned())),
+			_ => (ErrorKind::Rejected, None),
+		};
+		CliError::of(kind, error).maybe_hint(hint)
+	}
+}
+
+const FUND_HINT: &str = "`cairn wallet fund` asks a test network's faucet; `cairn wallet balance` shows what there is";
+
+/// Errors of Cairn's pallets that a user can do something about.
+fn judge_dispatch(failure: &DispatchFailure) -> (ErrorKind, Option<String>) {
+	let (kind, hint) = match failure {
+		DispatchFailure::Unfunded { .. } => (ErrorKind::Funds, Some(FUND_HINT)),
+		DispatchFailure::Module { pallet, error, .. } => match (pallet.as_str(), error.as_str()) {
+			("Market", "EscrowTooLow") => {
+				(ErrorKind::Funds, Some("what deals have drawn cannot be withdrawn; see `cairn wallet balance`"))
+			},
+			("Market", "ClientEscrowTooLow") => {
+				(ErrorKind::Funds, Some("set more aside with `cairn wallet add-balance`"))
+			},
+			("Market", "ProviderEscrowTooLow") => {
+				(ErrorKind::Provider, Some("the provider lacks collateral; choose another one"))
+			},
+			("Market", "ProviderNotRegistered") => {
+				(ErrorKind::NotFound, Some("`cairn chain providers` lists the providers"))
+			},
+			("Market", "ProposalUsed") => {
+				(ErrorKind::Rejected, Some("the deal may exist already; see `cairn deal ls`"))
+			},
+			("Market", "ProposalNotFound" | "DealNotFound") => (ErrorKind::NotFound, None),
+			("Market", "HotPieceStored") => {
+				(ErrorKind::Rejected, Some("the provider stores this piece already; choose another one"))
+			},
+			("Faucet", _) => (ErrorKind::Rejected, Some("the faucet serves each account once in a while")),
+			_ => (ErrorKind::Rejected, None),
+		},
+		_ => (ErrorKind::Rejected, None),
+	};
+	(kind, hint.map(str::to_owned))
+}
+
+impl From<ProviderError> for CliError {
+	fn from(error: ProviderError) -> Self {
+		let (kind, hint) = match &error {
+			ProviderError::Refused { problem, .. } => {
+				let kind = match problem.kind {
+					ProblemKind::ClientFunds => ErrorKind::Funds,
+					ProblemKind::NotFound => ErrorKind::NotFound,
+					ProblemKind::CommitmentMismatch | ProblemKind::InvalidCar | ProblemKind::RootMissing => {
+						ErrorKind::Verification
+					},
+					_ => ErrorKind::Provider,
+				};
+				(kind, problem.hint.clone())
+			},
+			ProviderError::Read { .. } => (ErrorKind::File, None),
+			ProviderError::Unreachable { .. } => {
+				(ErrorKind::Provider, Some("is the provider running and reachable from here?".to_owned()))
+			},
+			_ => (ErrorKind::Provider, None),
+		};
+		CliError::of(kind, error).maybe_hint(hint)
+	}
+}
+
+impl From<reqwest::Error> for CliError {
+	fn from(error: reqwest::Error) -> Self {
+		CliError::of(ErrorKind::Other, error)
+	}
+}
+
+impl From<RetrieveError> for CliError {
+	fn from(error: RetrieveError) -> Self {
+		match error {
+			RetrieveError::Exhausted { root, failures } => {
+				let message = match failures.len() {
+					0 => format!("nobody is known who might have {root}"),
+					_ => format!("no provider delivered {root}"),
+				};
+				let reasons: Vec<String> = failures
+					.iter()
+					.map(|(url, error)| {
+						let mut text = format!("{url}: {error}");
+						let mut cause = error.source();
+						while let Some(inner) = cause {
+							if !text.contains(&inner.to_string()) {
+								text = format!("{text}: {inner}");
+							}
+							cause = inner.source();
+						}
+						text
+					})
+					.collect();
+				let source: Option<Box<dyn Error + Send + Sync>> = match reasons.is_empty() {
+					true => None,
+					false => Some(reasons.join("; ").into()),
+				};
+				CliError { kind: ErrorKind::NotFound, message, source, hint: None, is_broken_pipe: false }
+					.hint("name a provider with --provider or --provider-url; what was fetched is kept for the next try")
+			},
+			RetrieveError::Object(error) => error.into(),
+			error @ RetrieveError::Disk { .. } => CliError::of(ErrorKind::File, error),
+		}
+	}
+}
+
+impl From<ObjectError> for CliError {
+	fn from(error: ObjectError) -> Self {
+		let kind = match &error {
+			ObjectError::Path(_) => ErrorKind::NotFound,
+			ObjectError::Source(_) => ErrorKind::File,
+			_ => ErrorKind::Verification,
+		};
+		CliError::of(kind, error)
+	}
+}
+
+impl From<KeystoreError> for CliError {
+	fn from(error: KeystoreError) -> Self {
+		let (kind, hint) = match &error {
+			KeystoreError::Missing { .. } => {
+				(ErrorKind::Key, Some("`cairn wallet list` shows the accounts, `cairn wallet new NAME` makes one"))
+			},
+			KeystoreError::Write(cairn_keystore::WriteError::Exists { .. }) => {
+				(ErrorKind::Key, Some("choose another name; an account is never overwritten"))
+			},
+			_ => (ErrorKind::Key, None),
+		};
+		CliError::of(kind, error).maybe_hint(hint)
+	}
+}
+
+impl From<DecryptError> for CliError {
+	fn from(error: DecryptError) -> Self {
+		CliError::of(ErrorKind::Key, error)
+	}
+}
+
+impl From<EncryptError> for CliError {
+	fn from(error: EncryptError) -> Self {
+		CliError::of(ErrorKind::Key, error)
+	}
+}
+
+impl From<PasswordError> for CliError {
+	fn from(error: PasswordError) -> Self {
+		let hint = matches!(&error, PasswordError::Prompt(_))
+			.then_some("without a terminal, give the password by --password-fd or CAIRN_PASSWORD");
+		CliError::of(ErrorKind::Key, error).maybe_hint(hint)
+	}
+}
+
+impl From<SuriError> for CliError {
+	fn from(error: SuriError) -> Self {
+		CliError::of(ErrorKind::Key, error)
+	}
+}
+
+impl From<ImportError> for CliError {
+	fn from(error: ImportError) -> Self {
+		CliError::of(ErrorKind::File, error)
+	}
+}
+
+impl From<ExportError> for CliError {
+	fn from(error: ExportError) -> Self {
+		let (kind, hint) = match &error {
+			ExportError::Read(_) | ExportError::UnsafeName { .. } => (ErrorKind::Verification, None),
+			ExportError::Exists { .. } => (ErrorKind::File, Some("choose another place with --output, or --force for a file")),
+			ExportError::UnsafeSymlink { .. } => (ErrorKind::Verification, Some("--symlinks skip leaves symbolic links out")),
+			_ => (ErrorKind::File, None),
+		};
+		CliError::of(kind, error).maybe_hint(hint)
+	}
+}
+
+impl From<cairn_car::PackError> for CliError {
+	fn from(error: cairn_car::PackError) -> Self {
+		CliError::of(ErrorKind::File, error)
+	}
+}
+
+impl From<cairn_car::OpenError> for CliError {
+	fn from(error: cairn_car::OpenError) -> Self {
+		CliError::of(ErrorKind::Verification, error)
+	}
+}
+
+impl From<cairn_car::VerifyError> for CliError {
+	fn from(error: cairn_car::VerifyError) -> Self {
+		CliError::of(ErrorKind::Verification, error)
+	}
+}
+
+impl From<cairn_car::ReadError> for CliError {
+	fn from(error: cairn_car::ReadError) -> Self {
+		CliError::of(ErrorKind::Verification, error)
+	}
+}
+
+impl From<cairn_car::IndexError> for CliError {
+	fn from(error: cairn_car::IndexError) -> Self {
+		CliError::of(ErrorKind::Verification, error)
+	}
+}
+
+impl From<cairn_car::ExtractError> for CliError {
+	fn from(error: cairn_car::ExtractError) -> Self {
+		CliError::of(ErrorKind::Verification, error)
+	}
+}
+
+impl From<cairn_proving::CommPError> for CliError {
+	fn from(error: cairn_proving::CommPError) -> Self {
+		CliError::of(ErrorKind::File, error)
+	}
+}
+
+impl From<tokio::task::JoinError> for CliError {
+	fn from(error: tokio::task::JoinError) -> Self {
+		CliError::of(ErrorKind::Other, error)
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	fn all_kinds() -> [ErrorKind; 14] {
+		use ErrorKind::*;
+		[
+			Other, Usage, Configuration, Key, File, Node, Rejected, Funds, Provider, NotFound, Verification,
+			Timeout, Declined, Interrupted,
+		]
+	}
+
+	#[test]
+	fn exit_codes_are_distinct_and_documented() {
+		let codes: std::collections::BTreeSet<u8> = all_kinds().iter().map(|kind| kind.exit_code()).collect();
+		assert_eq!(codes.len(), all_kinds().len());
+		for code in codes {
+			assert!(EXIT_CODES.lines().any(|line| line.trim().starts_with(&format!("{code} "))), "{code}");
+		}
+	}
+
+	#[test]
+	fn reports_carry_causes_and_hint() {
+		let cause = io::Error::other("no such device");
+		let path = "/x".into();
+		let error: CliError = RecordError::Io { path, source: cause }.into();
+		let mut out = Vec::new();
+		error.hint("plug it in").write(&mut out, false).unwrap();
+		assert_eq!(
+			String::from_utf8(out).unwrap(),
+			"error: cannot use the local record at /x\n  because: no such device\n  hint: plug it in\n"
+		);
+	}
+
+	#[test]
+	fn json_reports_are_one_line() {
+		let error: CliError = ConnectError::InvalidUrl { url: "x".into() }.into();
+		let mut out = Vec::new();
+		error.write(&mut out, true).unwrap();
+		let text = String::from_utf8(out).unwrap();
+		assert_eq!(text.lines().count(), 1);
+		let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+		assert_eq!(value["schema"], "cairn.error/1");
+		assert_eq!(value["kind"], "node");
+		assert_eq!(value["exit_code"], 6);
+		assert!(value["hint"].as_str().unwrap().contains("ws://"));
+	}
+
+	#[test]
+	fn refusals_of_providers_keep_their_hint() {
+		let problem = cairn_provider_api::Problem::new(ProblemKind::ClientFunds, "too little").hint("add more");
+		let url = "http://p".parse().unwrap();
+		let error: CliError = ProviderError::Refused { url, problem: Box::new(problem) }.into();
+		assert_eq!((error.kind(), error.hint.as_deref()), (ErrorKind::Funds, Some("add more")));
+	}
+}

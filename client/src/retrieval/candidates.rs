@@ -1,0 +1,189 @@
+//! Providers that may have an object, likeliest first.
+//!
+//! What the user named, then what the local record knows, then what the chain says: providers with a
+//! deal for the object, and at last every other provider, who may have it as part of something larger.
+//! The chain is asked only when the others did not deliver.
+
+use crate::provider::endpoints;
+use cairn_chain_client::{ChainClient, ChainError, ProviderContact, ProviderView};
+use std::{
+	collections::{HashSet, VecDeque},
+	fmt,
+};
+use url::Url;
+
+/// Providers read from the chain in one request.
+const PAGE: u32 = 64;
+/// Deals of a provider read in one request.
+const DEAL_PAGE: u32 = 128;
+/// Most providers that are searched.
+const MAX_PROVIDERS: usize = 1024;
+/// Most deals of one provider that are searched.
+const MAX_DEALS: usize = 16_384;
+/// Most providers without a deal for the object that are asked all the same.
+const MAX_OTHERS: usize = 64;
+
+/// Why a provider is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+	/// The user named it.
+	Named,
+	/// The local record has a deal with it.
+	Recorded,
+	/// The chain has a deal for the object with it.
+	Deal,
+	/// It is a provider.
+	Other,
+}
+
+impl fmt::Display for Reason {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		f.write_str(match self {
+			Reason::Named => "named",
+			Reason::Recorded => "in the local record",
+			Reason::Deal => "has a deal",
+			Reason::Other => "a provider",
+		})
+	}
+}
+
+/// A server to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+	/// Where it is.
+	pub url: Url,
+	/// Why it is asked.
+	pub reason: Reason,
+}
+
+/// Hands out candidates, each server once.
+pub struct Candidates {
+	ready: VecDeque<Candidate>,
+	offered: HashSet<Url>,
+	search: Option<Search>,
+	/// Why the chain could not be searched.
+	pub chain_error: Option<ChainError>,
+}
+
+struct Search {
+	chain: ChainClient,
+	/// Binary CID of the object's root.
+	root: Vec<u8>,
+}
+
+impl Candidates {
+	/// The servers known without the chain.
+	pub fn new(known: impl IntoIterator<Item = Candidate>) -> Self {
+		let mut candidates =
+			Candidates { ready: VecDeque::new(), offered: HashSet::new(), search: None, chain_error: None };
+		known.into_iter().for_each(|candidate| candidates.offer(candidate));
+		candidates
+	}
+
+	/// Searches the chain for deals whose payload's root is `root` when the known servers are used up.
+	pub fn search_chain(&mut self, chain: ChainClient, root: Vec<u8>) {
+		self.search = Some(Search { chain, root });
+	}
+
+	/// The next server, or `None` when there is no more.
+	pub async fn next(&mut self) -> Option<Candidate> {
+		if self.ready.is_empty() {
+			if let Some(search) = self.search.take() {
+				match search.run().await {
+					Ok(found) => found.into_iter().for_each(|candidate| self.offer(candidate)),
+					Err(error) => self.chain_error = Some(error),
+				}
+			}
+		}
+		self.ready.pop_front()
+	}
+
+	/// Hands these out again.
+	pub fn put_back(&mut self, candidates: Vec<Candidate>) {
+		self.ready.extend(candidates);
+	}
+
+	fn offer(&mut self, candidate: Candidate) {
+		if self.offered.insert(candidate.url.clone()) {
+			self.ready.push_back(candidate);
+		}
+	}
+}
+
+impl Search {
+	async fn run(self) -> Result<Vec<Candidate>, ChainError> {
+		let (mut with_deal, mut others) = (Vec::new(), Vec::new());
+		for provider in all_providers(&self.chain, MAX_PROVIDERS).await? {
+			let urls = urls(&provider);
+			if urls.is_empty() {
+				continue;
+			}
+			if self.has_deal(&provider).await? {
+				with_deal.extend(urls.into_iter().map(|url| Candidate { url, reason: Reason::Deal }));
+			} else if others.len() < MAX_OTHERS {
+				others.extend(urls.into_iter().map(|url| Candidate { url, reason: Reason::Other }));
+			}
+		}
+		with_deal.append(&mut others);
+		Ok(with_deal)
+	}
+
+	async fn has_deal(&self, provider: &ProviderView) -> Result<bool, ChainError> {
+		let query = self.chain.query();
+		let (mut after, mut read) = (None, 0);
+		loop {
+			let deals = query.deals_of(&provider.owner, after, DEAL_PAGE).await?;
+			read += deals.len();
+			if deals.iter().any(|found| found.deal.provider == provider.owner && found.deal.payload.root() == self.root) {
+				return Ok(true);
+			}
+			match deals.last() {
+				Some(last) if deals.len() as u32 >= DEAL_PAGE && read < MAX_DEALS => after = Some(last.id),
+				_ => return Ok(false),
+			}
+		}
+	}
+}
+
+/// Every registered provider, up to `limit`.
+pub async fn all_providers(chain: &ChainClient, limit: usize) -> Result<Vec<ProviderView>, ChainError> {
+	let query = chain.query();
+	let mut providers: Vec<ProviderView> = Vec::new();
+	loop {
+		let after = providers.last().map(|provider| provider.owner);
+		let page = query.providers(after, PAGE).await?;
+		let is_last = (page.len() as u32) < PAGE;
+		providers.extend(page);
+		if is_last || providers.len() >= limit {
+			providers.truncate(limit);
+			return Ok(providers);
+		}
+	}
+}
+
+/// The servers that a provider registered.
+pub fn urls(provider: &ProviderView) -> Vec<Url> {
+	let ProviderContact::V1 { addresses, .. } = &provider.contact;
+	endpoints(addresses.iter().map(|address| address.as_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[tokio::test]
+	async fn each_server_once_in_order() {
+		let candidate = |url: &str, reason| Candidate { url: url.parse().unwrap(), reason };
+		let mut candidates = Candidates::new([
+			candidate("http://a/", Reason::Named),
+			candidate("http://b/", Reason::Recorded),
+			candidate("http://a/", Reason::Recorded),
+		]);
+		assert_eq!(candidates.next().await.unwrap().url.as_str(), "http://a/");
+		let second = candidates.next().await.unwrap();
+		assert_eq!(second.reason, Reason::Recorded);
+		assert!(candidates.next().await.is_none());
+		candidates.put_back(vec![second.clone()]);
+		assert_eq!(candidates.next().await, Some(second));
+	}
+}

@@ -1,0 +1,12 @@
+//! Reading an object back from providers that are not trusted.
+//!
+//! Blocks come as CARs from the trustless gateway of whichever provider answers ([`fetch`]). Each block
+//! is checked against its CID and must belong to the DAG that was asked for, then kept in a folder
+//! ([`blocks`]). When a provider fails in the middle, what is missing is computed from what is there
+//! ([`missing`]) and asked of the next one. The same happens when a later command takes up an
+//! interrupted one.
+
+pub mod blocks;
+pub mod candidates;
+pub mod fetch;
+pub mod missing;

@@ -1,0 +1,11 @@
+//! Deals as the provider keeps them: their record, their state machine, and what decides whether one
+//! is taken.
+
+pub mod admission;
+mod record;
+mod signature;
+pub mod state;
+
+pub use record::{Deal, Origin, Proposal, ProposalHash};
+pub use signature::{verify_client_signature, SignatureError};
+pub use state::{DealEvent, DealState};

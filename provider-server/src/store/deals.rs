@@ -1,0 +1,287 @@
+//! Deals in the database.
+
+use super::{
+	decode,
+	tables::{CLOSED_DEALS, DEALS, DEAL_IDS, META},
+	Store, StoreError,
+};
+use crate::deal::{Deal, DealEvent, ProposalHash};
+use cairn_primitives::DealId;
+use codec::Encode;
+use redb::{ReadableTable, WriteTransaction};
+use std::ops::Bound;
+
+/// Some deals, in the order of their hashes.
+#[derive(Clone, Debug)]
+pub struct Page {
+	/// The deals.
+	pub deals: Vec<(ProposalHash, Deal)>,
+	/// Whether there are more.
+	pub more: bool,
+}
+
+impl Store {
+	/// Adds a deal unless there is one of that hash; gives the one that is stored then.
+	///
+	/// # Errors
+	/// If the database cannot be written.
+	pub fn insert_deal(&self, hash: &ProposalHash, deal: &Deal) -> Result<Deal, StoreError> {
+		let write = self.write()?;
+		let existing = get(&write, hash)?;
+		if let Some(existing) = existing {
+			return Ok(existing);
+		}
+		write.open_table(DEALS)?.insert(hash, deal.encode().as_slice())?;
+		write.commit()?;
+		Ok(deal.clone())
+	}
+
+	/// Replaces a deal in a final state (its client tries again) by a fresh one.
+	///
+	/// # Errors
+	/// If the database cannot be written.
+	pub fn reopen_deal(&self, hash: &ProposalHash, deal: &Deal) -> Result<(), StoreError> {
+		let write = self.write()?;
+		write.open_table(CLOSED_DEALS)?.remove(hash)?;
+		write.open_table(DEALS)?.insert(hash, deal.encode().as_slice())?;
+		write.commit()?;
+		Ok(())
+	}
+
+	/// A deal, open or closed.
+	///
+	/// # Errors
+	/// If the database cannot be read.
+	pub fn deal(&self, hash: &ProposalHash) -> Result<Option<Deal>, StoreError> {
+		let read = self.read()?;
+		if let Some(bytes) = read.open_table(DEALS)?.get(hash)? {
+			return decode("deals", bytes.value()).map(Some);
+		}
+		let closed = read.open_table(CLOSED_DEALS)?;
+		let found = closed.get(hash)?;
+		found.map(|bytes| decode("closed_deals", bytes.value())).transpose()
+	}
+
+	/// Every deal that something can still happen to.
+	///
+	/// # Errors
+	/// If the database cannot be read.
+	pub fn open_deals(&self) -> Result<Vec<(ProposalHash, Deal)>, StoreError> {
+		let read = self.read()?;
+		let table = read.open_table(DEALS)?;
+		let mut deals = Vec::new();
+		for entry in table.iter()? {
+			let (hash, bytes) = entry?;
+			deals.push((*hash.value(), decode("deals", bytes.value())?));
+		}
+		Ok(deals)
+	}
+
+	/// At most `limit` deals, open and closed, after `after`.
+	///
+	/// # Errors
+	/// If the database cannot be read.
+	pub fn list_deals(&self, after: Option<ProposalHash>, limit: usize) -> Result<Page, StoreError> {
+		let read = self.read()?;
+		let start = match &after {
+			Some(hash) => Bound::Excluded(hash),
+			None => Bound::Unbounded,
+		};
+		let mut deals: Vec<(ProposalHash, Deal)> = Vec::new();
+		for (name, table) in [("deals", DEALS), ("closed_deals", CLOSED_DEALS)] {
+			let table = read.open_table(table)?;
+			for entry in table.range::<&[u8; 32]>((start, Bound::Unbounded))?.take(limit + 1) {
+				let (hash, bytes) = entry?;
+				deals.push((*hash.value(), decode(name, bytes.value())?));
+			}
+		}
+		deals.sort_by_key(|(hash, _)| *hash);
+		let more = deals.len() > limit;
+		deals.truncate(limit);
+		Ok(Page { deals, more })
+	}
+
+	/// Number of deals by state name, open and closed.
+	///
+	/// # Errors
+	/// If the database cannot be read.
+	pub fn count_closed_deals(&self) -> Result<u64, StoreError> {
+		use redb::ReadableTableMetadata;
+		Ok(self.read()?.open_table(CLOSED_DEALS)?.len()?)
+	}
+
+	/// Changes a deal in one transaction and gives the result.
+	///
+	/// # Errors
+	/// [`StoreError::NotFound`], and what `change` returns: nothing is written then.
+	pub fn update_deal(
+		&self,
+		hash: &ProposalHash,
+		change: impl FnOnce(&mut Deal) -> Result<(), StoreError>,
+	) -> Result<Deal, StoreError> {
+		let write = self.write()?;
+		let mut deal = get(&write, hash)?.ok_or(StoreError::NotFound("such deal"))?;
+		change(&mut deal)?;
+		put(&write, hash, &deal)?;
+		write.commit()?;
+		Ok(deal)
+	}
+
+	/// Applies an event to each of several deals in one transaction.
+	///
+	/// # Errors
+	/// As [`Self::update_deal`].
+	pub fn apply_to_deals(&self, events: &[(ProposalHash, DealEvent)]) -> Result<(), StoreError> {
+		let write = self.write()?;
+		for (hash, event) in events {
+			apply(&write, hash, event.clone())?;
+		}
+		write.commit()?;
+		Ok(())
+	}
+
+	/// Number on chain of a proposal that was published, as far as [`Self::learn_deal_ids`] was told.
+	///
+	/// # Errors
+	/// If the database cannot be read.
+	pub fn deal_id(&self, hash: &ProposalHash) -> Result<Option<DealId>, StoreError> {
+		Ok(self.read()?.open_table(DEAL_IDS)?.get(hash)?.map(|id| id.value()))
+	}
+
+	/// Remembers numbers of published proposals, and that the chain's list was read up to `cursor`.
+	///
+	/// # Errors
+	/// If the database cannot be written.
+	pub fn learn_deal_ids(
+		&self,
+		ids: &[(ProposalHash, DealId)],
+		cursor: Option<DealId>,
+	) -> Result<(), StoreError> {
+		let write = self.write()?;
+		{
+			let mut table = write.open_table(DEAL_IDS)?;
+			for (hash, id) in ids {
+				table.insert(hash, *id)?;
+			}
+			if let Some(cursor) = cursor {
+				write.open_table(META)?.insert("deal_cursor", cursor.encode().as_slice())?;
+			}
+		}
+		write.commit()?;
+		Ok(())
+	}
+}
+
+fn get(write: &WriteTransaction, hash: &ProposalHash) -> Result<Option<Deal>, StoreError> {
+	if let Some(bytes) = write.open_table(DEALS)?.get(hash)? {
+		return decode("deals", bytes.value()).map(Some);
+	}
+	let closed = write.open_table(CLOSED_DEALS)?;
+	let found = closed.get(hash)?;
+	found.map(|bytes| decode("closed_deals", bytes.value())).transpose()
+}
+
+fn put(write: &WriteTransaction, hash: &ProposalHash, deal: &Deal) -> Result<(), StoreError> {
+	let bytes = deal.encode();
+	let (to, from) = if deal.state.is_final() { (CLOSED_DEALS, DEALS) } else { (DEALS, CLOSED_DEALS) };
+	write.open_table(from)?.remove(hash)?;
+	write.open_table(to)?.insert(hash, bytes.as_slice())?;
+	Ok(())
+}
+
+/// Applies an event to a deal inside a transaction.
+pub(super) fn apply(
+	write: &WriteTransaction,
+	hash: &ProposalHash,
+	event: DealEvent,
+) -> Result<(), StoreError> {
+	let mut deal = get(write, hash)?.ok_or(StoreError::NotFound("such deal"))?;
+	deal.apply(event)?;
+	put(write, hash, &deal)
+}
+
+#[cfg(test)]
+mod tests {
+	use super::{super::tests::store, *};
+	use crate::deal::{
+		state::{DealState, FailReason},
+		Origin, Proposal,
+	};
+	use cairn_primitives::ProofTypeId;
+
+	fn deal() -> Deal {
+		let proposal = Proposal {
+			piece: cairn_primitives::PieceInfo { commitment: [1; 32], size_log2: 11, payload_size: 2000 },
+			payload: cairn_primitives::deal::DealPayload::V1 {
+				kind: cairn_primitives::deal::PayloadKind::Public,
+				root: Default::default(),
+			},
+			client: [2; 32],
+			provider: [3; 32],
+			tier: cairn_primitives::Tier::Hot,
+			start_by: 100,
+			duration: 30,
+			price_per_block: 7,
+			provider_collateral: 9,
+			nonce: 1,
+			label: Default::default(),
+		};
+		Deal::accepted(proposal, Origin::OnChain, ProofTypeId(0x11), 5)
+	}
+
+	#[test]
+	fn inserting_twice_keeps_the_first() {
+		let (store, _dir) = store();
+		store.insert_deal(&[1; 32], &deal()).unwrap();
+		store.apply_to_deals(&[([1; 32], DealEvent::DataVerified)]).unwrap();
+		let again = store.insert_deal(&[1; 32], &deal()).unwrap();
+		assert_eq!(again.state, DealState::Received);
+		assert_eq!(store.open_deals().unwrap().len(), 1);
+	}
+
+	#[test]
+	fn closed_deals_leave_the_open_list_and_stay_readable() {
+		let (store, _dir) = store();
+		for n in 0..5 {
+			store.insert_deal(&[n; 32], &deal()).unwrap();
+		}
+		store.apply_to_deals(&[([2; 32], DealEvent::Lapsed(FailReason::NoData))]).unwrap();
+		assert_eq!(store.open_deals().unwrap().len(), 4);
+		assert!(store.deal(&[2; 32]).unwrap().unwrap().state.is_final());
+		assert_eq!(store.count_closed_deals().unwrap(), 1);
+		let page = store.list_deals(Some([0; 32]), 3).unwrap();
+		let hashes: Vec<_> = page.deals.iter().map(|(hash, _)| hash[0]).collect();
+		assert_eq!((hashes, page.more), (vec![1, 2, 3], true));
+		let page = store.list_deals(Some([3; 32]), 3).unwrap();
+		assert_eq!((page.deals.len(), page.more), (1, false));
+		store.reopen_deal(&[2; 32], &deal()).unwrap();
+		assert_eq!(store.deal(&[2; 32]).unwrap().unwrap().state, DealState::Accepted);
+		assert_eq!(store.open_deals().unwrap().len(), 5);
+	}
+
+	#[test]
+	fn one_illegal_event_undoes_the_whole_transaction() {
+		let (store, _dir) = store();
+		store.insert_deal(&[1; 32], &deal()).unwrap();
+		store.insert_deal(&[2; 32], &deal()).unwrap();
+		let error = store
+			.apply_to_deals(&[([1; 32], DealEvent::DataVerified), ([2; 32], DealEvent::TermOver)])
+			.unwrap_err();
+		assert!(matches!(error, StoreError::Deal(_)));
+		assert_eq!(store.deal(&[1; 32]).unwrap().unwrap().state, DealState::Accepted);
+		assert!(matches!(
+			store.apply_to_deals(&[([9; 32], DealEvent::DataVerified)]),
+			Err(StoreError::NotFound(_))
+		));
+	}
+
+	#[test]
+	fn numbers_of_deals() {
+		let (store, _dir) = store();
+		assert_eq!(store.deal_cursor().unwrap(), None);
+		store.learn_deal_ids(&[([1; 32], 7), ([2; 32], 8)], Some(8)).unwrap();
+		assert_eq!(store.deal_id(&[2; 32]).unwrap(), Some(8));
+		assert_eq!(store.deal_id(&[3; 32]).unwrap(), None);
+		assert_eq!(store.deal_cursor().unwrap(), Some(8));
+	}
+}
