@@ -488,6 +488,12 @@ impl From<cairn_car::PackError> for CliError {
 	}
 }
 
+impl From<cairn_car::WriteError> for CliError {
+	fn from(error: cairn_car::WriteError) -> Self {
+		CliError::of(ErrorKind::File, error)
+	}
+}
+
 impl From<cairn_car::OpenError> for CliError {
 	fn from(error: cairn_car::OpenError) -> Self {
 		CliError::of(ErrorKind::Verification, error)

@@ -21,7 +21,7 @@ pub use apis::RuntimeApi;
 pub use configs::*;
 pub use genesis::PARACHAIN_ID;
 
-use alloc::borrow::Cow;
+use alloc::{borrow::Cow, vec::Vec};
 use sp_runtime::{
 	generic, impl_opaque_keys,
 	traits::{BlakeTwo256, IdentifyAccount, Verify},

@@ -1,6 +1,6 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 //!
-//! [`setup`] makes a machine ready to build, [`workspace`] says where builds go and runs cargo there, [`test`]
+//! [`setup`] makes a machine ready to build, [`workspace`] says where builds go and runs cargo there, [`mod@test`]
 //! is what CI runs, and [`process`] supervises the programs of a local network. [`step`] prints what is being
 //! done and how long it takes. Start reading at `main.rs`.
 

@@ -44,7 +44,7 @@ fn lint(workspace: &Workspace) -> Result<()> {
 		workspace,
 		"Licences and sources of dependencies",
 		"cargo-deny",
-		&["check", "bans", "licenses", "sources"],
+		&["check", "--hide-inclusion-graph", "bans", "licenses", "sources"],
 	)?;
 	step("Lints", "about 10 minutes the first time, then seconds", || {
 		let mut clippy = workspace.cargo()?;
@@ -79,7 +79,7 @@ fn tests(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 			cargo.args(["nextest", "run"]);
 		} else {
 			step::note("cargo-nextest is not installed: using cargo test");
-			cargo.args(["test", "--lib", "--bins", "--tests"]);
+			cargo.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]);
 		}
 		step::run(cargo.args(selection).args(arguments))
 	})

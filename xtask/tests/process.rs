@@ -245,10 +245,11 @@ fn supervising_command() {
 	thread::sleep(SOON);
 }
 
-/// Runs [`supervising_command`] in a process of its own under the eyes of a supervisor.
-fn run_supervising_command(supervisor: &Supervisor, folder: &TempDir) -> Process {
-	let mut command = Command::new(env::current_exe().unwrap());
+/// Runs [`supervising_command`] in a process of its own, started by a shell after a preparation.
+fn run_supervising_command(supervisor: &Supervisor, folder: &TempDir, preparation: &str) -> Process {
+	let mut command = shell(&format!("{preparation}; exec \"$0\" \"$@\""));
 	command
+		.arg(env::current_exe().unwrap())
 		.args(["--exact", "supervising_command", "--ignored", "--nocapture"])
 		.env(FOLDER_VARIABLE, folder.path());
 	let process = supervisor
@@ -271,7 +272,7 @@ fn programs_of(folder: &TempDir) -> [String; 2] {
 #[test]
 fn a_signal_ends_all_programs_and_the_command() {
 	let (supervisor, folder) = (Supervisor::new(), TempDir::new().unwrap());
-	let command = run_supervising_command(&supervisor, &folder);
+	let command = run_supervising_command(&supervisor, &folder, "true");
 	let programs = programs_of(&folder);
 	assert!(programs.iter().all(|pid| is_alive(pid)));
 	let status = Command::new("kill")
@@ -287,7 +288,22 @@ fn a_signal_ends_all_programs_and_the_command() {
 fn a_panic_ends_all_programs() {
 	let (supervisor, folder) = (Supervisor::new(), TempDir::new().unwrap());
 	fs::write(folder.path().join("panic"), "").unwrap();
-	let command = run_supervising_command(&supervisor, &folder);
+	let command = run_supervising_command(&supervisor, &folder, "true");
 	assert!(!command.wait(SOON).unwrap().success());
 	assert!(programs_of(&folder).iter().all(|pid| dies(pid)));
+}
+
+/// Some runners start their commands with SIGCHLD ignored: the kernel then reaps children by itself.
+#[test]
+fn programs_end_where_children_are_ignored() {
+	let (supervisor, folder) = (Supervisor::new(), TempDir::new().unwrap());
+	let command = run_supervising_command(&supervisor, &folder, "trap '' CHLD");
+	let programs = programs_of(&folder);
+	let status = Command::new("kill")
+		.args(["-TERM", &command.id().to_string()])
+		.status()
+		.unwrap();
+	assert!(status.success());
+	assert_eq!(command.wait(SOON).unwrap().code(), Some(128 + 15));
+	assert!(programs.iter().all(|pid| dies(pid)));
 }

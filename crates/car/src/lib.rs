@@ -18,17 +18,18 @@
 //! the specification is silent or differs (see [`index`]).
 
 mod extract;
-pub mod file;
+mod file;
 mod header;
 pub mod index;
-pub mod pack;
-pub mod read_at;
+mod pack;
+mod read_at;
 mod reader;
 mod verify;
 mod writer;
 
+pub use cairn_dag::unixfs::import::{ImportOptions, Progress};
 pub use extract::{extract, ExtractError};
-pub use file::{BlockLocation, CarFile, OpenError};
+pub use file::{BlockLocation, CarFile, IndexSource, OpenError};
 pub use header::Version;
 pub use index::{Index, IndexError, IndexFormat};
 pub use pack::{pack, pack_reader, pack_to_file, PackError, PackOptions, Packed};

@@ -3,8 +3,8 @@
 mod random;
 
 use cairn_car::{
-	file::IndexSource, verify, CarFile, CarReader, CarV2Writer, CarWriter, IndexCheck, IndexFormat,
-	OpenError, ReadAt, ReadError, ReadOptions, Seekable, Verified, VerifyError, VerifyOptions,
+	verify, CarFile, CarReader, CarV2Writer, CarWriter, IndexCheck, IndexFormat, IndexSource, OpenError,
+	ReadAt, ReadError, ReadOptions, Seekable, Verified, VerifyError, VerifyOptions,
 };
 use cairn_dag::{cid::multihash::Multihash, Block, BlockSource, Cid, Codec, HashFunction};
 use random::{below, bytes, rng};
@@ -135,16 +135,15 @@ fn on_disk_and_from_many_threads() {
 
 #[test]
 fn empty_archives_and_identity_cids() {
-	for archive in [v1(&[])] {
-		assert_eq!(read(&archive, ReadOptions::default()).unwrap(), []);
-		assert!(CarFile::new(archive, ReadOptions::default())
-			.unwrap()
-			.index()
-			.is_empty());
-	}
+	let empty = v1(&[]);
+	assert_eq!(read(&empty, ReadOptions::default()).unwrap(), []);
+	assert!(CarFile::new(empty, ReadOptions::default())
+		.unwrap()
+		.index()
+		.is_empty());
 	let identity = Cid::new_v1(0x55, Multihash::wrap(0, b"inline").unwrap());
 	let block = Block::new(identity, &b"inline"[..]).unwrap();
-	let archive = v1(&[block.clone()]);
+	let archive = v1(std::slice::from_ref(&block));
 	assert_eq!(read(&archive, ReadOptions::default()).unwrap(), []);
 	let file = CarFile::new(archive.clone(), ReadOptions::default()).unwrap();
 	assert_eq!(file.get(&identity).unwrap(), Some(block));
@@ -374,7 +373,10 @@ fn v2_headers_that_lead_astray() {
 			let ignored = verify(&wrong[..], &VerifyOptions::default())
 				.is_ok_and(|verified| matches!(verified.index, IndexCheck::Unsupported(_)));
 			let refused = verify(&wrong[..], &VerifyOptions::default()).is_err();
-			assert!(refused || (ignored && value == size - 1), "field at {field} is {value}");
+			assert!(
+				refused || (ignored && value == size - 1),
+				"field at {field} is {value}"
+			);
 			let _ = CarFile::new(&wrong[..], ReadOptions::default());
 			let _ = read(&wrong, ReadOptions::default());
 		}

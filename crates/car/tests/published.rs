@@ -1,8 +1,8 @@
 //! Archives that other implementations wrote.
 
 use cairn_car::{
-	file::IndexSource, verify, CarFile, CarReader, CarV2Writer, CarWriter, IndexCheck, IndexFormat,
-	ReadOptions, VerifyError, VerifyOptions, Version,
+	verify, CarFile, CarReader, CarV2Writer, CarWriter, IndexCheck, IndexFormat, IndexSource, ReadOptions,
+	VerifyError, VerifyOptions, Version,
 };
 use cairn_dag::{
 	walk::{walk, Scope, WalkError},
@@ -186,8 +186,7 @@ fn carv2_is_written_alike() {
 	let roots = CarReader::new(&bytes[..]).unwrap().roots().to_vec();
 	// A CIDv0 root is shorter than the usual: with the right room, nothing is padded.
 	for (room, data_offset) in [(57, 51), (59, 53), (100, 94)] {
-		let out = Cursor::new(vec![0xee; 10]);
-		let mut out = out;
+		let mut out = Cursor::new(vec![0xee; 10]);
 		out.set_position(10);
 		let mut writer = CarV2Writer::with_header_room(out, IndexFormat::Sorted, room).unwrap();
 		for block in blocks(&bytes) {

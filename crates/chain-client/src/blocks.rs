@@ -187,3 +187,6 @@ impl FinalizedBlocks {
 		})
 	}
 }
+
+#[cfg(test)]
+mod tests;

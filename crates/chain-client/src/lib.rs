@@ -22,6 +22,8 @@ mod config;
 mod deal;
 mod error;
 mod events;
+#[cfg(test)]
+mod fake_node;
 mod interface;
 mod pool;
 mod provider;

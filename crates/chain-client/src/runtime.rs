@@ -16,7 +16,7 @@ use std::{
 use subxt::metadata::Metadata;
 
 /// Metadata of the runtime in this repository, written by `cargo xtask metadata`.
-const METADATA: &[u8] = include_bytes!("../metadata.scale");
+pub(crate) const METADATA: &[u8] = include_bytes!("../metadata.scale");
 
 /// Metadata versions to ask a node for, best first.
 const METADATA_VERSIONS: [u32; 3] = [16, 15, 14];

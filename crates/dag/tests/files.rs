@@ -156,7 +156,7 @@ fn short_reads_and_interrupts_change_nothing() {
 	impl Read for Dribble<'_> {
 		fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
 			self.1 += 1;
-			if self.1 % 3 == 0 {
+			if self.1.is_multiple_of(3) {
 				return Err(io::ErrorKind::Interrupted.into());
 			}
 			let len = out.len().min(self.0.len()).min(5);

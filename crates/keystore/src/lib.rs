@@ -22,12 +22,14 @@ mod mnemonic;
 mod password;
 mod pkcs8;
 mod private_file;
+mod sealed_key;
 mod suri;
 
-pub use key_file::{DecryptError, EncryptError, KeyFile, ParseError, ScryptCost, MAX_KEY_FILE_BYTES};
+pub use key_file::{DecryptError, EncryptError, KeyFile, ParseError, MAX_KEY_FILE_BYTES};
 pub use keypair::{verify, wrap_bytes, InvalidSecret, Keypair};
 pub use keystore::{Keystore, KeystoreError, MAX_NAME_BYTES};
 pub use mnemonic::{Mnemonic, MnemonicError, WordCount};
 pub use password::{Password, PasswordError, PasswordSource, PasswordSourceParseError, MAX_PASSWORD_BYTES};
 pub use private_file::{read_bounded, write_private, Overwrite, ReadError, WriteError};
+pub use sealed_key::ScryptCost;
 pub use suri::{Junction, SecretUri, SuriError, DEV_PHRASE};

@@ -14,6 +14,7 @@ pub mod info;
 pub mod piece_cid;
 pub mod rpc;
 pub mod scalar;
+pub mod sector;
 pub mod upload;
 
 pub use deal::{DealList, DealProgress, DealStatus, ProposeDeal, ProposedDeal};

@@ -13,6 +13,8 @@ pub const PROPOSE_DEAL: &str = "cairn_v1_proposeDeal";
 pub const DEAL_STATUS: &str = "cairn_v1_dealStatus";
 /// [`crate::deal::ListDeals`] → [`crate::DealList`].
 pub const LIST_DEALS: &str = "cairn_v1_listDeals";
+/// No parameter → [`crate::sector::SectorList`].
+pub const LIST_SECTORS: &str = "cairn_v1_listSectors";
 
 /// Code of JSON-RPC errors that carry a [`crate::Problem`] as `data`.
 pub const PROBLEM_CODE: i32 = -32000;

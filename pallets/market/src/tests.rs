@@ -10,3 +10,6 @@ mod publishing;
 mod random_operations;
 mod settlement;
 mod signatures;
+
+#[cfg(feature = "runtime-benchmarks")]
+pub(crate) use mock::{benchmark_ext, Test};

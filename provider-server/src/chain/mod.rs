@@ -236,8 +236,10 @@ pub trait Chain: Send + Sync + 'static {
 	async fn proposal(&self, hash: &ProposalHash) -> Result<Option<Proposal>, ChainError>;
 	/// A deal that is not over.
 	async fn deal(&self, id: DealId) -> Result<Option<ChainDeal>, ChainError>;
-	/// At most [`PAGE`] deals of an account after `after`, ascending.
-	async fn deals_of(&self, who: &AccountId, after: Option<DealId>) -> Result<Vec<ChainDeal>, ChainError>;
+	/// At most [`PAGE`] proposals made on chain that wait for a provider, with their hashes.
+	async fn proposals_for(&self, owner: &AccountId) -> Result<Vec<(ProposalHash, Proposal)>, ChainError>;
+	/// The deal that a proposal became, also if it is over, as far as the chain remembers.
+	async fn deal_of_proposal(&self, hash: &ProposalHash) -> Result<Option<DealId>, ChainError>;
 
 	/// The newest sealing ticket for a provider.
 	async fn ticket(&self, owner: &AccountId) -> Result<Option<Ticket>, ChainError>;

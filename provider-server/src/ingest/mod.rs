@@ -11,4 +11,4 @@ mod upload;
 
 pub use car::{blocks_of, check_car, index_car, CarFault};
 pub use disk::Disk;
-pub use upload::{Progress, Uploads};
+pub use upload::{Limits, Progress, Start, Uploads};

@@ -2,11 +2,10 @@
 
 use super::{
 	decode,
-	tables::{CLOSED_DEALS, DEALS, DEAL_IDS, META},
+	tables::{CLOSED_DEALS, DEALS},
 	Store, StoreError,
 };
 use crate::deal::{Deal, DealEvent, ProposalHash};
-use cairn_primitives::DealId;
 use codec::Encode;
 use redb::{ReadableTable, WriteTransaction};
 use std::ops::Bound;
@@ -139,37 +138,6 @@ impl Store {
 		write.commit()?;
 		Ok(())
 	}
-
-	/// Number on chain of a proposal that was published, as far as [`Self::learn_deal_ids`] was told.
-	///
-	/// # Errors
-	/// If the database cannot be read.
-	pub fn deal_id(&self, hash: &ProposalHash) -> Result<Option<DealId>, StoreError> {
-		Ok(self.read()?.open_table(DEAL_IDS)?.get(hash)?.map(|id| id.value()))
-	}
-
-	/// Remembers numbers of published proposals, and that the chain's list was read up to `cursor`.
-	///
-	/// # Errors
-	/// If the database cannot be written.
-	pub fn learn_deal_ids(
-		&self,
-		ids: &[(ProposalHash, DealId)],
-		cursor: Option<DealId>,
-	) -> Result<(), StoreError> {
-		let write = self.write()?;
-		{
-			let mut table = write.open_table(DEAL_IDS)?;
-			for (hash, id) in ids {
-				table.insert(hash, *id)?;
-			}
-			if let Some(cursor) = cursor {
-				write.open_table(META)?.insert("deal_cursor", cursor.encode().as_slice())?;
-			}
-		}
-		write.commit()?;
-		Ok(())
-	}
 }
 
 fn get(write: &WriteTransaction, hash: &ProposalHash) -> Result<Option<Deal>, StoreError> {
@@ -273,15 +241,5 @@ mod tests {
 			store.apply_to_deals(&[([9; 32], DealEvent::DataVerified)]),
 			Err(StoreError::NotFound(_))
 		));
-	}
-
-	#[test]
-	fn numbers_of_deals() {
-		let (store, _dir) = store();
-		assert_eq!(store.deal_cursor().unwrap(), None);
-		store.learn_deal_ids(&[([1; 32], 7), ([2; 32], 8)], Some(8)).unwrap();
-		assert_eq!(store.deal_id(&[2; 32]).unwrap(), Some(8));
-		assert_eq!(store.deal_id(&[3; 32]).unwrap(), None);
-		assert_eq!(store.deal_cursor().unwrap(), Some(8));
 	}
 }

@@ -170,11 +170,6 @@ impl Store {
 	pub fn set_seal_seconds_per_byte(&self, rate: f64) -> Result<(), StoreError> {
 		self.set_meta("seal_rate", &rate.to_bits())
 	}
-
-	/// Last deal number up to which the chain's list of this provider's deals was read.
-	pub(crate) fn deal_cursor(&self) -> Result<Option<u64>, StoreError> {
-		self.meta("deal_cursor")
-	}
 }
 
 fn decode<T: Decode>(table: &'static str, mut bytes: &[u8]) -> Result<T, StoreError> {

@@ -2,14 +2,12 @@
 
 use redb::{TableDefinition, WriteTransaction};
 
-/// Single values: `format`, `identity`, `next_sector`, `seal_rate`, `deal_cursor`.
+/// Single values: `format`, `identity`, `next_sector`, `seal_rate`.
 pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Deals that something can still happen to, by proposal hash.
 pub const DEALS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("deals");
 /// Deals in a final state, by proposal hash.
 pub const CLOSED_DEALS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("closed_deals");
-/// Deal numbers by proposal hash, as the chain lists them.
-pub const DEAL_IDS: TableDefinition<&[u8; 32], u64> = TableDefinition::new("deal_ids");
 /// Sectors that something can still happen to, by number.
 pub const SECTORS: TableDefinition<u32, &[u8]> = TableDefinition::new("sectors");
 /// Sectors in a final state, by number.
@@ -27,7 +25,6 @@ pub fn create_all(write: &WriteTransaction) -> Result<(), redb::TableError> {
 	write.open_table(META)?;
 	write.open_table(DEALS)?;
 	write.open_table(CLOSED_DEALS)?;
-	write.open_table(DEAL_IDS)?;
 	write.open_table(SECTORS)?;
 	write.open_table(CLOSED_SECTORS)?;
 	write.open_table(PIECES)?;

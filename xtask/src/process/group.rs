@@ -4,7 +4,7 @@ use super::{lock, POLL};
 use anyhow::{Context, Result};
 use rustix::process::{kill_process_group, waitid, Pid, Signal, WaitId, WaitIdOptions};
 use std::{
-	os::unix::process::CommandExt,
+	os::unix::process::{CommandExt, ExitStatusExt},
 	process::{Child, ChildStdin, Command, ExitStatus},
 	sync::Mutex,
 	thread,
@@ -55,13 +55,16 @@ impl Group {
 		};
 		// NOWAIT leaves the ended leader as it is: until it is reaped, nobody else gets its number.
 		let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-		let has_ended = !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None));
-		if !has_ended {
-			return None;
-		}
-		// Fails when nothing is left.
-		let _ = kill_process_group(self.pid, Signal::KILL);
-		let status = child.wait().ok()?;
+		let status = match waitid(WaitId::Pid(self.pid), options) {
+			Ok(None) => return None,
+			Ok(Some(_)) => {
+				// Fails when nothing is left.
+				let _ = kill_process_group(self.pid, Signal::KILL);
+				child.wait().unwrap_or_else(|_| lost_status())
+			}
+			// The kernel reaped it already: whoever started this command told it to ignore its children.
+			Err(_) => lost_status(),
+		};
 		*state = State::Reaped(status);
 		Some(status)
 	}
@@ -85,6 +88,11 @@ impl Group {
 			thread::sleep(POLL / 5);
 		}
 	}
+}
+
+/// The status of a program of which the kernel does not say how it ended: a failure.
+fn lost_status() -> ExitStatus {
+	ExitStatus::from_raw(1 << 8)
 }
 
 impl Drop for Group {

@@ -141,7 +141,14 @@ impl Apt {
 	fn command(self, verb: &str) -> Command {
 		let mut command = Command::new("apt-get");
 		command
-			.args(["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0", verb])
+			.args([
+				"-qq",
+				"-o",
+				"DPkg::Lock::Timeout=120",
+				"-o",
+				"Dpkg::Use-Pty=0",
+				verb,
+			])
 			.env("DEBIAN_FRONTEND", "noninteractive");
 		if verb == "install" {
 			command.args(["--yes", "--no-install-recommends"]);

@@ -30,7 +30,7 @@ impl EntityBytes {
 			.to
 			.map_or(i128::from(size), |to| (absolute(to) + 1).min(i128::from(size)));
 		// Both lie between 0 and the size.
-		(start < end).then(|| ByteRange {
+		(start < end).then_some(ByteRange {
 			start: start as u64,
 			end: Some(end as u64),
 		})

@@ -39,7 +39,7 @@ pub enum StoreError {
 		root: PathBuf,
 	},
 	/// The payload is not the expected piece.
-	#[error("the payload is piece {found:?} instead of {expected:?}")]
+	#[error("the payload is {} instead of {}", describe(found), describe(expected))]
 	PieceMismatch {
 		/// What the deal says.
 		expected: Box<PieceInfo>,
@@ -92,6 +92,16 @@ pub enum StoreError {
 		/// Why.
 		source: io::Error,
 	},
+}
+
+/// A piece in a message.
+fn describe(piece: &PieceInfo) -> String {
+	format!(
+		"piece {} of {} bytes padded to {}",
+		hex::encode(piece.commitment),
+		piece.payload_size,
+		piece.padded_size()
+	)
 }
 
 /// Adds the path to an I/O error.

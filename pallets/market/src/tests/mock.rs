@@ -56,7 +56,6 @@ mod runtime {
 	#[runtime::pallet_index(2)]
 	pub type Market = pallet_market;
 }
-pub use runtime::*;
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
 impl frame_system::Config for Test {
@@ -274,6 +273,14 @@ pub fn bare_ext() -> TestExternalities {
 	ext
 }
 
+/// A chain with a keystore, in which benchmarks make clients.
+#[cfg(feature = "runtime-benchmarks")]
+pub fn benchmark_ext() -> TestExternalities {
+	let mut ext = bare_ext();
+	ext.register_extension(sp_keystore::KeystoreExt::new(sp_keystore::testing::MemoryKeystore::new()));
+	ext
+}
+
 /// Runs a test on a chain where clients and providers have 100 UNIT in escrow.
 pub fn test(run: impl FnOnce()) {
 	bare_ext().execute_with(|| {
@@ -320,7 +327,7 @@ pub fn ok(who: &AccountId, call: Call<Test>) {
 /// A call that must fail with `error` and change nothing.
 #[track_caller]
 pub fn refused(who: &AccountId, call: Call<Test>, error: impl Into<DispatchError>) {
-	let root = || frame_support::storage_root(StateVersion::V1);
+	let root = || sp_io::storage::root(StateVersion::V1);
 	let before = root();
 	let result = dispatch(who, call);
 	assert_eq!(result.map(|_| ()).map_err(|error| error.error), Err(error.into()));
@@ -400,7 +407,7 @@ pub const START_BY: BlockNumber = 50;
 pub fn proposal(nonce: u64) -> DealProposal<AccountId> {
 	DealProposal {
 		piece: PieceInfo {
-			commitment: sp_core::blake2_256(&nonce.to_le_bytes()),
+			commitment: sp_io::hashing::blake2_256(&nonce.to_le_bytes()),
 			size_log2: 11,
 			payload_size: 2000,
 		},

@@ -1,0 +1,80 @@
+//! `cairn wallet add-balance | withdraw`
+
+use crate::{
+	amount::Amount,
+	context::Context,
+	error::{CliError, ErrorKind},
+};
+use cairn_chain_client::{calls, Call};
+use cairn_provider_api::Amount as WireAmount;
+use serde::Serialize;
+
+/// Move money from the account into its escrow, from which deals are paid
+///
+/// Signed proposals can draw no more than what is in the escrow. `put` adds what is missing by itself.
+#[derive(Debug, clap::Args)]
+pub struct AddArgs {
+	/// How much, as `1.5 CAIRN`
+	amount: Amount,
+}
+
+/// Take money back from the escrow
+///
+/// What deals have drawn is no longer in the escrow; it returns by itself as far as it is not earned.
+#[derive(Debug, clap::Args)]
+pub struct WithdrawArgs {
+	/// How much, as `1.5 CAIRN`
+	#[arg(required_unless_present = "all")]
+	amount: Option<Amount>,
+	/// Everything that is there
+	#[arg(long, conflicts_with = "amount")]
+	all: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+	amount: WireAmount,
+	escrow: WireAmount,
+	fee: WireAmount,
+	block: u32,
+}
+
+/// Adds to the escrow.
+pub async fn add(context: &Context, args: AddArgs) -> Result<(), CliError> {
+	change(context, args.amount, "added to the escrow", |amount| calls::market::add_balance(amount.0)).await
+}
+
+/// Takes from the escrow.
+pub async fn withdraw(context: &Context, args: WithdrawArgs) -> Result<(), CliError> {
+	let amount = match args.amount {
+		Some(amount) => amount,
+		None => {
+			let chain = context.connect().await?;
+			let escrow = chain.query().escrow(&context.own_account()?).await?;
+			if escrow == 0 {
+				return Err(CliError::new(ErrorKind::Funds, "the escrow is empty"));
+			}
+			Amount(escrow)
+		},
+	};
+	change(context, amount, "taken from the escrow", |amount| calls::market::withdraw_balance(amount.0)).await
+}
+
+async fn change(
+	context: &Context,
+	amount: Amount,
+	what: &str,
+	call: impl Fn(Amount) -> Call,
+) -> Result<(), CliError> {
+	let (chain, account, submitter) = context.signer().await?;
+	let included = submitter.submit(call(amount)).await?;
+	let report = Report {
+		amount: WireAmount(amount.0),
+		escrow: WireAmount(chain.query().escrow(&account.id()).await?),
+		fee: WireAmount(included.fee),
+		block: included.block.number,
+	};
+	context.output.result("cairn.escrow/1", &report, |out| {
+		writeln!(out, "{amount} {what}; it holds {} now", Amount(report.escrow.0))
+	})
+}

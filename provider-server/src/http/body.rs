@@ -1,0 +1,96 @@
+//! Response bodies made by blocking code.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use futures::stream;
+use std::{
+	io::{self, Write},
+	time::Duration,
+};
+use tokio::{runtime::Handle, sync::mpsc};
+
+/// Bytes that are sent together.
+const CHUNK: usize = 256 << 10;
+/// Chunks between the reader and the network: bounds a response's memory.
+const CHUNKS_IN_FLIGHT: usize = 4;
+
+/// Writes into a response body. An error, or dropping it without [`finish`](Self::finish), cuts the
+/// connection, so that the client does not take a part for the whole.
+pub(super) struct BodyWriter {
+	sender: mpsc::Sender<io::Result<Bytes>>,
+	buffer: BytesMut,
+	runtime: Handle,
+	timeout: Duration,
+	sent: u64,
+}
+
+impl BodyWriter {
+	fn send(&mut self, chunk: Bytes) -> io::Result<()> {
+		self.sent += chunk.len() as u64;
+		let sending = tokio::time::timeout(self.timeout, self.sender.send(Ok(chunk)));
+		match self.runtime.block_on(sending) {
+			Ok(Ok(())) => Ok(()),
+			// The client is gone, or takes nothing any more.
+			Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+			Err(_) => Err(io::ErrorKind::TimedOut.into()),
+		}
+	}
+
+	/// Sends bytes that are at hand without copying them.
+	pub fn write_bytes(&mut self, bytes: Bytes) -> io::Result<()> {
+		self.flush()?;
+		self.send(bytes)
+	}
+
+	/// Bytes handed to the connection.
+	pub fn sent(&self) -> u64 {
+		self.sent
+	}
+}
+
+impl Write for BodyWriter {
+	fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+		let taken = bytes.len().min(CHUNK - self.buffer.len());
+		self.buffer.extend_from_slice(&bytes[..taken]);
+		if self.buffer.len() == CHUNK {
+			self.flush()?;
+		}
+		Ok(taken)
+	}
+
+	fn flush(&mut self) -> io::Result<()> {
+		if self.buffer.is_empty() {
+			return Ok(());
+		}
+		let chunk = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(CHUNK)).freeze();
+		self.send(chunk)
+	}
+}
+
+/// A body that `produce` writes on a blocking thread. If `produce` fails, the connection is cut.
+/// A client that takes nothing for `timeout` is given up. `done` gets the bytes sent.
+pub(super) fn blocking(
+	timeout: Duration,
+	done: impl FnOnce(u64) + Send + 'static,
+	produce: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
+) -> Body {
+	let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+	let runtime = Handle::current();
+	tokio::task::spawn_blocking(move || {
+		let failed = sender.clone();
+		let mut writer = BodyWriter { sender, buffer: BytesMut::with_capacity(CHUNK), runtime, timeout, sent: 0 };
+		let outcome = produce(&mut writer).and_then(|()| writer.flush());
+		done(writer.sent());
+		if let Err(error) = outcome {
+			if error.kind() != io::ErrorKind::BrokenPipe {
+				tracing::warn!(%error, "a response was cut off");
+			}
+			// If the channel is full or closed, the body ends without its last chunk anyway.
+			let runtime = writer.runtime.clone();
+			let _ = runtime.block_on(tokio::time::timeout(timeout, failed.send(Err(error))));
+		}
+	});
+	Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
+		receiver.recv().await.map(|chunk| (chunk, receiver))
+	}))
+}

@@ -1,0 +1,97 @@
+//! Blocks out of the pieces.
+
+use super::{open_payload, PayloadError};
+use crate::provider::Provider;
+use cairn_dag::{Block, BlockSource, SourceError};
+use cairn_primitives::PieceInfo;
+use cid::Cid;
+use std::{
+	fs::File,
+	os::unix::fs::FileExt,
+	sync::{Arc, Mutex, PoisonError},
+};
+
+/// Multihash code of CIDs that carry their block.
+const IDENTITY: u64 = 0;
+/// Pieces in which a block is looked for.
+const MAX_PLACES: usize = 8;
+
+/// The blocks of every stored piece. Keeps the file of the last piece open: a DAG's blocks mostly
+/// lie in one.
+pub struct PieceBlocks {
+	provider: Arc<Provider>,
+	last: Mutex<Option<(PieceInfo, Arc<File>)>>,
+}
+
+impl PieceBlocks {
+	/// Blocks of this provider.
+	pub fn new(provider: Arc<Provider>) -> Self {
+		PieceBlocks { provider, last: Mutex::default() }
+	}
+
+	fn open(&self, piece: &PieceInfo) -> Result<Arc<File>, PayloadError> {
+		let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+		if let Some((open, file)) = &*last {
+			if open == piece {
+				return Ok(file.clone());
+			}
+		}
+		let file = Arc::new(open_payload(&self.provider, piece)?);
+		*last = Some((*piece, file.clone()));
+		Ok(file)
+	}
+}
+
+impl BlockSource for PieceBlocks {
+	fn get(&self, cid: &Cid) -> Result<Option<Block>, SourceError> {
+		if cid.hash().code() == IDENTITY {
+			let data = cid.hash().digest().to_vec();
+			return Block::new(*cid, data).map(Some).map_err(SourceError::new);
+		}
+		let multihash = cid.hash().to_bytes();
+		let places =
+			self.provider.store.block_locations(&multihash, MAX_PLACES).map_err(SourceError::new)?;
+		let mut failure = None;
+		for place in places {
+			let file = match self.open(&place.piece) {
+				Ok(file) => file,
+				Err(error) => {
+					failure = Some(SourceError::new(error));
+					continue;
+				},
+			};
+			let mut data = vec![0; place.len as usize];
+			if let Err(error) = file.read_exact_at(&mut data, place.offset) {
+				failure = Some(SourceError::new(error));
+				continue;
+			}
+			match Block::new(*cid, data) {
+				Ok(block) => return Ok(Some(block)),
+				Err(error) => {
+					tracing::error!(
+						%cid,
+						piece = %cairn_provider_api::piece_cid::v1(&place.piece.commitment),
+						"a stored block does not match its CID any more"
+					);
+					failure = Some(SourceError::new(error));
+				},
+			}
+		}
+		match failure {
+			Some(failure) => Err(failure),
+			None => Ok(None),
+		}
+	}
+
+	fn has(&self, cid: &Cid) -> Result<bool, SourceError> {
+		if cid.hash().code() == IDENTITY {
+			return Ok(true);
+		}
+		let places = self
+			.provider
+			.store
+			.block_locations(&cid.hash().to_bytes(), 1)
+			.map_err(SourceError::new)?;
+		Ok(!places.is_empty())
+	}
+}
