@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Store files with providers that prove on chain that they keep them, read them back, and pay for it.
 #[derive(Debug, Parser)]
-#[command(name = "cairn", version, after_help = EXIT_CODES, max_term_width = 100, propagate_version = true)]
+#[command(name = "cairn", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
 	#[command(flatten)]
 	settings: SettingArgs,
@@ -52,8 +52,6 @@ fn start(cli: Cli, matches: &ArgMatches) -> Result<(), CliError> {
 		let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
 		tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 	}
-	// Fails only if another provider was installed, which is as good.
-	let _ = rustls::crypto::ring::default_provider().install_default();
 	let format = if cli.flags.json { Format::Json } else { Format::Human };
 	let output = Output::new(format, cli.flags.quiet);
 	let settings = Settings::resolve(cli.settings, matches)?;
@@ -102,7 +100,17 @@ mod tests {
 	#[test]
 	fn help_is_as_recorded() {
 		fn collect(command: &mut clap::Command, path: &str, text: &mut String) {
-			text.push_str(&format!("## {path}\n\n{}\n\n", command.render_long_help().to_string().trim_end()));
+			let help = command.render_long_help().to_string();
+			// The same everywhere.
+			let mut is_global = false;
+			let own = help.lines().filter(|line| {
+				is_global = match *line {
+					"Global options:" => path != "cairn",
+					line => is_global && (line.is_empty() || line.starts_with(' ')),
+				};
+				!is_global
+			});
+			text.push_str(&format!("## {path}\n\n{}\n\n", own.collect::<Vec<_>>().join("\n").trim_end()));
 			for sub in command.get_subcommands_mut() {
 				if sub.get_name() != "help" {
 					let path = format!("{path} {}", sub.get_name());

@@ -193,7 +193,7 @@ impl CliError {
 
 	/// What the program ends with.
 	pub fn exit_code(&self) -> ExitCode {
-		ExitCode::from(self.kind.exit_code())
+		ExitCode::from(self.kind().exit_code())
 	}
 }
 

@@ -44,11 +44,6 @@ impl Output {
 		self.format == Format::Json
 	}
 
-	/// Whether only the essential is printed.
-	pub fn is_quiet(&self) -> bool {
-		self.quiet
-	}
-
 	/// Whether progress bars may be drawn: a person looks at standard error.
 	pub fn shows_progress(&self) -> bool {
 		!self.quiet && !self.is_json() && io::stderr().is_terminal()

@@ -186,22 +186,22 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SettingArgs {
 	/// Websocket address of a Cairn node [default: ws://127.0.0.1:9944]
-	#[arg(long, global = true, value_name = "URL", env = "CAIRN_NODE", help_heading = "Global options")]
+	#[arg(long, global = true, value_name = "URL", env = "CAIRN_NODE", hide_env_values = true, help_heading = "Global options")]
 	node: Option<String>,
 	/// Account that signs: its name in the keystore, or its address
-	#[arg(long, global = true, value_name = "NAME|ADDRESS", env = "CAIRN_ACCOUNT", help_heading = "Global options")]
+	#[arg(long, global = true, value_name = "NAME|ADDRESS", env = "CAIRN_ACCOUNT", hide_env_values = true, help_heading = "Global options")]
 	account: Option<String>,
 	/// Folder of encrypted keys [default: $XDG_DATA_HOME/cairn/keys]
-	#[arg(long, global = true, value_name = "DIR", env = "CAIRN_KEYSTORE", help_heading = "Global options")]
+	#[arg(long, global = true, value_name = "DIR", env = "CAIRN_KEYSTORE", hide_env_values = true, help_heading = "Global options")]
 	keystore: Option<PathBuf>,
 	/// Folder of the local record of stored objects [default: $XDG_STATE_HOME/cairn]
-	#[arg(long, global = true, value_name = "DIR", env = "CAIRN_STATE_DIR", help_heading = "Global options")]
+	#[arg(long, global = true, value_name = "DIR", env = "CAIRN_STATE_DIR", hide_env_values = true, help_heading = "Global options")]
 	state_dir: Option<PathBuf>,
 	/// Folder of archives and blocks in transit [default: $XDG_CACHE_HOME/cairn]
-	#[arg(long, global = true, value_name = "DIR", env = "CAIRN_CACHE_DIR", help_heading = "Global options")]
+	#[arg(long, global = true, value_name = "DIR", env = "CAIRN_CACHE_DIR", hide_env_values = true, help_heading = "Global options")]
 	cache_dir: Option<PathBuf>,
 	/// Configuration file [default: $XDG_CONFIG_HOME/cairn/config.toml]
-	#[arg(long, global = true, value_name = "FILE", env = "CAIRN_CONFIG", help_heading = "Global options")]
+	#[arg(long, global = true, value_name = "FILE", env = "CAIRN_CONFIG", hide_env_values = true, help_heading = "Global options")]
 	config: Option<PathBuf>,
 }
 

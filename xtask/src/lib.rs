@@ -7,6 +7,10 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod block_budget;
+pub mod demo;
+pub mod metadata;
+pub mod network;
 pub mod process;
 pub mod setup;
 pub mod step;

@@ -4,6 +4,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use xtask::{
+	demo::{self, DemoArgs},
+	metadata::{self, MetadataArgs},
 	setup::{self, Needs},
 	test::{self, TestArgs},
 	workspace::Workspace,
@@ -26,6 +28,13 @@ enum Command {
 	Setup,
 	/// Run everything that CI runs: setup, formatting, lints, tests
 	Test(TestArgs),
+	/// Show a real file being stored, proven, retrieved and paid for on a local network
+	///
+	/// Starts a development chain and three providers, stores the file with them, waits for their proofs, kills
+	/// one, waits for its fault, retrieves the file from the others, settles, and prints what the chain says.
+	Demo(DemoArgs),
+	/// Refresh the client's copy of the runtime's metadata
+	Metadata(MetadataArgs),
 }
 
 fn main() -> ExitCode {
@@ -47,5 +56,7 @@ fn execute(command: Command) -> Result<()> {
 			setup::report(&workspace)
 		}
 		Command::Test(args) => test::run(&Workspace::locate()?, &args),
+		Command::Demo(args) => demo::run(&Workspace::locate()?, &args),
+		Command::Metadata(args) => metadata::run(&Workspace::locate()?, &args),
 	}
 }

@@ -4,7 +4,9 @@ use crate::error::CliError;
 use clap_complete::Shell;
 use std::io::Write;
 
-/// Print completions for a shell: `cairn completions bash > /etc/bash_completion.d/cairn`
+/// Print completions for a shell
+///
+/// For bash: cairn completions bash > /etc/bash_completion.d/cairn
 #[derive(Debug, clap::Args)]
 pub struct Args {
 	/// The shell

@@ -14,35 +14,24 @@ mod wallet;
 
 use crate::{context::Context, error::CliError};
 
-/// What to do.
+/// What to do. The help of each is at its arguments.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-	/// Store a file or folder with providers
 	Put(Box<put::Args>),
-	/// Read an object back, verified, from whichever provider answers
 	Get(get::Args),
-	/// List the objects that were stored from here
 	Ls(ls::Args),
-	/// Show deals, sectors, proofs and faults of an object, or of all
 	Status(status::Args),
-	/// Pay providers for the blocks they have proven
 	Settle(settle::Args),
-	/// Accounts and money
 	#[command(subcommand)]
 	Wallet(wallet::Command),
-	/// Make deals step by step: what `put` does in one go
 	#[command(subcommand)]
 	Deal(deal::Command),
-	/// Archives of blocks, offline
 	#[command(subcommand)]
 	Car(car::Command),
-	/// Read the chain, for scripts
 	#[command(subcommand)]
 	Chain(chain::Command),
-	/// Settings and where they come from
 	#[command(subcommand)]
 	Config(config::Command),
-	/// Print completions for a shell
 	Completions(completions::Args),
 }
 

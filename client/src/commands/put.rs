@@ -8,20 +8,22 @@ use crate::{
 	deals::{
 		packing,
 		storing::{Choices, Storing},
+		terms::TermsError,
 	},
 	error::{CliError, ErrorKind},
 	output::{table, write_table},
 	progress::Progress,
 	provider::http_client,
 	record::{DealState, ObjectLock, ObjectRecord, Wanted},
-	settings::TierName,
+	settings::{Origin, TierName},
 };
 use cairn_car::PackOptions;
+use cairn_primitives::params::ProtocolParameters;
 use cairn_provider_api::{piece_cid, Hash32};
 use clap::builder::RangedU64ValueParser;
 use rand_core::{OsRng, RngCore};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Store a file or folder with providers
 ///
@@ -80,18 +82,21 @@ pub struct Args {
 /// What users must know before they choose a tier.
 const WHAT_THE_TIERS_PROVE: &str = "\
 What the proofs show:
-  hot     In every proving period the provider answers random challenges over your data, on chain. That
-          shows that the data is retrievable through this provider in time. It does not show that the
-          provider keeps a copy of its own: two providers, or two deals of one operator under different
-          names, may answer from the same disk. Copies in the hot tier are worth as much as the
-          independence of the providers you choose. It starts within a few blocks and is cheap.
-  sealed  The provider keeps an encoding of your data that is unique to it and slow to make, and proves
-          that. It shows that a distinct copy exists for each deal. Smaller sectors give weaker evidence:
-          below 32 GiB it rests on sealing anew costing more than storing, not on time alone. Sealing
-          takes seconds (8 MiB sectors) to hours (32 GiB).
-  Neither shows that a provider will hand the data out to you. That is why `get` asks one provider after
-  the other, and why copies with independent providers matter.
-  Payment stops while a provider misses proofs, and is refunded for the time that was not proven.
+  hot     In every proving period the provider answers random challenges over
+          your data, on chain. This shows that the data is retrievable through
+          this provider in time. It does not show that the provider keeps a
+          copy of its own: two providers, or one operator under two names, may
+          answer from the same disk. Copies in the hot tier are worth as much
+          as the independence of the providers. Starts within a few blocks.
+  sealed  The provider keeps an encoding of your data that is unique to it and
+          slow to make, and proves that. This shows that a distinct copy
+          exists for each deal. Small sectors are weaker evidence: below
+          32 GiB it rests on sealing anew costing more than storing, not on
+          time alone. Sealing takes seconds (8 MiB) to hours (32 GiB).
+  Neither tier shows that a provider will hand the data out to you. `get` asks
+  one provider after the other; copies with independent providers matter.
+  A provider is not paid for time in which it misses proofs; the price of that
+  time returns to you.
 
 Examples:
   cairn put photos/ --copies 3 --duration 90d
@@ -132,6 +137,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let genesis_hash = Hash32(chain.genesis_hash());
 	let client = Hash32(account.id());
 	let now = chain.finalized().await?.number;
+	let parameters = chain.query().parameters().await?;
 
 	let mut pack = PackOptions { wrap: args.wrap, ..PackOptions::default() };
 	pack.import.hidden = !args.no_hidden;
@@ -158,7 +164,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			context.output.note("nothing is left to resume");
 		}
 	} else {
-		let wanted = wanted(context, &args, block_time)?;
+		let wanted = wanted(context, &args, block_time, &parameters)?;
 		let sources = absolute(&args.paths)?;
 		let fingerprint = {
 			let sources = sources.clone();
@@ -216,7 +222,23 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	first_failure.map_or(Ok(()), Err)
 }
 
-fn wanted(context: &Context, args: &Args, block_time: std::time::Duration) -> Result<Wanted, CliError> {
+fn wanted(
+	context: &Context,
+	args: &Args,
+	block_time: Duration,
+	parameters: &ProtocolParameters,
+) -> Result<Wanted, CliError> {
+	let (min, max) = (parameters.min_deal_duration, parameters.max_deal_duration);
+	let setting = &context.settings.duration;
+	let duration = match args.duration {
+		Some(duration) => duration.in_blocks(block_time)?,
+		// Nobody asked for it: what the chain allows will do.
+		None if setting.origin == Origin::Default => setting.value.in_blocks(block_time)?.clamp(min, max.max(min)),
+		None => setting.value.in_blocks(block_time)?,
+	};
+	if !(min..=max).contains(&duration) {
+		return Err(TermsError::Duration { min, max, duration }.into());
+	}
 	let mut providers = Vec::new();
 	for text in &args.provider {
 		let provider = Hash32(context.parse_account(text)?);
@@ -233,7 +255,7 @@ fn wanted(context: &Context, args: &Args, block_time: std::time::Duration) -> Re
 	Ok(Wanted {
 		copies,
 		tier: args.tier.unwrap_or(context.settings.tier.value),
-		duration: args.duration.unwrap_or(context.settings.duration.value).in_blocks(block_time)?,
+		duration,
 		providers,
 	})
 }

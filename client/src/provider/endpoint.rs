@@ -14,7 +14,7 @@ pub fn endpoints<'a>(addresses: impl IntoIterator<Item = &'a [u8]>) -> Vec<Url> 
 }
 
 /// `/ip4/…/tcp/…/http`, `/dns/…/tcp/…/https`, `/…/tls/http` as URL; `None` for anything else.
-pub fn multiaddr_to_url(address: &Multiaddr) -> Option<Url> {
+fn multiaddr_to_url(address: &Multiaddr) -> Option<Url> {
 	let mut parts = address.iter();
 	let host = match parts.next()? {
 		Protocol::Ip4(ip) => ip.to_string(),

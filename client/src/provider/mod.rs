@@ -7,7 +7,7 @@ mod endpoint;
 mod rpc;
 mod upload;
 
-pub use endpoint::{endpoints, multiaddr_to_url};
+pub use endpoint::endpoints;
 pub use upload::{upload, UploadSource};
 
 use cairn_provider_api::Problem;
@@ -99,6 +99,8 @@ pub struct ProviderClient {
 /// # Errors
 /// If TLS cannot be set up.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+	// Fails only if a TLS provider was installed before, which is as good.
+	let _ = rustls::crypto::ring::default_provider().install_default();
 	reqwest::Client::builder()
 		.user_agent(concat!("cairn/", env!("CARGO_PKG_VERSION")))
 		.connect_timeout(CONNECT_TIMEOUT)
@@ -203,7 +205,7 @@ mod tests {
 
 	#[test]
 	fn resources_keep_the_base_path() {
-		let http = reqwest::Client::new();
+		let http = http_client().unwrap();
 		let at = |base: &str| ProviderClient::new(http.clone(), base.parse().unwrap()).resource("/rpc").to_string();
 		assert_eq!(at("http://127.0.0.1:8000"), "http://127.0.0.1:8000/rpc");
 		assert_eq!(at("http://host/cairn/"), "http://host/cairn/rpc");

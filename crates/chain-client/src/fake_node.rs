@@ -72,9 +72,7 @@ pub(crate) struct State {
 	pub mute: bool,
 	pub faults: VecDeque<SubmitFault>,
 	/// Hashes of every transaction handed in.
-	pub seen: HashSet<Hash>,
-	/// Number of times that each call was handed in under a new nonce or era.
-	pub handed_in: usize,
+	seen: HashSet<Hash>,
 }
 
 /// The checked-in metadata, decoded once.
@@ -100,8 +98,17 @@ fn lost() -> RpcError {
 	RpcError::DisconnectedWillReconnect("the test broke it".to_owned())
 }
 
-/// Parts of a transaction: signer and nonce, (period, phase) of its era, bytes of the call.
-fn parse(bytes: &[u8]) -> (Option<(AccountId, u32)>, (u32, u32), Vec<u8>) {
+/// A transaction taken apart.
+struct Parsed {
+	/// Account, nonce, and the hash of the era's first block (see [`FakeSigner`]); none for general
+	/// transactions.
+	signer: Option<(AccountId, u32, Hash)>,
+	period: u32,
+	phase: u32,
+	call: Vec<u8>,
+}
+
+fn parse(bytes: &[u8]) -> Parsed {
 	let mut input = bytes;
 	Compact::<u32>::decode(&mut input).expect("a length");
 	let account = match u8::decode(&mut input).expect("a version") {
@@ -109,8 +116,8 @@ fn parse(bytes: &[u8]) -> (Option<(AccountId, u32)>, (u32, u32), Vec<u8>) {
 			assert_eq!(u8::decode(&mut input), Ok(0), "an account id");
 			let account = AccountId::decode(&mut input).expect("an account");
 			assert_eq!(u8::decode(&mut input), Ok(1), "an sr25519 signature");
-			<[u8; 64]>::decode(&mut input).expect("a signature");
-			Some(account)
+			let (_, birth) = <(Hash, Hash)>::decode(&mut input).expect("a signature");
+			Some((account, birth))
 		},
 		0x45 => {
 			assert_eq!(u8::decode(&mut input), Ok(0), "extensions of version 0");
@@ -124,7 +131,8 @@ fn parse(bytes: &[u8]) -> (Option<(AccountId, u32)>, (u32, u32), Vec<u8>) {
 	let nonce = Compact::<u32>::decode(&mut input).expect("a nonce").0;
 	Compact::<u128>::decode(&mut input).expect("a tip");
 	assert_eq!(u8::decode(&mut input), Ok(0), "no metadata hash");
-	(account.map(|account| (account, nonce)), (period, phase), input.to_vec())
+	let signer = account.map(|(account, birth)| (account, nonce, birth));
+	Parsed { signer, period, phase, call: input.to_vec() }
 }
 
 impl State {
@@ -183,11 +191,11 @@ impl State {
 		};
 		let mut events = Compact(body.len() as u32 * 2).encode();
 		for (position, extrinsic) in body.iter().enumerate() {
-			let (signer, _, call) = parse(extrinsic);
+			let Parsed { signer, call, .. } = parse(extrinsic);
 			let phase = [&[0u8][..], &(position as u32).to_le_bytes()].concat();
 			events.extend(&phase);
 			events.extend(index("TransactionPayment", "TransactionFeePaid"));
-			events.extend((signer.map(|(account, _)| account).unwrap_or_default(), 7u128, 0u128, 0u8).encode());
+			events.extend((signer.map(|(account, ..)| account).unwrap_or_default(), 7u128, 0u128, 0u8).encode());
 			events.extend(&phase);
 			if call.windows(4).any(|window| window == b"fail") {
 				events.extend(index("System", "ExtrinsicFailed"));
@@ -345,10 +353,15 @@ impl State {
 		let mut effects = HashMap::new();
 		for block in &self.chain[..=self.finalized] {
 			for extrinsic in &self.blocks[block].body {
-				*effects.entry(parse(extrinsic).2).or_default() += 1;
+				*effects.entry(parse(extrinsic).call).or_default() += 1;
 			}
 		}
 		effects
+	}
+
+	/// Different transactions handed in so far.
+	pub fn handed_in(&self) -> usize {
+		self.seen.len()
 	}
 
 	pub fn pool_len(&self) -> usize {
@@ -370,14 +383,15 @@ impl State {
 			Some(SubmitFault::LostAfter) | None => {},
 		}
 		let hash = blake2_256(&bytes);
-		let (signer, (period, phase), _) = parse(&bytes);
-		if self.seen.insert(hash) {
-			self.handed_in += 1;
-		}
-		let finalized = self.finalized as u32;
-		// Last block whose number fits the era's phase; the client signs at the finalized head.
-		let birth = finalized.checked_sub((finalized + period - phase) % period);
-		let death = birth.map_or(0, |birth| birth + period);
+		let parsed = parse(&bytes);
+		self.seen.insert(hash);
+		let birth = match parsed.signer {
+			Some((_, _, birth)) => self.chain.iter().position(|hash| *hash == birth),
+			// Without a signature that could tell: the last block that fits the era.
+			None => (0..=self.finalized).rev().find(|number| *number as u32 % parsed.period == parsed.phase),
+		};
+		let death = birth.map_or(0, |birth| birth as u32 + parsed.period);
+		let signer = parsed.signer.map(|(account, nonce, _)| (account, nonce));
 		if self.chain.len() as u32 >= death {
 			return Err(user_error(1010, "Invalid Transaction", Some("Transaction has a bad signature")));
 		}
@@ -511,7 +525,6 @@ impl FakeNode {
 			mute: false,
 			faults: VecDeque::new(),
 			seen: HashSet::new(),
-			handed_in: 0,
 		};
 		state.push(Vec::new(), BTreeMap::new());
 		for _ in 0..3 {
@@ -561,7 +574,8 @@ impl FakeNode {
 	}
 }
 
-/// A signer with a fixed account whose signatures are random numbers, as sr25519's are.
+/// A signer with a fixed account. Its signatures differ each time, as sr25519's do, and end with the
+/// hash of the era's first block, by which the node tells a transaction whose era is over.
 pub(crate) struct FakeSigner(pub AccountId);
 
 impl Signer for FakeSigner {
@@ -573,10 +587,12 @@ impl Signer for FakeSigner {
 		use std::sync::atomic::{AtomicU64, Ordering};
 		static COUNTER: AtomicU64 = AtomicU64::new(0);
 		let salt = COUNTER.fetch_add(1, Ordering::Relaxed);
-		let half = blake2_256(&(message, salt).encode());
+		assert!(message.len() > 33 && message.len() <= 256, "longer messages are hashed");
+		// What is signed ends with the era's block and an empty metadata hash.
+		let birth = &message[message.len() - 33..message.len() - 1];
 		let mut signature = [0; 64];
-		signature[..32].copy_from_slice(&half);
-		signature[32..].copy_from_slice(&half);
+		signature[..32].copy_from_slice(&blake2_256(&(message, salt).encode()));
+		signature[32..].copy_from_slice(birth);
 		signature
 	}
 }

@@ -14,6 +14,8 @@ fn main() {
 		.and_then(|s| s.parse().ok())
 		.unwrap_or(25);
 	let spec = spec(sector_size_log2, 3);
+	// The reference holds its whole parents cache in memory, to be at its best.
+	std::env::set_var("FIL_PROOFS_SDR_PARENTS_CACHE_SIZE", spec.leaves().to_string());
 	let labels = (spec.leaves() * u64::from(spec.layers)) as f64;
 	let dir = tempfile::tempdir().unwrap();
 	let store = SectorStore::open(dir.path().join("store")).unwrap();

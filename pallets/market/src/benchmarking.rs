@@ -66,7 +66,11 @@ fn proposal<T: Config>(
 	let mut commitment = [0xcc; 32];
 	commitment[..4].copy_from_slice(&nonce.to_le_bytes());
 	let mut proposal = DealProposal {
-		piece: PieceInfo { commitment, size_log2: 7, payload_size: 127 },
+		piece: PieceInfo {
+			commitment,
+			size_log2: 7,
+			payload_size: 127,
+		},
 		payload: DealPayload::V1 {
 			kind: PayloadKind::Protected,
 			root: vec![1; 64].try_into().unwrap_or_default(),
@@ -83,8 +87,9 @@ fn proposal<T: Config>(
 	};
 	proposal.price_per_block = price::<T>() / Balance::from(proposal.duration) + 1;
 	let total = proposal.price_per_block * Balance::from(proposal.duration);
-	proposal.provider_collateral =
-		Pallet::<T>::min_collateral(total, parameters.min_collateral_ppm).unwrap_or_default().max(1);
+	proposal.provider_collateral = Pallet::<T>::min_collateral(total, parameters.min_collateral_ppm)
+		.unwrap_or_default()
+		.max(1);
 	proposal
 }
 
@@ -130,7 +135,9 @@ fn ended<T: Config>(provider: &T::AccountId, n: u32) -> Result<Vec<DealId>, Benc
 		Pallet::<T>::bind(provider, SECTOR, Tier::Hot, now, chunk)?;
 		Pallet::<T>::activate(provider, SECTOR, chunk, now)?;
 	}
-	let over = T::Sectors::final_at(provider, SECTOR, end).unwrap_or(end).max(end);
+	let over = T::Sectors::final_at(provider, SECTOR, end)
+		.unwrap_or(end)
+		.max(end);
 	T::BlockNumberProvider::set_block_number(over);
 	Ok(deals)
 }
@@ -143,7 +150,10 @@ fn clear_calendar<T: Config>() {
 	for (at, item) in others {
 		Calendar::<T>::remove(at, item);
 	}
-	let first = Calendar::<T>::iter_keys().map(|(at, _)| at).min().unwrap_or_else(Pallet::<T>::now);
+	let first = Calendar::<T>::iter_keys()
+		.map(|(at, _)| at)
+		.min()
+		.unwrap_or_else(Pallet::<T>::now);
 	CalendarCursor::<T>::put(first);
 }
 
@@ -190,7 +200,10 @@ mod benchmarks {
 			let bytes = wrapped_signing_bytes(&Pallet::<T>::identify(&proposal).0);
 			let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, &key, &bytes)
 				.ok_or(BenchmarkError::Stop("no keystore"))?;
-			proposals.push(ClientDealProposal { proposal, client_signature: signature.into() });
+			proposals.push(ClientDealProposal {
+				proposal,
+				client_signature: signature.into(),
+			});
 		}
 		let proposals =
 			ClientDealProposals::try_from(proposals).map_err(|_| BenchmarkError::Stop("bounds"))?;
@@ -231,7 +244,9 @@ mod benchmarks {
 		start::<T>();
 		let provider = provider::<T>(1)?;
 		let hash = proposed::<T>(&provider, 1)?[0];
-		T::BlockNumberProvider::set_block_number(Pallet::<T>::now() + T::Parameters::get().max_start_delay + 1);
+		T::BlockNumberProvider::set_block_number(
+			Pallet::<T>::now() + T::Parameters::get().max_start_delay + 1,
+		);
 		let caller: T::AccountId = whitelisted_caller();
 		#[extrinsic_call]
 		_(RawOrigin::Signed(caller), hash);
@@ -290,7 +305,10 @@ mod benchmarks {
 			Pallet::<T>::run_calendar(&mut WeightMeter::new(), 1);
 		}
 		assert_eq!(Deals::<T>::iter().count(), 0);
-		assert_eq!(T::Currency::balance_on_hold(&HoldReason::DealCollateral.into(), &provider), 0);
+		assert_eq!(
+			T::Currency::balance_on_hold(&HoldReason::DealCollateral.into(), &provider),
+			0
+		);
 		Ok(())
 	}
 

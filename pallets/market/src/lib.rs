@@ -525,9 +525,13 @@ pub mod pallet {
 		pub fn service(origin: OriginFor<T>, limit: u32) -> DispatchResultWithPostInfo {
 			ensure_signed(origin)?;
 			let run = Self::run_calendar(&mut WeightMeter::new(), limit);
-			Self::deposit_event(Event::CalendarServiced { items: run.items, next_block: run.next_block });
-			let weight = <T as Config>::WeightInfo::service(run.items)
-				.saturating_add(<T as Config>::WeightInfo::service_advance().saturating_mul(run.blocks.into()));
+			Self::deposit_event(Event::CalendarServiced {
+				items: run.items,
+				next_block: run.next_block,
+			});
+			let weight = <T as Config>::WeightInfo::service(run.items).saturating_add(
+				<T as Config>::WeightInfo::service_advance().saturating_mul(run.blocks.into()),
+			);
 			Ok(Some(weight).into())
 		}
 	}

@@ -134,7 +134,7 @@ pub fn disk_needed(proposal: &Proposal, spec: &ProofSpec) -> u64 {
 	let sealing = match spec.tier {
 		Tier::Hot => 0,
 		// The deal's share of the sector: it may share the sector, but need not.
-		Tier::Sealed => spec.sector_size().saturating_mul(u64::from(spec.layers) + 2),
+		Tier::Sealed => cairn_proving::seal::space_needed(spec),
 	};
 	payload.saturating_add(tree).saturating_add(sealing)
 }

@@ -19,6 +19,7 @@ mod rpc;
 mod server;
 mod upload;
 
+pub(crate) use rpc::sector_status;
 pub use server::{serve, ServeError};
 
 use crate::provider::Provider;

@@ -170,6 +170,23 @@ impl Store {
 	pub fn set_seal_seconds_per_byte(&self, rate: f64) -> Result<(), StoreError> {
 		self.set_meta("seal_rate", &rate.to_bits())
 	}
+
+	/// The deadline (period, index) for which a windowed proof was last sent, and the block until
+	/// which it may be on its way.
+	///
+	/// # Errors
+	/// If the database cannot be read.
+	pub fn window_sent(&self) -> Result<Option<((u64, u32), u32)>, StoreError> {
+		self.meta("window_sent")
+	}
+
+	/// Notes that a windowed proof is about to be sent.
+	///
+	/// # Errors
+	/// If the database cannot be written.
+	pub fn set_window_sent(&self, window: (u64, u32), until: u32) -> Result<(), StoreError> {
+		self.set_meta("window_sent", &(window, until))
+	}
 }
 
 fn decode<T: Decode>(table: &'static str, mut bytes: &[u8]) -> Result<T, StoreError> {

@@ -12,17 +12,11 @@ use crate::{context::Context, error::CliError};
 /// Archives of blocks, offline.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-	/// Pack files and folders into a CARv2 archive, as `put` does
 	Create(create::Args),
-	/// Write an archive's file or folder to disk
 	Extract(extract::Args),
-	/// List what is in an archive
 	Ls(ls::Args),
-	/// Check everything that can be checked about an archive
 	Verify(verify::Args),
-	/// Write a CARv2 with an index from any archive
 	Index(index::Args),
-	/// Print a file's piece commitment: the piece CID that deals name
 	Commp(commp::Args),
 }
 

@@ -11,17 +11,11 @@ use crate::{context::Context, error::CliError};
 /// Read the chain, for scripts.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-	/// Show a block: the latest finalized one, or one by number
 	Block(block::Args),
-	/// Print events of finalized blocks, past or as they come
 	Events(events::Args),
-	/// Wait for one event and print it
 	WaitFor(events::WaitArgs),
-	/// List providers with their asks
 	Providers(providers::ListArgs),
-	/// Show one provider
 	Provider(providers::ShowArgs),
-	/// List a provider's sectors
 	Sectors(sectors::Args),
 	/// Show the protocol's parameters and proof types
 	Params,

@@ -17,19 +17,12 @@ use crate::{context::Context, error::CliError};
 /// On chain, as from polkadot.js: `car create`, `deal propose --on-chain`, `deal send`; the provider accepts it.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-	/// Write a proposal for an archive, or make it on chain
 	Propose(Box<propose::Args>),
-	/// Sign a proposal, or attach a signature made by a wallet
 	Sign(sign::Args),
-	/// Hand a proposal to its provider and upload the archive
 	Send(send::Args),
-	/// Withdraw a proposal that was made on chain and is not accepted yet
 	Cancel(cancel::Args),
-	/// Show a deal or proposal
 	Show(show::Args),
-	/// List deals of an account
 	Ls(ls::Args),
-	/// Pay providers for the blocks they have proven
 	Settle(settle::Args),
 }
 

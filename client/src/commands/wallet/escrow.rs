@@ -46,17 +46,14 @@ pub async fn add(context: &Context, args: AddArgs) -> Result<(), CliError> {
 
 /// Takes from the escrow.
 pub async fn withdraw(context: &Context, args: WithdrawArgs) -> Result<(), CliError> {
-	let amount = match args.amount {
-		Some(amount) => amount,
-		None => {
-			let chain = context.connect().await?;
-			let escrow = chain.query().escrow(&context.own_account()?).await?;
-			if escrow == 0 {
-				return Err(CliError::new(ErrorKind::Funds, "the escrow is empty"));
-			}
-			Amount(escrow)
-		},
-	};
+	let chain = context.connect().await?;
+	let escrow = chain.query().escrow(&context.own_account()?).await?;
+	let amount = args.amount.unwrap_or(Amount(escrow));
+	if escrow == 0 || amount.0 > escrow {
+		// The chain would refuse it too, and take a fee.
+		return Err(CliError::new(ErrorKind::Funds, format!("the escrow holds {}", Amount(escrow)))
+			.hint("what deals have drawn cannot be withdrawn; see `cairn wallet balance`"));
+	}
 	change(context, amount, "taken from the escrow", |amount| calls::market::withdraw_balance(amount.0)).await
 }
 

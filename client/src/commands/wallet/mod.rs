@@ -10,22 +10,15 @@ use crate::{context::Context, error::CliError};
 /// Accounts and money.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-	/// Make an account and print its recovery phrase
 	New(accounts::NewArgs),
-	/// Take over an account from its recovery phrase or a polkadot.js file
 	Import(accounts::ImportArgs),
 	/// List the accounts in the keystore
 	#[command(visible_alias = "ls")]
 	List,
-	/// Print the account's address
 	Address(accounts::AddressArgs),
-	/// Show what an account has, and what of it is held for what
 	Balance(balance::Args),
-	/// Move money from the account into its escrow, from which deals are paid
 	AddBalance(escrow::AddArgs),
-	/// Take money back from the escrow
 	Withdraw(escrow::WithdrawArgs),
-	/// Ask a test network's faucet for money
 	Fund(fund::Args),
 }
 

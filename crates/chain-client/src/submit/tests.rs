@@ -71,7 +71,7 @@ async fn concurrent_calls_get_nonces_in_turn() {
 		result.expect("it succeeds");
 		assert_eq!(effects(&node, &remark(number as u32)), 1);
 	}
-	assert_eq!(node.state().handed_in, 40);
+	assert_eq!(node.state().handed_in(), 40);
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +100,7 @@ async fn a_retracted_block_is_waited_out() {
 	node.state().finalize(0);
 	let included = task.await.expect("no panic").expect("it succeeds");
 	assert_ne!(included.block.hash, first);
-	assert_eq!(node.state().handed_in, 1);
+	assert_eq!(node.state().handed_in(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +116,7 @@ async fn a_block_lost_with_its_transaction_is_made_up_for() {
 	node.run();
 	task.await.expect("no panic").expect("it succeeds");
 	assert_eq!(effects(&node, &remark(1)), 1);
-	assert_eq!(node.state().handed_in, 2);
+	assert_eq!(node.state().handed_in(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +129,7 @@ async fn dropped_and_invalid_transactions_are_sent_again_unchanged() {
 		node.run();
 		task.await.expect("no panic").expect("it succeeds");
 		assert_eq!(effects(&node, &remark(1)), 1);
-		assert_eq!(node.state().handed_in, 1, "{status}");
+		assert_eq!(node.state().handed_in(), 1, "{status}");
 	}
 }
 
@@ -141,7 +141,7 @@ async fn a_lost_answer_does_not_double_the_call() {
 		node.run();
 		submitter.submit(remark(1)).await.expect("it succeeds");
 		assert_eq!(effects(&node, &remark(1)), 1, "{fault:?}");
-		assert_eq!(node.state().handed_in, 1, "{fault:?}");
+		assert_eq!(node.state().handed_in(), 1, "{fault:?}");
 	}
 }
 
@@ -160,7 +160,7 @@ async fn inclusion_during_a_lost_connection_is_found() {
 	node.state().reconnect();
 	let included = task.await.expect("no panic").expect("it succeeds");
 	assert_eq!(included.block.number, 4);
-	assert_eq!(node.state().handed_in, 1);
+	assert_eq!(node.state().handed_in(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,7 +172,7 @@ async fn a_usurped_nonce_is_replaced_after_the_proof() {
 	node.run();
 	task.await.expect("no panic").expect("it succeeds");
 	assert_eq!(effects(&node, &remark(1)), 1);
-	assert_eq!(node.state().handed_in, 2);
+	assert_eq!(node.state().handed_in(), 2);
 }
 
 #[tokio::test(start_paused = true)]

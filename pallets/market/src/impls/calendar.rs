@@ -36,19 +36,27 @@ impl<T: Config> Pallet<T> {
 	pub(crate) fn run_calendar(meter: &mut WeightMeter, max_steps: u32) -> CalendarRun {
 		let now = Self::now();
 		let first = CalendarCursor::<T>::get();
-		let mut run = CalendarRun { next_block: first, ..Default::default() };
+		let mut run = CalendarRun {
+			next_block: first,
+			..Default::default()
+		};
 		'blocks: while run.next_block <= now {
 			// Items of a block are removed behind the iterator, which looks only ahead. None is added
 			// to a block that has come: whatever is planned anew lies after `now`.
 			let mut items = Calendar::<T>::iter_key_prefix(run.next_block);
 			loop {
-				if run.items.saturating_add(run.blocks) >= max_steps ||
-					meter.try_consume(<T as Config>::WeightInfo::service_advance()).is_err()
+				if run.items.saturating_add(run.blocks) >= max_steps
+					|| meter
+						.try_consume(<T as Config>::WeightInfo::service_advance())
+						.is_err()
 				{
 					break 'blocks;
 				}
 				let Some(item) = items.next() else { break };
-				if meter.try_consume(<T as Config>::WeightInfo::service_item()).is_err() {
+				if meter
+					.try_consume(<T as Config>::WeightInfo::service_item())
+					.is_err()
+				{
 					break 'blocks;
 				}
 				Self::unschedule(run.next_block, item);
@@ -56,7 +64,9 @@ impl<T: Config> Pallet<T> {
 				run.items += 1;
 			}
 			run.blocks += 1;
-			let Some(next) = run.next_block.checked_add(1) else { break };
+			let Some(next) = run.next_block.checked_add(1) else {
+				break;
+			};
 			run.next_block = next;
 		}
 		if run.next_block != first {
@@ -71,11 +81,11 @@ impl<T: Config> Pallet<T> {
 				if let Err(error) = with_storage_layer(|| Self::expire_proposal(hash)) {
 					defensive!("an expired proposal's holds cannot be returned", error);
 				}
-			},
+			}
 			CalendarItem::StartBy(deal) => {
 				// Its only failure is logged where it occurs.
 				let _ = Self::settle(deal);
-			},
+			}
 			CalendarItem::FinalSettlement(deal) => Self::settle_scheduled(deal),
 		}
 	}

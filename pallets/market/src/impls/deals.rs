@@ -20,10 +20,10 @@ impl<T: Config> Pallet<T> {
 		match deal.state {
 			DealState::Published { .. } => {
 				Self::unschedule(Self::expiry(deal.start_by), CalendarItem::StartBy(id))
-			},
+			}
 			DealState::Active { settle_at, .. } => {
 				Self::unschedule(settle_at, CalendarItem::FinalSettlement(id))
-			},
+			}
 		}
 	}
 
@@ -45,7 +45,10 @@ impl<T: Config> Pallet<T> {
 		ensure!(deal.tier == tier, Error::<T>::WrongTier);
 		ensure!(deal.start_by >= prove_from, Error::<T>::StartTooSoon);
 		deal.state = DealState::Published { sector: Some(sector) };
-		let committed = CommittedDeal { piece: deal.piece, duration: deal.duration };
+		let committed = CommittedDeal {
+			piece: deal.piece,
+			duration: deal.duration,
+		};
 		Deals::<T>::insert(id, deal);
 		Ok(committed)
 	}
@@ -61,7 +64,10 @@ impl<T: Config> Pallet<T> {
 			return Ok(false);
 		};
 		ensure!(deal.provider == *provider, Error::<T>::WrongProvider);
-		ensure!(deal.state == DealState::Published { sector: Some(sector) }, Error::<T>::DealNotBound);
+		ensure!(
+			deal.state == DealState::Published { sector: Some(sector) },
+			Error::<T>::DealNotBound
+		);
 		if at > deal.start_by {
 			// The calendar has not come to it yet. It cannot start either way.
 			return Ok(false);
@@ -70,9 +76,16 @@ impl<T: Config> Pallet<T> {
 		let end = at.saturating_add(deal.duration);
 		// A sector that is stored only after its deals are activated has no answer yet. Then the
 		// calendar asks again at the end.
-		let final_at = T::Sectors::final_at(provider, sector, end).unwrap_or(end).max(end);
+		let final_at = T::Sectors::final_at(provider, sector, end)
+			.unwrap_or(end)
+			.max(end);
 		let settle_at = Self::schedule(final_at, CalendarItem::FinalSettlement(id));
-		deal.state = DealState::Active { sector, activated_at: at, paid_blocks: 0, settle_at };
+		deal.state = DealState::Active {
+			sector,
+			activated_at: at,
+			paid_blocks: 0,
+			settle_at,
+		};
 		Deals::<T>::insert(id, deal);
 		Self::deposit_event(Event::DealActivated {
 			deal: id,

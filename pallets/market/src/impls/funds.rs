@@ -69,7 +69,10 @@ impl<T: Config> Pallet<T> {
 			return Ok(());
 		}
 		Self::rehold(reason, HoldReason::Escrow, who, amount)?;
-		Self::deposit_event(Event::KeptInEscrow { who: who.clone(), amount });
+		Self::deposit_event(Event::KeptInEscrow {
+			who: who.clone(),
+			amount,
+		});
 		Ok(())
 	}
 
@@ -113,7 +116,10 @@ impl<T: Config> Pallet<T> {
 			T::Currency::decrease_balance_on_hold(&reason, from, amount, Precision::Exact)?;
 			Ok(())
 		})?;
-		Self::deposit_event(Event::KeptInEscrow { who: to.clone(), amount });
+		Self::deposit_event(Event::KeptInEscrow {
+			who: to.clone(),
+			amount,
+		});
 		Ok(())
 	}
 
@@ -125,8 +131,8 @@ impl<T: Config> Pallet<T> {
 		amount: Balance,
 	) -> Result<(Balance, Balance), DispatchError> {
 		let reason = HoldReason::DealCollateral;
-		if Self::pay(reason, provider, client, amount).is_ok() ||
-			Self::pay_into_escrow(reason, provider, client, amount).is_ok()
+		if Self::pay(reason, provider, client, amount).is_ok()
+			|| Self::pay_into_escrow(reason, provider, client, amount).is_ok()
 		{
 			return Ok((amount, 0));
 		}

@@ -44,7 +44,9 @@ impl<T: Config> Pallet<T> {
 		const MILLION: Balance = 1_000_000;
 		let ppm = Balance::from(ppm);
 		// The remainder's product stays below 2⁵², so that only the first one can overflow.
-		(total / MILLION).checked_mul(ppm)?.checked_add((total % MILLION * ppm).div_ceil(MILLION))
+		(total / MILLION)
+			.checked_mul(ppm)?
+			.checked_add((total % MILLION * ppm).div_ceil(MILLION))
 	}
 
 	/// Checks the terms against the parameters and the clock. Returns the total price.
@@ -74,7 +76,10 @@ impl<T: Config> Pallet<T> {
 		let total = proposal.total_price().ok_or(Error::<T>::PriceOverflow)?;
 		let floor =
 			Self::min_collateral(total, parameters.min_collateral_ppm).ok_or(Error::<T>::PriceOverflow)?;
-		ensure!(proposal.provider_collateral >= floor, Error::<T>::CollateralTooLow);
+		ensure!(
+			proposal.provider_collateral >= floor,
+			Error::<T>::CollateralTooLow
+		);
 		Ok(total)
 	}
 
@@ -108,7 +113,10 @@ impl<T: Config> Pallet<T> {
 		NextDealId::<T>::put(deal.checked_add(1).ok_or(ArithmeticError::Overflow)?);
 		if proposal.tier == Tier::Hot {
 			let (provider, commitment) = (&proposal.provider, &proposal.piece.commitment);
-			ensure!(!HotPieces::<T>::contains_key(provider, commitment), Error::<T>::HotPieceStored);
+			ensure!(
+				!HotPieces::<T>::contains_key(provider, commitment),
+				Error::<T>::HotPieceStored
+			);
 			HotPieces::<T>::insert(provider, commitment, deal);
 		}
 		Self::schedule(Self::expiry(proposal.start_by), CalendarItem::StartBy(deal));
@@ -153,16 +161,33 @@ impl<T: Config> Pallet<T> {
 
 	pub(crate) fn do_propose(who: T::AccountId, proposal: DealProposal<T::AccountId>) -> DispatchResult {
 		ensure!(proposal.client == who, Error::<T>::NotClient);
-		ensure!(T::Sectors::is_provider(&proposal.provider), Error::<T>::ProviderNotRegistered);
+		ensure!(
+			T::Sectors::is_provider(&proposal.provider),
+			Error::<T>::ProviderNotRegistered
+		);
 		let parameters = T::Parameters::get();
 		let total = Self::check_terms(&proposal, &parameters, Self::now())?;
 		let (_, hash) = Self::identify(&proposal);
 		Self::mark_used(hash, proposal.start_by)?;
 		let deposit = parameters.proposal_deposit;
 		T::Currency::hold(&HoldReason::ProposalDeposit.into(), &who, deposit)?;
-		Self::draw_escrow(&who, total, HoldReason::DealPayment, Error::<T>::ClientEscrowTooLow)?;
-		Proposals::<T>::insert(hash, PendingProposal { proposal: proposal.clone(), deposit });
-		Self::deposit_event(Event::DealProposed { proposal_hash: hash, proposal });
+		Self::draw_escrow(
+			&who,
+			total,
+			HoldReason::DealPayment,
+			Error::<T>::ClientEscrowTooLow,
+		)?;
+		Proposals::<T>::insert(
+			hash,
+			PendingProposal {
+				proposal: proposal.clone(),
+				deposit,
+			},
+		);
+		Self::deposit_event(Event::DealProposed {
+			proposal_hash: hash,
+			proposal,
+		});
 		Ok(())
 	}
 
@@ -187,7 +212,11 @@ impl<T: Config> Pallet<T> {
 		let expired = Self::now() > pending.proposal.start_by;
 		ensure!(*who == client || expired, Error::<T>::NotClient);
 		let refund = Self::refund_proposal(pending)?;
-		Self::deposit_event(Event::ProposalCancelled { proposal_hash: hash, client, refund });
+		Self::deposit_event(Event::ProposalCancelled {
+			proposal_hash: hash,
+			client,
+			refund,
+		});
 		Ok(())
 	}
 
@@ -197,7 +226,11 @@ impl<T: Config> Pallet<T> {
 		if let Some(pending) = Proposals::<T>::take(hash) {
 			let client = pending.proposal.client.clone();
 			let refund = Self::refund_proposal(pending)?;
-			Self::deposit_event(Event::ProposalExpired { proposal_hash: hash, client, refund });
+			Self::deposit_event(Event::ProposalExpired {
+				proposal_hash: hash,
+				client,
+				refund,
+			});
 		}
 		Ok(())
 	}
@@ -206,7 +239,12 @@ impl<T: Config> Pallet<T> {
 	fn refund_proposal(pending: PendingProposal<T::AccountId>) -> Result<Balance, DispatchError> {
 		let PendingProposal { proposal, deposit } = pending;
 		let total = proposal.total_price().ok_or(Error::<T>::PriceOverflow)?;
-		Self::rehold(HoldReason::DealPayment, HoldReason::Escrow, &proposal.client, total)?;
+		Self::rehold(
+			HoldReason::DealPayment,
+			HoldReason::Escrow,
+			&proposal.client,
+			total,
+		)?;
 		Self::give_back(HoldReason::ProposalDeposit, &proposal.client, deposit)?;
 		Ok(total)
 	}

@@ -25,7 +25,13 @@ struct Progress {
 
 impl<T: Config> Pallet<T> {
 	fn progress(deal: &Deal<T::AccountId>) -> Option<Progress> {
-		let DealState::Active { sector, activated_at, paid_blocks, .. } = deal.state else {
+		let DealState::Active {
+			sector,
+			activated_at,
+			paid_blocks,
+			..
+		} = deal.state
+		else {
 			return None;
 		};
 		let end = activated_at.saturating_add(deal.duration);
@@ -33,7 +39,10 @@ impl<T: Config> Pallet<T> {
 		Some(Progress {
 			sector,
 			paid_blocks,
-			proven_blocks: proven.map_or(0, |proven| proven.blocks).min(deal.duration).max(paid_blocks),
+			proven_blocks: proven
+				.map_or(0, |proven| proven.blocks)
+				.min(deal.duration)
+				.max(paid_blocks),
 			is_final: proven.map_or(true, |proven| proven.is_final),
 			lost: proven.is_none(),
 		})
@@ -42,12 +51,17 @@ impl<T: Config> Pallet<T> {
 	/// What a settlement would do now.
 	pub(crate) fn due_of(deal: &Deal<T::AccountId>) -> DueView {
 		let (due, is_final) = match Self::progress(deal) {
-			Some(progress) => {
-				(deal.price_of(progress.proven_blocks - progress.paid_blocks), progress.is_final)
-			},
+			Some(progress) => (
+				deal.price_of(progress.proven_blocks - progress.paid_blocks),
+				progress.is_final,
+			),
 			None => (0, Self::now() > deal.start_by),
 		};
-		DueView { due, unpaid: deal.unpaid(), is_final }
+		DueView {
+			due,
+			unpaid: deal.unpaid(),
+			is_final,
+		}
 	}
 
 	/// Settles a deal as far as it goes.
@@ -106,17 +120,36 @@ impl<T: Config> Pallet<T> {
 		let paid_blocks = progress.proven_blocks;
 		if due > 0 {
 			let to = Self::pay_provider(deal, due)?;
-			Self::deposit_event(Event::PaymentSettled { deal: id, to, amount: due, paid_blocks });
+			Self::deposit_event(Event::PaymentSettled {
+				deal: id,
+				to,
+				amount: due,
+				paid_blocks,
+			});
 		}
 		let refund = deal.unpaid().saturating_sub(due);
 		Self::give_back(HoldReason::DealPayment, &deal.client, refund)?;
 		if progress.lost {
 			let (compensation, burnt) =
 				Self::compensate(&deal.provider, &deal.client, deal.provider_collateral)?;
-			Self::deposit_event(Event::DealTerminated { deal: id, paid_blocks, refund, compensation, burnt });
+			Self::deposit_event(Event::DealTerminated {
+				deal: id,
+				paid_blocks,
+				refund,
+				compensation,
+				burnt,
+			});
 		} else {
-			Self::give_back(HoldReason::DealCollateral, &deal.provider, deal.provider_collateral)?;
-			Self::deposit_event(Event::DealEnded { deal: id, paid_blocks, refund });
+			Self::give_back(
+				HoldReason::DealCollateral,
+				&deal.provider,
+				deal.provider_collateral,
+			)?;
+			Self::deposit_event(Event::DealEnded {
+				deal: id,
+				paid_blocks,
+				refund,
+			});
 		}
 		Self::remove_deal(id, deal);
 		if !progress.lost {
@@ -127,7 +160,10 @@ impl<T: Config> Pallet<T> {
 
 	/// Pays the last amount: to the beneficiary, else to the owner's escrow, so that an account which
 	/// cannot take it does not keep the deal and the client's refund open.
-	fn pay_provider(deal: &Deal<T::AccountId>, due: Balance) -> Result<T::AccountId, sp_runtime::DispatchError> {
+	fn pay_provider(
+		deal: &Deal<T::AccountId>,
+		due: Balance,
+	) -> Result<T::AccountId, sp_runtime::DispatchError> {
 		let reason = HoldReason::DealPayment;
 		if let Some(beneficiary) = T::Sectors::beneficiary(&deal.provider) {
 			if Self::pay(reason, &deal.client, &beneficiary, due).is_ok() {
@@ -144,10 +180,14 @@ impl<T: Config> Pallet<T> {
 	fn end_unstarted(id: DealId, deal: &Deal<T::AccountId>) -> DispatchResult {
 		let refund = deal.unpaid();
 		Self::give_back(HoldReason::DealPayment, &deal.client, refund)?;
-		let (compensation, burnt) =
-			Self::compensate(&deal.provider, &deal.client, deal.provider_collateral)?;
+		let (compensation, burnt) = Self::compensate(&deal.provider, &deal.client, deal.provider_collateral)?;
 		Self::remove_deal(id, deal);
-		Self::deposit_event(Event::DealNotStarted { deal: id, refund, compensation, burnt });
+		Self::deposit_event(Event::DealNotStarted {
+			deal: id,
+			refund,
+			compensation,
+			burnt,
+		});
 		Ok(())
 	}
 
@@ -157,7 +197,12 @@ impl<T: Config> Pallet<T> {
 		let _ = Self::settle(id);
 		Deals::<T>::mutate_extant(id, |deal| {
 			let Some(end) = deal.end() else { return };
-			let DealState::Active { sector, settle_at, .. } = &mut deal.state else { return };
+			let DealState::Active {
+				sector, settle_at, ..
+			} = &mut deal.state
+			else {
+				return;
+			};
 			let now = Self::now();
 			let at = T::Sectors::final_at(&deal.provider, *sector, end)
 				.filter(|at| *at > now)

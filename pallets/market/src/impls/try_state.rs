@@ -31,11 +31,18 @@ impl<T: Config> Pallet<T> {
 			*collateral.entry(deal.provider).or_default() += deal.provider_collateral;
 		}
 		for (_, pending) in Proposals::<T>::iter() {
-			let total = pending.proposal.total_price().ok_or("a proposal's price overflows")?;
+			let total = pending
+				.proposal
+				.total_price()
+				.ok_or("a proposal's price overflows")?;
 			*payments.entry(pending.proposal.client.clone()).or_default() += total;
 			*deposits.entry(pending.proposal.client).or_default() += pending.deposit;
 		}
-		let accounts = payments.keys().chain(collateral.keys()).chain(deposits.keys()).cloned();
+		let accounts = payments
+			.keys()
+			.chain(collateral.keys())
+			.chain(deposits.keys())
+			.cloned();
 		for who in accounts.chain(frame_system::Account::<T>::iter_keys()) {
 			for (reason, owed) in [
 				(HoldReason::DealPayment, &payments),
@@ -43,7 +50,8 @@ impl<T: Config> Pallet<T> {
 				(HoldReason::ProposalDeposit, &deposits),
 			] {
 				ensure!(
-					T::Currency::balance_on_hold(&reason.into(), &who) == owed.get(&who).copied().unwrap_or(0),
+					T::Currency::balance_on_hold(&reason.into(), &who)
+						== owed.get(&who).copied().unwrap_or(0),
 					"a hold differs from what deals and proposals account for"
 				);
 			}
@@ -63,19 +71,27 @@ impl<T: Config> Pallet<T> {
 						"a published deal is not in the calendar"
 					);
 					ensure!(
-						UsedProposals::<T>::get(deal.proposal_hash) == Some(deal.start_by) ||
-							Self::now() > deal.start_by,
+						UsedProposals::<T>::get(deal.proposal_hash) == Some(deal.start_by)
+							|| Self::now() > deal.start_by,
 						"a published deal's proposal can be used again"
 					);
-				},
-				DealState::Active { activated_at, paid_blocks, settle_at, .. } => {
+				}
+				DealState::Active {
+					activated_at,
+					paid_blocks,
+					settle_at,
+					..
+				} => {
 					ensure!(
 						Calendar::<T>::contains_key(settle_at, CalendarItem::FinalSettlement(id)),
 						"an active deal is not in the calendar"
 					);
 					ensure!(activated_at <= deal.start_by, "a deal was activated too late");
-					ensure!(paid_blocks <= deal.duration, "more blocks are paid for than the deal has");
-				},
+					ensure!(
+						paid_blocks <= deal.duration,
+						"more blocks are paid for than the deal has"
+					);
+				}
 			}
 		}
 		Ok(())
@@ -84,7 +100,10 @@ impl<T: Config> Pallet<T> {
 	/// Waiting proposals are used up, and used ones have their entry in the calendar.
 	fn check_proposals() -> Result<(), TryRuntimeError> {
 		for (hash, pending) in Proposals::<T>::iter() {
-			ensure!(Self::identify(&pending.proposal).1 == hash, "a proposal is stored under another hash");
+			ensure!(
+				Self::identify(&pending.proposal).1 == hash,
+				"a proposal is stored under another hash"
+			);
 			ensure!(
 				UsedProposals::<T>::get(hash) == Some(pending.proposal.start_by),
 				"a waiting proposal can be used again"
@@ -110,14 +129,20 @@ impl<T: Config> Pallet<T> {
 			);
 			deals += 1;
 		}
-		ensure!(HotPieces::<T>::iter().count() == deals, "the index of hot pieces names an ended deal");
+		ensure!(
+			HotPieces::<T>::iter().count() == deals,
+			"the index of hot pieces names an ended deal"
+		);
 		Ok(())
 	}
 
 	/// Every item of the calendar lies ahead of the cursor and is expected by what it names.
 	fn check_calendar() -> Result<(), TryRuntimeError> {
 		let cursor = CalendarCursor::<T>::get();
-		ensure!(cursor <= Self::now().saturating_add(1), "the calendar's cursor is ahead of the clock");
+		ensure!(
+			cursor <= Self::now().saturating_add(1),
+			"the calendar's cursor is ahead of the clock"
+		);
 		for (at, item, ()) in Calendar::<T>::iter() {
 			ensure!(at >= cursor, "the calendar's cursor passed an item");
 			let expected = match item {
@@ -125,14 +150,15 @@ impl<T: Config> Pallet<T> {
 				CalendarItem::StartBy(id) => Deals::<T>::get(id)
 					.filter(|deal| matches!(deal.state, DealState::Published { .. }))
 					.map(|deal| Self::expiry(deal.start_by)),
-				CalendarItem::FinalSettlement(id) => {
-					Deals::<T>::get(id).and_then(|deal| match deal.state {
-						DealState::Published { .. } => None,
-						DealState::Active { settle_at, .. } => Some(settle_at),
-					})
-				},
+				CalendarItem::FinalSettlement(id) => Deals::<T>::get(id).and_then(|deal| match deal.state {
+					DealState::Published { .. } => None,
+					DealState::Active { settle_at, .. } => Some(settle_at),
+				}),
 			};
-			ensure!(expected == Some(at), "an item of the calendar names what does not expect it");
+			ensure!(
+				expected == Some(at),
+				"an item of the calendar names what does not expect it"
+			);
 		}
 		Ok(())
 	}

@@ -19,14 +19,25 @@ impl<T: Config> Pallet<T> {
 	fn deal_view(id: DealId, deal: Deal<T::AccountId>) -> DealView<T::AccountId> {
 		let ends = deal.end();
 		let (proven_blocks, due) = match (&deal.state, ends) {
-			(DealState::Active { sector, paid_blocks, .. }, Some(ends)) => {
+			(
+				DealState::Active {
+					sector, paid_blocks, ..
+				},
+				Some(ends),
+			) => {
 				let proven =
 					T::Sectors::proven(&deal.provider, *sector, ends).map_or(0, |proven| proven.blocks);
 				(proven, deal.price_of(proven.saturating_sub(*paid_blocks)))
-			},
+			}
 			_ => (0, 0),
 		};
-		DealView { id, deal, ends, proven_blocks, due }
+		DealView {
+			id,
+			deal,
+			ends,
+			proven_blocks,
+			due,
+		}
 	}
 
 	/// Reads deals by ascending number.
@@ -50,10 +61,7 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// See [`crate::runtime_api`].
-	pub fn view_proposals_for(
-		provider: T::AccountId,
-		limit: u32,
-	) -> Vec<(H256, DealProposal<T::AccountId>)> {
+	pub fn view_proposals_for(provider: T::AccountId, limit: u32) -> Vec<(H256, DealProposal<T::AccountId>)> {
 		Proposals::<T>::iter()
 			.filter(|(_, pending)| pending.proposal.provider == provider)
 			.take(limit.min(MAX_PAGE) as usize)

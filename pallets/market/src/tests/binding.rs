@@ -13,19 +13,31 @@ fn state(deal: DealId) -> DealState {
 #[test]
 fn binding_returns_the_pieces_in_order() {
 	test(|| {
-		let small = DealProposal { duration: 30, ..proposal(1) };
+		let small = DealProposal {
+			duration: 30,
+			..proposal(1)
+		};
 		published(small.clone());
 		published(proposal(2));
 		assert_eq!(
 			Market::bind(&provider(), SECTOR, Tier::Sealed, 10, &[1, 0]),
 			Ok(vec![
-				CommittedDeal { piece: proposal(2).piece, duration: DURATION },
-				CommittedDeal { piece: small.piece, duration: 30 },
+				CommittedDeal {
+					piece: proposal(2).piece,
+					duration: DURATION
+				},
+				CommittedDeal {
+					piece: small.piece,
+					duration: 30
+				},
 			])
 		);
 		check();
 		assert_eq!(state(0), DealState::Published { sector: Some(SECTOR) });
-		assert_eq!(Market::bind(&provider(), SECTOR, Tier::Sealed, 10, &[]), Ok(vec![]));
+		assert_eq!(
+			Market::bind(&provider(), SECTOR, Tier::Sealed, 10, &[]),
+			Ok(vec![])
+		);
 	});
 }
 
@@ -35,7 +47,10 @@ fn binding_is_all_or_nothing() {
 		published(proposal(1));
 		published(proposal(2));
 		published(hot_proposal(3));
-		published(DealProposal { provider: other_provider(), ..proposal(4) });
+		published(DealProposal {
+			provider: other_provider(),
+			..proposal(4)
+		});
 		let active = published(proposal(5));
 		activate(&[active], 1);
 		let bind = |deals: &[DealId]| Market::bind(&provider(), SECTOR, Tier::Sealed, 10, deals);
@@ -94,7 +109,10 @@ fn a_lapsed_pre_commit_frees_its_deals() {
 fn activate_bound(deals: &[DealId], sector: u32, running: &[bool]) {
 	let now = System::block_number();
 	ScriptedSectors::add(&provider(), sector, now, now + 20);
-	assert_eq!(Market::activate(&provider(), sector, deals, now), Ok(running.to_vec()));
+	assert_eq!(
+		Market::activate(&provider(), sector, deals, now),
+		Ok(running.to_vec())
+	);
 	check();
 }
 
@@ -107,7 +125,12 @@ fn activation_starts_the_deals_time() {
 		// 150 lies in the interval that ends at 150: 50 + 20, 90, … 150.
 		assert_eq!(
 			state(deal),
-			DealState::Active { sector: SECTOR, activated_at: START_BY, paid_blocks: 0, settle_at: 150 }
+			DealState::Active {
+				sector: SECTOR,
+				activated_at: START_BY,
+				paid_blocks: 0,
+				settle_at: 150
+			}
 		);
 		assert_eq!(
 			last_event(),
@@ -144,7 +167,10 @@ fn a_deal_does_not_start_after_start_by() {
 	for swept in [false, true] {
 		test(|| {
 			published(proposal(1));
-			published(DealProposal { start_by: START_BY + 5, ..proposal(2) });
+			published(DealProposal {
+				start_by: START_BY + 5,
+				..proposal(2)
+			});
 			assert_ok!(Market::bind(&provider(), SECTOR, Tier::Sealed, 10, &[0, 1]));
 			if swept {
 				run_to(START_BY + 2);
@@ -174,7 +200,14 @@ fn activation_before_the_sector_is_stored() {
 		}
 		// The deal ends at 103, which is decided at 118.
 		run_to(104);
-		assert!(matches!(state(0), DealState::Active { settle_at: 118, paid_blocks: 100, .. }));
+		assert!(matches!(
+			state(0),
+			DealState::Active {
+				settle_at: 118,
+				paid_blocks: 100,
+				..
+			}
+		));
 		run_to(119);
 		assert!(!Deals::<Test>::contains_key(0));
 		assert_eq!(free(&beneficiary()), ENDOWMENT + TOTAL);

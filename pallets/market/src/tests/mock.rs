@@ -114,7 +114,10 @@ pub struct ScriptedSectors;
 
 impl ScriptedSectors {
 	pub fn register(owner: &AccountId, worker: &AccountId, beneficiary: &AccountId) {
-		let provider = Provider { worker: worker.clone(), beneficiary: beneficiary.clone() };
+		let provider = Provider {
+			worker: worker.clone(),
+			beneficiary: beneficiary.clone(),
+		};
 		script(|script| script.providers.insert(owner.clone(), provider));
 	}
 
@@ -122,7 +125,12 @@ impl ScriptedSectors {
 		script(|script| script.providers.remove(owner));
 	}
 
-	pub fn add(provider: &AccountId, sector: SectorNumber, activated_at: BlockNumber, first_close: BlockNumber) {
+	pub fn add(
+		provider: &AccountId,
+		sector: SectorNumber,
+		activated_at: BlockNumber,
+		first_close: BlockNumber,
+	) {
 		let time = ProvenTime::new(activated_at, first_close);
 		script(|script| script.sectors.insert((provider.clone(), sector), time));
 	}
@@ -130,8 +138,12 @@ impl ScriptedSectors {
 	/// An accepted proof of the deadline that closes at `close`.
 	pub fn prove(provider: &AccountId, sector: SectorNumber, close: BlockNumber) {
 		script(|script| {
-			let time = script.sectors.get_mut(&(provider.clone(), sector)).expect("scripted");
-			time.credit(close, parameters_of(script.parameters).proving_period).expect("a next close");
+			let time = script
+				.sectors
+				.get_mut(&(provider.clone(), sector))
+				.expect("scripted");
+			time.credit(close, parameters_of(script.parameters).proving_period)
+				.expect("a next close");
 		});
 	}
 
@@ -162,7 +174,12 @@ impl Sectors<AccountId> for ScriptedSectors {
 	}
 
 	fn beneficiary(provider: &AccountId) -> Option<AccountId> {
-		script(|script| script.providers.get(provider).map(|provider| provider.beneficiary.clone()))
+		script(|script| {
+			script
+				.providers
+				.get(provider)
+				.map(|provider| provider.beneficiary.clone())
+		})
 	}
 
 	fn proven(provider: &AccountId, sector: SectorNumber, until: BlockNumber) -> Option<ProvenDeal> {
@@ -257,9 +274,18 @@ pub fn nobody() -> AccountId {
 /// A chain at block 1 with funded accounts and two providers, without escrow.
 pub fn bare_ext() -> TestExternalities {
 	script(|script| *script = Script::default());
-	let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().expect("valid");
-	let accounts =
-		[client(), other_client(), provider(), worker(), beneficiary(), other_provider(), stranger()];
+	let mut storage = frame_system::GenesisConfig::<Test>::default()
+		.build_storage()
+		.expect("valid");
+	let accounts = [
+		client(),
+		other_client(),
+		provider(),
+		worker(),
+		beneficiary(),
+		other_provider(),
+		stranger(),
+	];
 	pallet_balances::GenesisConfig::<Test> {
 		balances: accounts.map(|who| (who, ENDOWMENT)).to_vec(),
 		..Default::default()
@@ -277,7 +303,9 @@ pub fn bare_ext() -> TestExternalities {
 #[cfg(feature = "runtime-benchmarks")]
 pub fn benchmark_ext() -> TestExternalities {
 	let mut ext = bare_ext();
-	ext.register_extension(sp_keystore::KeystoreExt::new(sp_keystore::testing::MemoryKeystore::new()));
+	ext.register_extension(sp_keystore::KeystoreExt::new(
+		sp_keystore::testing::MemoryKeystore::new(),
+	));
 	ext
 }
 
@@ -429,7 +457,10 @@ pub fn proposal(nonce: u64) -> DealProposal<AccountId> {
 
 /// A valid proposal of a hot deal.
 pub fn hot_proposal(nonce: u64) -> DealProposal<AccountId> {
-	DealProposal { tier: Tier::Hot, ..proposal(nonce) }
+	DealProposal {
+		tier: Tier::Hot,
+		..proposal(nonce)
+	}
 }
 
 pub fn genesis_hash() -> H256 {
@@ -451,7 +482,10 @@ pub type Signed = ClientDealProposal<AccountId, MultiSignature>;
 pub fn signed(proposal: DealProposal<AccountId>) -> Signed {
 	let key = Sr25519Keyring::from_account_id(&proposal.client).expect("a well-known account");
 	let client_signature = key.sign(&signing_bytes(&proposal)).into();
-	ClientDealProposal { proposal, client_signature }
+	ClientDealProposal {
+		proposal,
+		client_signature,
+	}
 }
 
 /// `publish_storage_deals` of proposals signed raw.
@@ -467,11 +501,15 @@ pub fn publish_signed(proposals: Vec<Signed>) -> Call<Test> {
 
 pub fn accept(proposals: &[&DealProposal<AccountId>]) -> Call<Test> {
 	let hashes: Vec<_> = proposals.iter().map(|proposal| hash_of(proposal)).collect();
-	Call::accept_deals { proposals: hashes.try_into().expect("not too many") }
+	Call::accept_deals {
+		proposals: hashes.try_into().expect("not too many"),
+	}
 }
 
 pub fn settle(deals: &[DealId]) -> Call<Test> {
-	Call::settle_deal_payments { deals: deals.to_vec().try_into().expect("not too many") }
+	Call::settle_deal_payments {
+		deals: deals.to_vec().try_into().expect("not too many"),
+	}
 }
 
 /// Publishes a proposal and returns the deal.

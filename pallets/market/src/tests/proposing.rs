@@ -11,11 +11,18 @@ fn deposit() -> u128 {
 }
 
 fn propose(proposal: &DealProposal<AccountId>) {
-	ok(&proposal.client, Call::propose_deal { proposal: proposal.clone() });
+	ok(
+		&proposal.client,
+		Call::propose_deal {
+			proposal: proposal.clone(),
+		},
+	);
 }
 
 fn cancel(proposal: &DealProposal<AccountId>) -> Call<Test> {
-	Call::cancel_proposal { proposal_hash: hash_of(proposal) }
+	Call::cancel_proposal {
+		proposal_hash: hash_of(proposal),
+	}
 }
 
 #[test]
@@ -25,7 +32,10 @@ fn a_proposal_holds_its_price_and_a_deposit() {
 		propose(&proposal);
 		assert_eq!(
 			last_event(),
-			Event::DealProposed { proposal_hash: hash_of(&proposal), proposal: proposal.clone() }
+			Event::DealProposed {
+				proposal_hash: hash_of(&proposal),
+				proposal: proposal.clone()
+			}
 		);
 		assert_eq!(escrow(&client()), 100 * UNIT - TOTAL);
 		assert_eq!(held(HoldReason::DealPayment, &client()), TOTAL);
@@ -33,7 +43,10 @@ fn a_proposal_holds_its_price_and_a_deposit() {
 		assert_eq!(free(&client()), ENDOWMENT - 100 * UNIT - deposit());
 		assert_eq!(
 			Market::proposal(hash_of(&proposal)),
-			Some(PendingProposal { proposal: proposal.clone(), deposit: deposit() })
+			Some(PendingProposal {
+				proposal: proposal.clone(),
+				deposit: deposit()
+			})
 		);
 	});
 }
@@ -41,11 +54,22 @@ fn a_proposal_holds_its_price_and_a_deposit() {
 #[test]
 fn acceptance_makes_a_deal() {
 	test(|| {
-		let (first, second) = (proposal(1), DealProposal { client: other_client(), ..proposal(2) });
+		let (first, second) = (
+			proposal(1),
+			DealProposal {
+				client: other_client(),
+				..proposal(2)
+			},
+		);
 		propose(&first);
 		propose(&second);
 		// The client spends the rest of its escrow: acceptance does not depend on it.
-		ok(&client(), Call::withdraw_balance { amount: escrow(&client()) });
+		ok(
+			&client(),
+			Call::withdraw_balance {
+				amount: escrow(&client()),
+			},
+		);
 		ok(&worker(), accept(&[&first, &second]));
 		assert_eq!(
 			last_event(),
@@ -73,17 +97,38 @@ fn proposing_is_checked() {
 		let call = |proposal| Call::propose_deal { proposal };
 		refused(&stranger(), call(proposal(1)), Error::<Test>::NotClient);
 		refused(&provider(), call(proposal(1)), Error::<Test>::NotClient);
-		let unregistered = DealProposal { provider: worker(), ..proposal(1) };
-		refused(&client(), call(unregistered), Error::<Test>::ProviderNotRegistered);
-		refused(&client(), call(DealProposal { start_by: 1, ..proposal(1) }), Error::<Test>::StartPassed);
+		let unregistered = DealProposal {
+			provider: worker(),
+			..proposal(1)
+		};
 		refused(
 			&client(),
-			call(DealProposal { price_per_block: 10 * UNIT, provider_collateral: 1000 * UNIT, ..proposal(1) }),
+			call(unregistered),
+			Error::<Test>::ProviderNotRegistered,
+		);
+		refused(
+			&client(),
+			call(DealProposal {
+				start_by: 1,
+				..proposal(1)
+			}),
+			Error::<Test>::StartPassed,
+		);
+		refused(
+			&client(),
+			call(DealProposal {
+				price_per_block: 10 * UNIT,
+				provider_collateral: 1000 * UNIT,
+				..proposal(1)
+			}),
 			Error::<Test>::ClientEscrowTooLow,
 		);
 		propose(&proposal(1));
 		refused(&client(), call(proposal(1)), Error::<Test>::ProposalUsed);
-		set_parameters(ProtocolParameters { proposal_deposit: ENDOWMENT, ..parameters() });
+		set_parameters(ProtocolParameters {
+			proposal_deposit: ENDOWMENT,
+			..parameters()
+		});
 		refused(&client(), call(proposal(2)), TokenError::FundsUnavailable);
 	});
 }
@@ -98,10 +143,27 @@ fn accepting_is_checked() {
 		refused(&client(), accept(&[&first]), Error::<Test>::NotProvider);
 		refused(&other_provider(), accept(&[&first]), Error::<Test>::WrongProvider);
 		refused(&provider(), accept(&[]), Error::<Test>::EmptyBatch);
-		refused(&provider(), accept(&[&first, &first]), Error::<Test>::ProposalNotFound);
-		refused(&provider(), accept(&[&first, &proposal(9)]), Error::<Test>::ProposalNotFound);
-		ok(&provider(), Call::withdraw_balance { amount: 100 * UNIT - 2 * COLLATERAL + 1 });
-		refused(&provider(), accept(&[&first, &second]), Error::<Test>::ProviderEscrowTooLow);
+		refused(
+			&provider(),
+			accept(&[&first, &first]),
+			Error::<Test>::ProposalNotFound,
+		);
+		refused(
+			&provider(),
+			accept(&[&first, &proposal(9)]),
+			Error::<Test>::ProposalNotFound,
+		);
+		ok(
+			&provider(),
+			Call::withdraw_balance {
+				amount: 100 * UNIT - 2 * COLLATERAL + 1,
+			},
+		);
+		refused(
+			&provider(),
+			accept(&[&first, &second]),
+			Error::<Test>::ProviderEscrowTooLow,
+		);
 		ok(&provider(), accept(&[&first]));
 		jump_to(START_BY);
 		ok(&provider(), Call::add_balance { amount: UNIT });
@@ -112,7 +174,10 @@ fn accepting_is_checked() {
 #[test]
 fn hot_pieces_are_checked_at_acceptance() {
 	test(|| {
-		let same_piece = DealProposal { piece: hot_proposal(1).piece, ..hot_proposal(2) };
+		let same_piece = DealProposal {
+			piece: hot_proposal(1).piece,
+			..hot_proposal(2)
+		};
 		propose(&hot_proposal(1));
 		propose(&same_piece);
 		ok(&provider(), accept(&[&hot_proposal(1)]));
@@ -143,8 +208,16 @@ fn a_client_cancels_before_acceptance() {
 		refused(&client(), cancel(&proposal), Error::<Test>::ProposalNotFound);
 		refused(&provider(), accept(&[&proposal]), Error::<Test>::ProposalNotFound);
 		// Cancelling also revokes a signature over the same bytes.
-		refused(&provider(), publish([proposal.clone()]), Error::<Test>::ProposalUsed);
-		refused(&client(), Call::propose_deal { proposal }, Error::<Test>::ProposalUsed);
+		refused(
+			&provider(),
+			publish([proposal.clone()]),
+			Error::<Test>::ProposalUsed,
+		);
+		refused(
+			&client(),
+			Call::propose_deal { proposal },
+			Error::<Test>::ProposalUsed,
+		);
 	});
 }
 
@@ -190,9 +263,15 @@ fn anyone_cancels_after_start_by() {
 fn the_deposit_taken_is_returned() {
 	test(|| {
 		propose(&proposal(1));
-		set_parameters(ProtocolParameters { proposal_deposit: 0, ..parameters() });
+		set_parameters(ProtocolParameters {
+			proposal_deposit: 0,
+			..parameters()
+		});
 		propose(&proposal(2));
-		set_parameters(ProtocolParameters { proposal_deposit: 5 * UNIT, ..parameters() });
+		set_parameters(ProtocolParameters {
+			proposal_deposit: 5 * UNIT,
+			..parameters()
+		});
 		ok(&client(), cancel(&proposal(1)));
 		ok(&provider(), accept(&[&proposal(2)]));
 		assert_eq!(held(HoldReason::ProposalDeposit, &client()), 0);

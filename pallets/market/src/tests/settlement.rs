@@ -32,11 +32,23 @@ fn payment_follows_the_proofs() {
 		ok(&stranger(), settle(&[deal]));
 		assert_eq!(last_event(), skipped(deal, SkipReason::NothingDue));
 		prove(&[21]);
-		assert_eq!(Market::due(deal), Some(DueView { due: 20 * PRICE, unpaid: TOTAL, is_final: false }));
+		assert_eq!(
+			Market::due(deal),
+			Some(DueView {
+				due: 20 * PRICE,
+				unpaid: TOTAL,
+				is_final: false
+			})
+		);
 		ok(&stranger(), settle(&[deal]));
 		assert_eq!(
 			last_event(),
-			Event::PaymentSettled { deal, to: beneficiary(), amount: 20 * PRICE, paid_blocks: 20 }
+			Event::PaymentSettled {
+				deal,
+				to: beneficiary(),
+				amount: 20 * PRICE,
+				paid_blocks: 20
+			}
 		);
 		assert_eq!(free(&beneficiary()), ENDOWMENT + 20 * PRICE);
 		assert_eq!(held(HoldReason::DealPayment, &client()), 80 * PRICE);
@@ -44,7 +56,14 @@ fn payment_follows_the_proofs() {
 		prove(&[61]);
 		ok(&stranger(), settle(&[deal]));
 		assert_eq!(free(&beneficiary()), ENDOWMENT + 40 * PRICE);
-		assert_eq!(Market::due(deal), Some(DueView { due: 0, unpaid: 60 * PRICE, is_final: false }));
+		assert_eq!(
+			Market::due(deal),
+			Some(DueView {
+				due: 0,
+				unpaid: 60 * PRICE,
+				is_final: false
+			})
+		);
 	});
 }
 
@@ -57,8 +76,17 @@ fn a_deal_ends_by_itself() {
 		assert_eq!(
 			events()[events().len() - 2..],
 			[
-				Event::PaymentSettled { deal, to: beneficiary(), amount: 80 * PRICE, paid_blocks: 80 },
-				Event::DealEnded { deal, paid_blocks: 80, refund: 20 * PRICE },
+				Event::PaymentSettled {
+					deal,
+					to: beneficiary(),
+					amount: 80 * PRICE,
+					paid_blocks: 80
+				},
+				Event::DealEnded {
+					deal,
+					paid_blocks: 80,
+					refund: 20 * PRICE
+				},
 			]
 		);
 		assert_eq!(Deals::<Test>::iter().count(), 0);
@@ -77,14 +105,21 @@ fn a_deal_ends_by_itself() {
 #[test]
 fn the_last_interval_counts() {
 	test(|| {
-		let deal = active_deal(DealProposal { duration: 90, ..proposal(1) });
+		let deal = active_deal(DealProposal {
+			duration: 90,
+			..proposal(1)
+		});
 		prove(&[21, 41, 61, 81]);
 		run_to(95);
 		// Past the end (91), before the close (101).
 		ok(&stranger(), settle(&[deal]));
 		assert!(matches!(
 			Market::deal(deal).expect("open").state,
-			DealState::Active { paid_blocks: 80, settle_at: 101, .. }
+			DealState::Active {
+				paid_blocks: 80,
+				settle_at: 101,
+				..
+			}
 		));
 		prove(&[101]);
 		ok(&stranger(), settle(&[deal]));
@@ -93,7 +128,14 @@ fn the_last_interval_counts() {
 		assert!(Market::deal(deal).is_some());
 		run_to(101);
 		ok(&stranger(), settle(&[deal]));
-		assert_eq!(last_event(), Event::DealEnded { deal, paid_blocks: 90, refund: 0 });
+		assert_eq!(
+			last_event(),
+			Event::DealEnded {
+				deal,
+				paid_blocks: 90,
+				refund: 0
+			}
+		);
 		// The calendar has nothing left to do for it.
 		run_to(110);
 		assert_eq!(ScriptedSectors::closed().len(), 1);
@@ -127,7 +169,14 @@ fn nothing_proven_nothing_paid() {
 	test(|| {
 		active_deal(proposal(1));
 		run_to(102);
-		assert_eq!(last_event(), Event::DealEnded { deal: 0, paid_blocks: 0, refund: TOTAL });
+		assert_eq!(
+			last_event(),
+			Event::DealEnded {
+				deal: 0,
+				paid_blocks: 0,
+				refund: TOTAL
+			}
+		);
 		assert_eq!(total(&client()), ENDOWMENT);
 		assert_eq!(free(&beneficiary()), ENDOWMENT);
 	});
@@ -145,7 +194,12 @@ fn a_mixed_batch_is_idempotent() {
 		System::reset_events();
 		ok(&stranger(), settle(&batch));
 		let mut expected = vec![
-			Event::PaymentSettled { deal: running, to: beneficiary(), amount: 20 * PRICE, paid_blocks: 20 },
+			Event::PaymentSettled {
+				deal: running,
+				to: beneficiary(),
+				amount: 20 * PRICE,
+				paid_blocks: 20,
+			},
 			skipped(running, SkipReason::NothingDue),
 			skipped(waiting, SkipReason::NotActive),
 			skipped(99, SkipReason::NotFound),
@@ -221,7 +275,10 @@ fn dues_below_the_existential_deposit_wait() {
 	test(|| {
 		ScriptedSectors::register(&provider(), &worker(), &nobody());
 		let price_per_block = EXISTENTIAL_DEPOSIT / 30;
-		let deal = active_deal(DealProposal { price_per_block, ..proposal(1) });
+		let deal = active_deal(DealProposal {
+			price_per_block,
+			..proposal(1)
+		});
 		prove(&[21]);
 		ok(&stranger(), settle(&[deal]));
 		assert_eq!(last_event(), skipped(deal, SkipReason::Unpayable));
@@ -231,7 +288,12 @@ fn dues_below_the_existential_deposit_wait() {
 		ok(&stranger(), settle(&[deal]));
 		assert_eq!(
 			last_event(),
-			Event::PaymentSettled { deal, to: nobody(), amount: 40 * price_per_block, paid_blocks: 40 }
+			Event::PaymentSettled {
+				deal,
+				to: nobody(),
+				amount: 40 * price_per_block,
+				paid_blocks: 40
+			}
 		);
 		prove(&[61]);
 		ok(&stranger(), settle(&[deal]));
@@ -245,7 +307,10 @@ fn a_last_due_goes_to_the_owner() {
 	test(|| {
 		ScriptedSectors::register(&provider(), &worker(), &nobody());
 		let price_per_block = EXISTENTIAL_DEPOSIT / 1000;
-		let deal = active_deal(DealProposal { price_per_block, ..proposal(1) });
+		let deal = active_deal(DealProposal {
+			price_per_block,
+			..proposal(1)
+		});
 		prove(&[21, 41]);
 		run_to(102);
 		assert!(events().contains(&Event::PaymentSettled {
@@ -318,7 +383,13 @@ fn compensation_of_nobody_burns() {
 			..proposal(1)
 		};
 		let client_signature = pair.sign(&signing_bytes(&terms)).into();
-		ok(&provider(), publish_signed(vec![ClientDealProposal { proposal: terms, client_signature }]));
+		ok(
+			&provider(),
+			publish_signed(vec![ClientDealProposal {
+				proposal: terms,
+				client_signature,
+			}]),
+		);
 		run_to(START_BY + 2);
 		assert_eq!(
 			last_event(),
@@ -352,12 +423,23 @@ fn a_client_that_earns_its_own_payment() {
 #[test]
 fn a_price_of_zero() {
 	test(|| {
-		let deal = active_deal(DealProposal { price_per_block: 0, provider_collateral: 0, ..proposal(1) });
+		let deal = active_deal(DealProposal {
+			price_per_block: 0,
+			provider_collateral: 0,
+			..proposal(1)
+		});
 		prove(&[21]);
 		ok(&stranger(), settle(&[deal]));
 		assert_eq!(last_event(), skipped(deal, SkipReason::NothingDue));
 		run_to(102);
-		assert_eq!(last_event(), Event::DealEnded { deal, paid_blocks: 20, refund: 0 });
+		assert_eq!(
+			last_event(),
+			Event::DealEnded {
+				deal,
+				paid_blocks: 20,
+				refund: 0
+			}
+		);
 		assert_eq!(ScriptedSectors::closed().len(), 1);
 	});
 }

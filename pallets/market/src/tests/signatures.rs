@@ -8,16 +8,25 @@ use sp_keyring::Sr25519Keyring;
 use sp_runtime::{traits::IdentifyAccount, MultiSignature, MultiSigner};
 
 fn with_signature(nonce: u64, signature: impl Into<MultiSignature>) -> Signed {
-	ClientDealProposal { proposal: proposal(nonce), client_signature: signature.into() }
+	ClientDealProposal {
+		proposal: proposal(nonce),
+		client_signature: signature.into(),
+	}
 }
 
 #[test]
 fn raw_and_wrapped_signatures_are_accepted() {
 	test(|| {
 		let raw = signing_bytes(&proposal(1));
-		ok(&provider(), publish_signed(vec![with_signature(1, Sr25519Keyring::Alice.sign(&raw))]));
+		ok(
+			&provider(),
+			publish_signed(vec![with_signature(1, Sr25519Keyring::Alice.sign(&raw))]),
+		);
 		let wrapped = wrapped_signing_bytes(&signing_bytes(&proposal(2)));
-		ok(&provider(), publish_signed(vec![with_signature(2, Sr25519Keyring::Alice.sign(&wrapped))]));
+		ok(
+			&provider(),
+			publish_signed(vec![with_signature(2, Sr25519Keyring::Alice.sign(&wrapped))]),
+		);
 	});
 }
 
@@ -26,8 +35,10 @@ fn every_key_type_signs() {
 	test(|| {
 		let ed = ed25519::Pair::from_seed(&[7; 32]);
 		let ec = ecdsa::Pair::from_seed(&[8; 32]);
-		let accounts =
-			[MultiSigner::from(ed.public()).into_account(), MultiSigner::from(ec.public()).into_account()];
+		let accounts = [
+			MultiSigner::from(ed.public()).into_account(),
+			MultiSigner::from(ec.public()).into_account(),
+		];
 		for (nonce, account) in accounts.into_iter().enumerate() {
 			Balances::transfer_allow_death(RuntimeOrigin::signed(stranger()), account.clone(), 2 * UNIT)
 				.expect("funded");
@@ -39,7 +50,13 @@ fn every_key_type_signs() {
 				0 => MultiSignature::from(ed.sign(&bytes)),
 				_ => MultiSignature::from(ec.sign(&bytes)),
 			};
-			ok(&provider(), publish_signed(vec![ClientDealProposal { proposal, client_signature }]));
+			ok(
+				&provider(),
+				publish_signed(vec![ClientDealProposal {
+					proposal,
+					client_signature,
+				}]),
+			);
 		}
 	});
 }
@@ -77,7 +94,11 @@ fn signatures_hold_long_after_genesis() {
 		let genesis = genesis_hash();
 		for _ in 0..30 {
 			let parent = System::block_number();
-			System::initialize(&(parent + 1), &sp_core::H256::repeat_byte(parent as u8), &Default::default());
+			System::initialize(
+				&(parent + 1),
+				&sp_core::H256::repeat_byte(parent as u8),
+				&Default::default(),
+			);
 			System::finalize();
 		}
 		assert_eq!(genesis_hash(), genesis);
@@ -105,11 +126,19 @@ fn changed_terms_are_refused() {
 		for change in changes {
 			let mut signed = with_signature(1, signature);
 			change(&mut signed.proposal);
-			refused(&provider(), publish_signed(vec![signed]), Error::<Test>::WrongSignature);
+			refused(
+				&provider(),
+				publish_signed(vec![signed]),
+				Error::<Test>::WrongSignature,
+			);
 		}
 		let mut redirected = with_signature(1, signature);
 		redirected.proposal.provider = other_provider();
-		refused(&other_provider(), publish_signed(vec![redirected]), Error::<Test>::WrongSignature);
+		refused(
+			&other_provider(),
+			publish_signed(vec![redirected]),
+			Error::<Test>::WrongSignature,
+		);
 		ok(&provider(), publish_signed(vec![with_signature(1, signature)]));
 	});
 }

@@ -10,13 +10,14 @@ fn below(rng: &mut ChaCha8Rng, bound: u32) -> u32 {
 	rng.next_u32() % bound
 }
 
-async fn run(seed: u64) {
+/// Returns how many calls succeeded, and how many were made.
+async fn run(seed: u64) -> (usize, usize) {
 	println!("seed {seed}");
 	let mut rng = ChaCha8Rng::seed_from_u64(seed);
 	let (node, submitter) = start().await;
 	let mut tasks = Vec::new();
 	let mut offline = 0;
-	for step in 0..300u32 {
+	for _ in 0..300 {
 		match below(&mut rng, 20) {
 			0..=3 if tasks.len() < 40 => {
 				let (submitter, number) = (submitter.clone(), tasks.len() as u32);
@@ -59,19 +60,23 @@ async fn run(seed: u64) {
 			}
 		}
 		tokio::time::sleep(Duration::from_millis(u64::from(below(&mut rng, 3000)))).await;
-		assert!(step < 300);
 	}
 	{
 		let mut state = node.state();
 		state.reconnect();
 		state.faults.clear();
 	}
-	node.run();
+	let runner = node.run();
+	let made = tasks.len();
+	let mut succeeded = 0;
 	for (number, task) in tasks.into_iter().enumerate() {
 		let result = task.await.expect("no panic");
 		let times = effects(&node, &remark(number as u32));
 		match result {
-			Ok(_) => assert_eq!(times, 1, "call {number}, seed {seed}"),
+			Ok(_) => {
+				succeeded += 1;
+				assert_eq!(times, 1, "call {number}, seed {seed}");
+			},
 			Err(
 				e @ (SubmitError::Unfunded
 				| SubmitError::Rejected { .. }
@@ -86,17 +91,21 @@ async fn run(seed: u64) {
 	for (call, times) in node.state().effects() {
 		assert!(times == 1 || call == [0xff, 0xff], "{call:?} took effect {times} times, seed {seed}");
 	}
+	runner.abort();
+	(succeeded, made)
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_take_effect_once_under_random_faults() {
-	let first = std::env::var("CAIRN_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-	match first {
-		Some(seed) => run(seed).await,
-		None => {
-			for seed in 0..40 {
-				run(seed).await;
-			}
-		},
+	let first: Option<u64> = std::env::var("CAIRN_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+	let seeds = first.map_or(0..100, |seed| seed..seed + 1);
+	let (mut succeeded, mut made) = (0, 0);
+	for seed in seeds {
+		let (more_succeeded, more_made) = run(seed).await;
+		succeeded += more_succeeded;
+		made += more_made;
 	}
+	println!("{succeeded} of {made} calls succeeded");
+	// Most calls get through whatever happens; else the test would show little.
+	assert!(made > 10 && succeeded * 3 > made * 2);
 }

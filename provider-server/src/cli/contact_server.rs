@@ -1,0 +1,64 @@
+//! Asking the running daemon: the database has one user at a time.
+
+use super::{run::Running, CliError, Session};
+use bytes::Bytes;
+use cairn_provider_api::rpc;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{client::conn::http1, header, Request};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Largest answer.
+const MAX_ANSWER: usize = 16 << 20;
+/// Longest wait for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Calls a JSON-RPC method of the daemon that runs on the session's base path.
+pub(crate) async fn call<T: DeserializeOwned>(
+	session: &Session,
+	method: &str,
+	params: serde_json::Value,
+) -> Result<T, CliError> {
+	let running: Running = std::fs::read(session.paths.base.join("running.json"))
+		.ok()
+		.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+		.ok_or_else(|| {
+			CliError::new("the provider's database is in use", "but no daemon says where it listens; wait until it has started")
+		})?;
+	let failed = |error: String| {
+		CliError::new(
+			format!("the provider at http://{} does not answer: {error}", running.listen),
+			"see its log",
+		)
+	};
+	let answer = tokio::time::timeout(PATIENCE, exchange(&running, method, params))
+		.await
+		.map_err(|_| failed("timeout".into()))?
+		.map_err(|error| failed(error.to_string()))?;
+	#[derive(serde::Deserialize)]
+	struct Answer<T> {
+		result: Option<T>,
+		error: Option<serde_json::Value>,
+	}
+	let answer: Answer<T> = serde_json::from_slice(&answer).map_err(|error| failed(error.to_string()))?;
+	answer.result.ok_or_else(|| failed(answer.error.unwrap_or_default().to_string()))
+}
+
+async fn exchange(
+	running: &Running,
+	method: &str,
+	params: serde_json::Value,
+) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+	let stream = TcpStream::connect(running.listen).await?;
+	let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+	tokio::spawn(connection);
+	let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+	let request = Request::post(rpc::PATH)
+		.header(header::HOST, running.listen.to_string())
+		.header(header::CONTENT_TYPE, "application/json")
+		.body(Full::new(Bytes::from(body.to_string())))?;
+	let response = sender.send_request(request).await?;
+	Ok(Limited::new(response.into_body(), MAX_ANSWER).collect().await?.to_bytes())
+}

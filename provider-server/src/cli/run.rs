@@ -1,0 +1,134 @@
+//! `run`: the daemon.
+
+use super::{CliError, ServerFlags, Session};
+use crate::{
+	chain::live::LiveChain,
+	http::{router, serve, ServeError},
+	ingest::{Disk, Limits, Uploads},
+	metrics::Metrics,
+	pipeline::Pipeline,
+	provider::{Parts, Provider, ViewError},
+	store::{Identity, Store},
+};
+use cairn_proving::SectorStore;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{
+	net::TcpListener,
+	signal::unix::{signal, SignalKind},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Run the provider.
+#[derive(Args)]
+pub(crate) struct Run {
+	#[command(flatten)]
+	server: ServerFlags,
+}
+
+/// What a running daemon leaves for the other commands.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Running {
+	/// Address it listens on.
+	pub listen: SocketAddr,
+	/// Its process.
+	pub pid: u32,
+}
+
+impl Run {
+	pub async fn run(self, mut session: Session) -> Result<(), CliError> {
+		if let Some(listen) = self.server.listen {
+			session.config.server.listen = listen;
+		}
+		let shutdown = CancellationToken::new();
+		watch_signals(shutdown.clone())?;
+
+		let worker = session.worker().await?;
+		let client = session.connect().await?;
+		let worker_key = worker.public();
+		let owner = client.query().provider_of(&worker_key).await?.ok_or(ViewError::NotRegistered)?;
+		let identity = Identity { genesis_hash: client.genesis_hash(), owner };
+		let chain = Arc::new(LiveChain::new(client, worker, owner));
+		let config = session.config.clone();
+		let storage = session.paths.storage(&config);
+		let (store, sectors) = {
+			let (database, storage) = (session.paths.database(), storage.clone());
+			tokio::task::spawn_blocking(move || -> Result<_, CliError> {
+				Ok((Store::open(&database, &identity)?, SectorStore::open(storage)?))
+			})
+			.await
+			.map_err(std::io::Error::other)??
+		};
+		let uploads = Uploads::open(
+			&session.paths.uploads(&config),
+			store.clone(),
+			sectors.clone(),
+			Disk::new(&storage, config.storage.keep_free.0),
+			Limits {
+				max_concurrent: config.uploads.max_concurrent,
+				idle_timeout: config.idle_timeout(),
+				min_progress: config.uploads.min_progress.0,
+			},
+		)?;
+		let listener = TcpListener::bind(config.server.listen)
+			.await
+			.map_err(|source| ServeError::Listen { address: config.server.listen, source })?;
+		let listen = listener.local_addr()?;
+		let provider = Provider::assemble(Parts {
+			config: config.clone(),
+			owner,
+			worker: worker_key,
+			chain,
+			store,
+			sectors,
+			uploads,
+			metrics: Metrics::default(),
+		})
+		.await?;
+		let router = router(provider.clone()).map_err(ServeError::Routes)?;
+		let running = Running { listen, pid: std::process::id() };
+		let note = session.paths.base.join("running.json");
+		std::fs::write(&note, serde_json::to_vec(&running).map_err(std::io::Error::from)?)?;
+		tracing::info!(
+			provider = cairn_keystore::address::encode_default(&owner),
+			listen = %listen,
+			chain = provider.chain.identity().name,
+			"provider running"
+		);
+		if !listen.ip().is_loopback() {
+			tracing::warn!("listening beyond this machine without TLS: put a proxy in front");
+		}
+		session.out.result("cairn.provider.running/1", &running, |out| {
+			writeln!(out, "listening on http://{listen}")
+		})?;
+
+		let server = tokio::spawn({
+			let shutdown = shutdown.clone();
+			async move { serve(listener, router, &config.server, shutdown).await }
+		});
+		let outcome = Pipeline::new(provider).run(shutdown.clone()).await;
+		// Also when the pipeline could not start.
+		shutdown.cancel();
+		// The server ends by itself within its grace period.
+		let _ = server.await;
+		let _ = std::fs::remove_file(note);
+		tracing::info!("provider stopped");
+		Ok(outcome?)
+	}
+}
+
+/// Cancels on SIGINT and SIGTERM.
+fn watch_signals(shutdown: CancellationToken) -> std::io::Result<()> {
+	let mut interrupt = signal(SignalKind::interrupt())?;
+	let mut terminate = signal(SignalKind::terminate())?;
+	tokio::spawn(async move {
+		tokio::select! {
+			_ = interrupt.recv() => {},
+			_ = terminate.recv() => {},
+		}
+		tracing::info!("stopping");
+		shutdown.cancel();
+	});
+	Ok(())
+}

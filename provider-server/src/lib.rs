@@ -1,0 +1,27 @@
+//! The storage provider's daemon.
+//!
+//! It takes deals over JSON-RPC or from the chain, receives their data over HTTP, puts it into
+//! sectors, proves the sectors when they begin and once in every proving period, and serves the data
+//! to whoever asks by CID. What it promised is in one database; what it did is on chain; after a kill
+//! at any point it compares the two and goes on.
+//!
+//! It knows no wallet but its worker's key, decides no consensus, and does not speak libp2p yet.
+//!
+//! Start reading at [`provider`] (what everything shares), then [`pipeline`] (what happens to a deal),
+//! [`deal::state`] and [`sector::state`] (the states), [`http`] (the outside).
+#![deny(missing_docs)]
+
+pub mod chain;
+pub mod cli;
+pub mod config;
+pub mod deal;
+pub mod fault_injection;
+pub mod http;
+pub mod ingest;
+pub mod metrics;
+pub mod multiaddr;
+pub mod pipeline;
+pub mod provider;
+pub mod retrieval;
+pub mod sector;
+pub mod store;

@@ -1,0 +1,159 @@
+//! A provider: its server, and the command line that sets it up.
+
+use super::{free_port, output, Programs};
+use crate::process::{Process, Spec, Supervisor};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::{
+	ffi::OsStr,
+	path::{Path, PathBuf},
+	process::Command,
+	time::Duration,
+};
+
+/// How long a server may take to answer after its start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a provider sells.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+	/// Proof type, as the provider's command line names it: `hot-8MiB`, `sealed-8MiB`.
+	pub proof_type: &'static str,
+	/// Price per GiB and block, as the command line takes it.
+	pub price: &'static str,
+}
+
+/// A provider with its folder below the network's.
+pub struct Provider {
+	name: String,
+	owner: String,
+	account: String,
+	program: PathBuf,
+	folder: PathBuf,
+	node: String,
+	port: u16,
+	process: Option<Process>,
+}
+
+impl Provider {
+	/// Registers a provider owned by the development account `owner` (`//Bob`) and starts its server.
+	///
+	/// # Errors
+	/// When either fails.
+	pub fn start(
+		supervisor: &Supervisor,
+		programs: &Programs,
+		folder: &Path,
+		node: &str,
+		name: &str,
+		owner: &str,
+		offer: Offer,
+	) -> Result<Self> {
+		let mut provider = Self {
+			name: name.to_owned(),
+			owner: owner.to_owned(),
+			account: String::new(),
+			program: programs.provider.clone(),
+			folder: folder.join(name),
+			node: node.to_owned(),
+			port: free_port()?,
+			process: None,
+		};
+		provider.init(offer)?;
+		provider.run(supervisor)?;
+		Ok(provider)
+	}
+
+	fn init(&mut self, offer: Offer) -> Result<()> {
+		let owner = self.owner.clone();
+		let result = self.json([
+			"init",
+			"--dev-owner",
+			&owner,
+			"--proof-type",
+			offer.proof_type,
+			"--price",
+			offer.price,
+		])?;
+		self.account = result["owner"]
+			.as_str()
+			.context("init did not name the owner")?
+			.to_owned();
+		Ok(())
+	}
+
+	/// Starts the server and waits until it answers.
+	///
+	/// # Errors
+	/// When it ends or does not answer.
+	pub fn run(&mut self, supervisor: &Supervisor) -> Result<()> {
+		self.run_with(supervisor, &[])
+	}
+
+	/// [`Provider::run`] with variables in the server's environment.
+	///
+	/// # Errors
+	/// As [`Provider::run`].
+	pub fn run_with(&mut self, supervisor: &Supervisor, environment: &[(&str, &str)]) -> Result<()> {
+		let mut command = self.command();
+		command.arg("run").envs(environment.iter().copied());
+		let log = self.folder.with_extension("log");
+		let process = supervisor.start(Spec::new(self.name.clone(), command, log))?;
+		process.wait_for_http(&format!("{}/healthz", self.url()), START_TIMEOUT)?;
+		self.process = Some(process);
+		Ok(())
+	}
+
+	/// Kills the server at once, as a power failure would.
+	pub fn kill(&mut self) {
+		if let Some(process) = self.process.take() {
+			process.kill();
+		}
+	}
+
+	/// Runs a command of the provider and returns its JSON result.
+	///
+	/// # Errors
+	/// When it fails, and when its result is no JSON.
+	pub fn json<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<Value> {
+		let text = output(self.command().arg("--json").args(arguments))?;
+		let line = text.lines().last().context("the command printed no result")?;
+		serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))
+	}
+
+	fn command(&self) -> Command {
+		let mut command = Command::new(&self.program);
+		command
+			.arg("--base-path")
+			.arg(&self.folder)
+			.args(["--node", &self.node])
+			.args(["--listen", &format!("127.0.0.1:{}", self.port)])
+			.env("CAIRN_PROVIDER_PASSWORD", "local network");
+		command
+	}
+
+	/// Its name in the network.
+	pub fn name(&self) -> &str {
+		&self.name
+	}
+
+	/// The owner's address.
+	pub fn account(&self) -> &str {
+		&self.account
+	}
+
+	/// Address of its HTTP server.
+	pub fn url(&self) -> String {
+		format!("http://127.0.0.1:{}", self.port)
+	}
+
+	/// Folder of its data.
+	pub fn folder(&self) -> &Path {
+		&self.folder
+	}
+
+	/// The running server.
+	pub fn process(&self) -> Option<&Process> {
+		self.process.as_ref()
+	}
+}
