@@ -98,7 +98,7 @@ pub fn encode(text: &str) -> Result<Vec<u8>, MultiaddrError> {
 pub fn decode(mut bytes: &[u8]) -> Option<String> {
 	let mut text = String::new();
 	while !bytes.is_empty() {
-		let mut take = |bytes: &mut &[u8], len: usize| -> Option<Vec<u8>> {
+		let take = |bytes: &mut &[u8], len: usize| -> Option<Vec<u8>> {
 			let taken = bytes.get(..len)?.to_vec();
 			*bytes = &bytes[len..];
 			Some(taken)

@@ -31,11 +31,7 @@ pub struct MetadataArgs {
 /// When the node does not build or start, and with `--check` when the copy differs.
 pub fn run(workspace: &Workspace, args: &MetadataArgs) -> Result<()> {
 	setup::run(workspace, Needs::Building)?;
-	workspace.build(
-		"Building the node",
-		"about 25 minutes the first time, then seconds",
-		&["--package", "cairn-node"],
-	)?;
+	workspace.build_programs()?;
 	let current = step("Asking the node for its metadata", "less than a minute", || {
 		read(workspace)
 	})?;

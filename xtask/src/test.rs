@@ -3,14 +3,14 @@
 use crate::{
 	setup::{self, program_on_path, Needs},
 	step::{self, step},
-	workspace::Workspace,
+	workspace::{Workspace, REFERENCE_TESTS, SELECTION},
 };
 use anyhow::Result;
 use clap::Args;
 
 /// Crates whose dependencies would have to be checked a second time, for a quarter of an hour, only to lint a
 /// few hundred lines. Building them reports rustc's warnings.
-const NOT_LINTED: [&str; 2] = ["cairn-node", "cairn-runtime"];
+const NOT_LINTED: [&str; 3] = ["cairn-node", "cairn-runtime", REFERENCE_TESTS];
 
 /// Options of `cargo xtask test`.
 #[derive(Args, Debug, Default)]
@@ -68,19 +68,22 @@ fn optional(workspace: &Workspace, what: &str, program: &str, arguments: &[&str]
 }
 
 fn tests(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-	let selection: &[&str] = if arguments.is_empty() {
-		&["--workspace"]
-	} else {
-		&[]
-	};
-	step("Tests", "about 45 minutes the first time, then minutes", || {
-		let mut cargo = workspace.cargo()?;
-		if program_on_path("cargo-nextest").is_some() {
-			cargo.args(["nextest", "run"]);
-		} else {
-			step::note("cargo-nextest is not installed: using cargo test");
-			cargo.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]);
-		}
-		step::run(cargo.args(selection).args(arguments))
+	if !arguments.is_empty() {
+		return step("Tests", "minutes", || run_tests(workspace, arguments));
+	}
+	step("Tests", "about 30 minutes the first time, then minutes", || run_tests(workspace, &SELECTION))?;
+	step("Tests against the reference implementation", "about 10 minutes the first time, then a minute", || {
+		run_tests(workspace, &["--package", REFERENCE_TESTS])
 	})
+}
+
+fn run_tests<A: AsRef<std::ffi::OsStr>>(workspace: &Workspace, arguments: &[A]) -> Result<()> {
+	let mut cargo = workspace.cargo()?;
+	if program_on_path("cargo-nextest").is_some() {
+		cargo.args(["nextest", "run"]);
+	} else {
+		step::note("cargo-nextest is not installed: using cargo test");
+		cargo.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]);
+	}
+	step::run(cargo.args(arguments))
 }

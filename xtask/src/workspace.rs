@@ -25,6 +25,14 @@ const SET_FOR_US_BY_CARGO: [&str; 5] = [
 	"CARGO_PRIMARY_PACKAGE",
 ];
 
+/// What builds and tests select, always the same: cargo unites the features of what is selected, and would
+/// build the node's thousand crates anew for each other selection. The tests against the reference
+/// implementation bring features of their own, and so are run by themselves.
+pub const SELECTION: [&str; 3] = ["--workspace", "--exclude", REFERENCE_TESTS];
+
+/// The tests against the reference implementation.
+pub const REFERENCE_TESTS: &str = "cairn-proving-reference-tests";
+
 /// The checkout and its build folder.
 #[derive(Clone, Debug)]
 pub struct Workspace {
@@ -120,14 +128,16 @@ impl Workspace {
 		command
 	}
 
-	/// Builds packages with cargo, saying how long it is expected to take.
+	/// Builds all programs of the workspace.
 	///
 	/// # Errors
 	/// When the build fails.
-	pub fn build(&self, what: &str, expected: &str, arguments: &[&str]) -> Result<()> {
-		step::step(what, expected, || {
-			step::run(self.cargo()?.arg("build").args(arguments))
-		})
+	pub fn build_programs(&self) -> Result<()> {
+		step::step(
+			"Building node, provider and client",
+			"about 30 minutes the first time, then seconds",
+			|| step::run(self.cargo()?.arg("build").args(SELECTION).arg("--bins")),
+		)
 	}
 }
 

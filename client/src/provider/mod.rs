@@ -4,8 +4,12 @@
 //! every response is read with a bound.
 
 mod endpoint;
+#[cfg(test)]
+pub mod fake_server;
 mod rpc;
 mod upload;
+#[cfg(test)]
+mod upload_tests;
 
 pub use endpoint::endpoints;
 pub use upload::{upload, UploadSource};

@@ -23,6 +23,8 @@ use tokio_util::io::ReaderStream;
 const CHUNK: usize = 256 * 1024;
 /// Attempts in a row without a byte of progress before giving up.
 const ATTEMPTS: u32 = 6;
+/// Pause after the first failure; it doubles with each further one.
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 500 });
 /// Longest time in which the server takes no byte.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time the server has to verify what it received, beside what its size demands.
@@ -74,7 +76,7 @@ pub async fn upload(
 		if attempts >= ATTEMPTS {
 			return Err(failure.unwrap_or_else(|| provider.malformed("the upload makes no progress")));
 		}
-		tokio::time::sleep(Duration::from_millis(250) * 2u32.pow(attempts)).await;
+		tokio::time::sleep(PAUSE * 2u32.pow(attempts - 1)).await;
 	}
 }
 

@@ -9,4 +9,6 @@
 pub mod blocks;
 pub mod candidates;
 pub mod fetch;
+#[cfg(test)]
+mod fetch_tests;
 pub mod missing;

@@ -23,7 +23,9 @@ fn payload(len: usize) -> Vec<u8> {
 fn commp(c: &mut Criterion) {
 	let mut group = c.benchmark_group("commp");
 	let bytes = payload(256 << 20);
-	group.throughput(Throughput::Bytes(bytes.len() as u64)).sample_size(10);
+	group
+		.throughput(Throughput::Bytes(bytes.len() as u64))
+		.sample_size(10);
 	group.bench_function("256 MiB, all cores", |b| {
 		b.iter(|| {
 			let mut hasher = CommPHasher::new();
@@ -42,7 +44,7 @@ fn commp(c: &mut Criterion) {
 					})
 				})
 			});
-		},
+		}
 		Err(error) => eprintln!("no pool of one thread: {error}"),
 	}
 	group.finish();
@@ -58,14 +60,28 @@ fn hot_proving(c: &mut Criterion) -> io::Result<()> {
 		writer.write_all(&part)?;
 	}
 	let piece = writer.finish(None).map_err(io::Error::other)?;
-	let spec =
-		ProofSpec { tier: Tier::Hot, version: 1, sector_size_log2: 30, layers: 0, activation_challenges: 12 };
-	let request = HotRequest { sector: 1, prover_id: [1; 32], spec, pieces: vec![piece] };
+	let spec = ProofSpec {
+		tier: Tier::Hot,
+		version: 1,
+		sector_size_log2: 30,
+		layers: 0,
+		activation_challenges: 12,
+	};
+	let request = HotRequest {
+		sector: 1,
+		prover_id: [1; 32],
+		spec,
+		pieces: vec![piece],
+	};
 	let sector = store.commit_hot(&request).map_err(io::Error::other)?;
 	let mut rng = ChaCha8Rng::seed_from_u64(2);
 	c.bench_function("hot proof, 1 GiB, 12 openings", |b| {
 		b.iter_batched(
-			|| (0..12).map(|_| rng.next_u64() % spec.leaves()).collect::<Vec<_>>(),
+			|| {
+				(0..12)
+					.map(|_| rng.next_u64() % spec.leaves())
+					.collect::<Vec<_>>()
+			},
 			|leaves| sector.window_proof(&leaves),
 			BatchSize::SmallInput,
 		)
@@ -77,8 +93,13 @@ fn hot_proving(c: &mut Criterion) -> io::Result<()> {
 fn sealing(c: &mut Criterion) -> io::Result<()> {
 	let dir = tempfile::tempdir()?;
 	let store = SectorStore::open(dir.path()).map_err(io::Error::other)?;
-	let spec =
-		ProofSpec { tier: Tier::Sealed, version: 1, sector_size_log2: 23, layers: 11, activation_challenges: 12 };
+	let spec = ProofSpec {
+		tier: Tier::Sealed,
+		version: 1,
+		sector_size_log2: 23,
+		layers: 11,
+		activation_challenges: 12,
+	};
 	let mut sector = 0;
 	let mut group = c.benchmark_group("seal");
 	group.sample_size(10).measurement_time(Duration::from_secs(20));
@@ -86,10 +107,17 @@ fn sealing(c: &mut Criterion) -> io::Result<()> {
 	group.bench_function("8 MiB, 11 layers (labels)", |b| {
 		b.iter(|| {
 			sector += 1;
-			let request =
-				SealRequest { sector, prover_id: [1; 32], spec, ticket: [2; 32], pieces: Vec::new() };
+			let request = SealRequest {
+				sector,
+				prover_id: [1; 32],
+				spec,
+				ticket: [2; 32],
+				pieces: Vec::new(),
+			};
 			let sealed = store.seal(&request, &mut |_| ControlFlow::Continue(()));
-			store.remove_sector(sector).and(Ok(sealed.map(|sealed| sealed.comm_r())))
+			store
+				.remove_sector(sector)
+				.and(Ok(sealed.map(|sealed| sealed.comm_r())))
 		})
 	});
 	group.finish();
@@ -97,7 +125,10 @@ fn sealing(c: &mut Criterion) -> io::Result<()> {
 }
 
 fn on_disk(c: &mut Criterion) {
-	for (name, bench) in [("hot proving", hot_proving as fn(&mut Criterion) -> io::Result<()>), ("sealing", sealing)] {
+	for (name, bench) in [
+		("hot proving", hot_proving as fn(&mut Criterion) -> io::Result<()>),
+		("sealing", sealing),
+	] {
 		if let Err(error) = bench(c) {
 			eprintln!("{name}: {error}");
 		}

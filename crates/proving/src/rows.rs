@@ -141,6 +141,21 @@ impl Rows {
 		Ok(node)
 	}
 
+	/// First leaf below the first base node that differs from the other rows'. Unreadable nodes count
+	/// as equal.
+	pub fn first_difference(&self, other: &Rows) -> Option<u64> {
+		let differs = |index: &u64| match (
+			self.node(self.shape.base, *index),
+			other.node(self.shape.base, *index),
+		) {
+			(Ok(own), Ok(theirs)) => own != theirs,
+			_ => false,
+		};
+		(0..self.shape.base_nodes())
+			.find(differs)
+			.map(|index| index * self.shape.subtree_leaves() as u64)
+	}
+
 	/// Siblings on the way from the base node at `index` to the root.
 	pub fn siblings(&self, index: u64) -> io::Result<Vec<Node>> {
 		(self.shape.base..self.shape.height)

@@ -12,7 +12,7 @@ use cairn_provider_api::{ErrorKind, Problem};
 
 /// Blocks between the steps of a deal, beside sealing: what a provider allows for uploading,
 /// publishing, batching, pre-committing and proving.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Schedule {
 	/// Blocks that a finished upload may wait until it is in a sector.
 	pub batching: BlockNumber,

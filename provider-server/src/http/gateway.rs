@@ -269,9 +269,8 @@ fn resolve(blocks: &PieceBlocks, root: Cid, path: &str) -> Result<Target, Proble
 		(root, Vec::new())
 	} else {
 		let resolved = unixfs::resolve(blocks, &root, path).map_err(|error| match error {
-			ResolveError::NotFound { .. } => Problem::new(ErrorKind::NotFound, error.to_string()),
 			ResolveError::Read(unixfs::ReadError::Missing { cid }) => missing(&cid),
-			ResolveError::Read(error) => Problem::new(ErrorKind::NotFound, error.to_string()),
+			error => Problem::new(ErrorKind::NotFound, error.to_string()),
 		})?;
 		(resolved.cid, resolved.blocks)
 	};

@@ -54,14 +54,13 @@ impl Service {
 
 	/// Answers a request.
 	pub async fn handle(self, request: Request) -> Response {
-		use jsonrpsee::server::ServerConfig;
-		let config = ServerConfig::builder()
+		let mut service = Server::builder()
 			.http_only()
 			.max_request_body_size(MAX_REQUEST)
 			.max_response_body_size(MAX_RESPONSE)
 			.set_batch_request_config(BatchRequestConfig::Limit(MAX_BATCH))
-			.build();
-		let mut service = Server::builder().set_config(config).to_service_builder().build(self.methods, self.stop);
+			.to_service_builder()
+			.build(self.methods, self.stop);
 		match service.call(request).await {
 			Ok(response) => response.map(Body::new),
 			Err(error) => {

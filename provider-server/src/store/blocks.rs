@@ -7,7 +7,6 @@ use super::{
 };
 use cairn_primitives::PieceInfo;
 use codec::Decode;
-use redb::ReadableTable;
 
 /// Blocks written in one transaction while a piece is indexed.
 const BATCH: usize = 8192;

@@ -20,7 +20,7 @@ pub use pieces::PieceRecord;
 
 use crate::chain::AccountId;
 use codec::{Decode, Encode};
-use redb::{Database, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadableDatabase};
 use std::{path::Path, sync::Arc};
 use tables::META;
 

@@ -19,9 +19,6 @@ use std::{
 	process::Command,
 };
 
-/// Packages whose programs make up a network. One cargo call builds them, so that they share what they build on.
-const PACKAGES: [&str; 3] = ["cairn-node", "cairn-provider-server", "cairn-client"];
-
 /// The programs of a network.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -39,15 +36,7 @@ impl Programs {
 	/// # Errors
 	/// When the build fails.
 	pub fn build(workspace: &Workspace) -> Result<Self> {
-		let arguments: Vec<&str> = PACKAGES
-			.iter()
-			.flat_map(|package| ["--package", package])
-			.collect();
-		workspace.build(
-			"Building node, provider and client",
-			"about 30 minutes the first time, then seconds",
-			&arguments,
-		)?;
+		workspace.build_programs()?;
 		Ok(Self::built(workspace))
 	}
 

@@ -66,11 +66,14 @@ impl Provider {
 
 	fn init(&mut self, offer: Offer) -> Result<()> {
 		let owner = self.owner.clone();
+		let listen = self.listen();
 		let result = self.json([
 			"init",
 			"--dev-owner",
 			&owner,
-			"--proof-type",
+			"--listen",
+			&listen,
+			"--offer",
 			offer.proof_type,
 			"--price",
 			offer.price,
@@ -96,7 +99,7 @@ impl Provider {
 	/// As [`Provider::run`].
 	pub fn run_with(&mut self, supervisor: &Supervisor, environment: &[(&str, &str)]) -> Result<()> {
 		let mut command = self.command();
-		command.arg("run").envs(environment.iter().copied());
+		command.args(["run", "--listen", &self.listen()]).envs(environment.iter().copied());
 		let log = self.folder.with_extension("log");
 		let process = supervisor.start(Spec::new(self.name.clone(), command, log))?;
 		process.wait_for_http(&format!("{}/healthz", self.url()), START_TIMEOUT)?;
@@ -126,10 +129,12 @@ impl Provider {
 		command
 			.arg("--base-path")
 			.arg(&self.folder)
-			.args(["--node", &self.node])
-			.args(["--listen", &format!("127.0.0.1:{}", self.port)])
-			.env("CAIRN_PROVIDER_PASSWORD", "local network");
+			.args(["--node", &self.node]);
 		command
+	}
+
+	fn listen(&self) -> String {
+		format!("127.0.0.1:{}", self.port)
 	}
 
 	/// Its name in the network.

@@ -107,7 +107,7 @@ pub fn node(left: &Node, right: &Node) -> Node {
 /// If `parents` is not half as long as `row` or not whole nodes.
 pub fn parents_of(row: &[u8], parents: &mut [u8]) {
 	assert!(
-		row.len() == 2 * parents.len() && parents.len() % NODE == 0,
+		row.len() == 2 * parents.len() && parents.len().is_multiple_of(NODE),
 		"rows of whole nodes"
 	);
 	// SAFETY: both ranges were checked and are distinct.
@@ -119,7 +119,7 @@ pub fn parents_of(row: &[u8], parents: &mut [u8]) {
 /// # Panics
 /// If `row` is not whole pairs of nodes.
 pub fn reduce(row: &mut [u8]) {
-	assert!(row.len() % (2 * NODE) == 0, "whole pairs of nodes");
+	assert!(row.len().is_multiple_of(2 * NODE), "whole pairs of nodes");
 	let pairs = row.len() / (2 * NODE);
 	let base = row.as_mut_ptr();
 	// SAFETY: the ranges lie within `row`. They overlap, which `hash_pairs` allows: pair i lies at or
@@ -133,7 +133,7 @@ pub fn reduce(row: &mut [u8]) {
 /// If `row` is not a power of two of nodes.
 pub fn root_of(row: &mut [u8]) -> Node {
 	assert!(
-		(row.len() / NODE).is_power_of_two() && row.len() % NODE == 0,
+		(row.len() / NODE).is_power_of_two() && row.len().is_multiple_of(NODE),
 		"a power of two of nodes"
 	);
 	let mut len = row.len();

@@ -12,6 +12,7 @@
 //! sealing reads it. Files get their name when they are complete and synced. `incoming` is emptied
 //! when the store is opened.
 
+mod checking;
 mod pieces;
 mod sealing;
 mod sectors;
@@ -55,7 +56,7 @@ pub enum StoreError {
 		/// Bytes of payload.
 		payload_size: u64,
 	},
-	/// A piece that the sector needs is not in the store, or not intact.
+	/// Data that the sector needs is not in the store, or not intact.
 	#[error(transparent)]
 	Piece(ProveError),
 	/// The pieces do not fit the sector.

@@ -113,13 +113,7 @@ impl SectorStore {
 		feed(&mut hasher, File::open(self.piece_path(piece)).ok()?, io::sink()).ok()?;
 		let hashed = hasher.finish_rows(Some(piece.size_log2)).ok()?;
 		let found = Rows::open(hashed.rows?.path(), shape).ok()?;
-		let differs = |i: &u64| match (stored.node(shape.base, *i), found.node(shape.base, *i)) {
-			(Ok(a), Ok(b)) => a != b,
-			_ => false,
-		};
-		(0..shape.base_nodes())
-			.find(differs)
-			.map(|i| i * shape.subtree_leaves() as u64)
+		stored.first_difference(&found)
 	}
 
 	/// The pieces in the store, in no order.

@@ -186,8 +186,8 @@ impl SectorStore {
 		let group = GROUP_PADDED as u64;
 		if range.start > range.end
 			|| range.end > spec.sector_size()
-			|| range.start % group != 0
-			|| range.end % group != 0
+			|| !range.start.is_multiple_of(group)
+			|| !range.end.is_multiple_of(group)
 		{
 			return Err(SealError::Range);
 		}

@@ -43,7 +43,7 @@ impl<T: Config> Pallet<T> {
 				.map_or(0, |proven| proven.blocks)
 				.min(deal.duration)
 				.max(paid_blocks),
-			is_final: proven.map_or(true, |proven| proven.is_final),
+			is_final: proven.is_none_or(|proven| proven.is_final),
 			lost: proven.is_none(),
 		})
 	}

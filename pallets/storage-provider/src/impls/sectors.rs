@@ -1,7 +1,7 @@
 //! What the market reads.
 
 use crate::pallet::*;
-use cairn_pallet_traits::{ProvenDeal, Sectors as SectorsTrait};
+use cairn_pallet_traits::{Parameters, ProvenDeal, Sectors as SectorsTrait};
 use cairn_primitives::{BlockNumber, SectorNumber};
 
 impl<T: Config> SectorsTrait<T::AccountId> for Pallet<T> {
@@ -18,7 +18,7 @@ impl<T: Config> SectorsTrait<T::AccountId> for Pallet<T> {
 	}
 
 	fn proven(provider: &T::AccountId, sector: SectorNumber, until: BlockNumber) -> Option<ProvenDeal> {
-		let period = Self::parameters().ok()?.proving_period;
+		let period = <Self as Parameters>::get().proving_period;
 		let proven = Sectors::<T>::get(provider, sector)?.proven;
 		Some(ProvenDeal {
 			blocks: proven.proven_at(until, period),
@@ -27,7 +27,7 @@ impl<T: Config> SectorsTrait<T::AccountId> for Pallet<T> {
 	}
 
 	fn final_at(provider: &T::AccountId, sector: SectorNumber, until: BlockNumber) -> Option<BlockNumber> {
-		let period = Self::parameters().ok()?.proving_period;
+		let period = <Self as Parameters>::get().proving_period;
 		Some(Sectors::<T>::get(provider, sector)?.proven.decided_at(until, period))
 	}
 

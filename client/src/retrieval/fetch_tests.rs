@@ -1,0 +1,165 @@
+//! Retrievals from servers that misbehave.
+
+use super::{
+	blocks::BlockFolder,
+	candidates::{Candidate, Candidates, Reason},
+	fetch::{retrieve, FetchError, Observer, RetrieveError, Retrieved},
+	missing::Wanted,
+};
+use crate::provider::{
+	fake_server::{FakeServer, Faults},
+	http_client,
+};
+use cairn_dag::{
+	unixfs::{
+		export::file,
+		import::{ImportOptions, Importer},
+		ByteRange,
+	},
+	Cid, MemoryBlocks,
+};
+use url::Url;
+
+struct Silent;
+
+impl Observer for Silent {
+	fn asking(&self, _: &Candidate) {}
+	fn received(&self, _: u64) {}
+	fn failed(&self, _: &Candidate, _: &FetchError) {}
+}
+
+/// A file of 1,024 leaves in a tree of six levels.
+fn object() -> (Cid, MemoryBlocks, Vec<u8>) {
+	let content: Vec<u8> = (0..65_536u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+	let mut blocks = MemoryBlocks::new();
+	let options = ImportOptions { chunk_size: 256, max_links: 5, ..ImportOptions::default() };
+	let imported = Importer::new(&mut blocks, options).reader(&content[..]).unwrap();
+	(imported.root, blocks, content)
+}
+
+fn wanted(root: Cid) -> Wanted {
+	Wanted { root, path: String::new(), range: None }
+}
+
+fn candidates(servers: &[&FakeServer]) -> Candidates {
+	Candidates::new(servers.iter().map(|server| Candidate { url: server.url.clone(), reason: Reason::Named }))
+}
+
+struct Place {
+	_folder: tempfile::TempDir,
+	blocks: BlockFolder,
+}
+
+fn place() -> Place {
+	let folder = tempfile::tempdir().unwrap();
+	let blocks = BlockFolder::open(folder.path().join("blocks")).unwrap();
+	Place { _folder: folder, blocks }
+}
+
+async fn fetch(wanted: &Wanted, place: &Place, servers: &[&FakeServer]) -> Result<Retrieved, RetrieveError> {
+	retrieve(&http_client().unwrap(), wanted, &place.blocks, &mut candidates(servers), &Silent).await
+}
+
+fn content(place: &Place, retrieved: &Retrieved, range: ByteRange) -> Vec<u8> {
+	let mut out = Vec::new();
+	file(&place.blocks, &retrieved.target, &mut out, range).unwrap();
+	out
+}
+
+#[tokio::test]
+async fn one_server_delivers_everything_in_one_request() {
+	let (root, blocks, expected) = object();
+	let server = FakeServer::start(Faults::default(), 0, blocks).await;
+	let place = place();
+	let retrieved = fetch(&wanted(root), &place, &[&server]).await.unwrap();
+	assert_eq!(content(&place, &retrieved, ByteRange::ALL), expected);
+	assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn the_next_server_goes_on_where_one_failed() {
+	let (root, blocks, expected) = object();
+	let cut = Faults { cut_blocks_after: Some(120_000), ..Faults::default() };
+	let first = FakeServer::start(cut, 0, blocks.clone()).await;
+	let flipped = Faults { flip_byte: Some(3_000), ..Faults::default() };
+	let second = FakeServer::start(flipped, 0, blocks.clone()).await;
+	let third = FakeServer::start(Faults::default(), 0, blocks).await;
+	let place = place();
+	let retrieved = fetch(&wanted(root), &place, &[&first, &second, &third]).await.unwrap();
+	assert_eq!(content(&place, &retrieved, ByteRange::ALL), expected);
+	assert_eq!(retrieved.from.first(), Some(&first.url));
+	assert_eq!(retrieved.from.last(), Some(&third.url));
+	// What the first one delivered is not asked for again.
+	assert!(!third.requests().contains(&root.to_string()));
+	assert!(third.requests().len() < 40, "{}", third.requests().len());
+}
+
+#[tokio::test]
+async fn interrupted_retrievals_are_taken_up() {
+	let (root, blocks, expected) = object();
+	let cut = Faults { cut_blocks_after: Some(200_000), ..Faults::default() };
+	let broken = FakeServer::start(cut, 0, blocks.clone()).await;
+	let good = FakeServer::start(Faults::default(), 0, blocks).await;
+	let place = place();
+	// It delivers smaller and smaller parts, each of which is kept, but not all.
+	let one_round = fetch(&wanted(root), &place, &[&broken]).await;
+	let already = match one_round {
+		Err(RetrieveError::Exhausted { failures, .. }) => {
+			assert!(!failures.is_empty());
+			0
+		},
+		Ok(retrieved) => retrieved.bytes,
+		Err(other) => panic!("{other}"),
+	};
+	let retrieved = fetch(&wanted(root), &place, &[&good]).await.unwrap();
+	assert_eq!(content(&place, &retrieved, ByteRange::ALL), expected);
+	assert!(retrieved.bytes + already < expected.len() as u64 * 2);
+}
+
+#[tokio::test]
+async fn servers_that_lie_are_named() {
+	let (root, mut blocks, _) = object();
+	let other = Importer::new(&mut blocks, ImportOptions::default()).reader(&b"something else"[..]).unwrap().root;
+	let foreign = Faults { send_instead: Some(other), ..Faults::default() };
+	let foreign = FakeServer::start(foreign, 0, blocks.clone()).await;
+	let empty = FakeServer::start(Faults::default(), 0, MemoryBlocks::new()).await;
+	let damaged = FakeServer::start(Faults { flip_byte: Some(100), ..Faults::default() }, 0, blocks).await;
+	let place = place();
+	let error = fetch(&wanted(root), &place, &[&foreign, &empty, &damaged]).await.unwrap_err();
+	let RetrieveError::Exhausted { failures, .. } = error else { panic!("{error}") };
+	let urls: Vec<&Url> = failures.iter().map(|(url, _)| url).collect();
+	assert_eq!(urls, [&foreign.url, &empty.url, &damaged.url]);
+	assert!(matches!(failures[0].1, FetchError::Unrequested { cid } if cid == other));
+	assert!(matches!(failures[1].1, FetchError::Provider(_)));
+	assert!(matches!(failures[2].1, FetchError::Car(_)));
+}
+
+#[tokio::test]
+async fn ranges_fetch_only_what_they_need() {
+	let (root, blocks, expected) = object();
+	let server = FakeServer::start(Faults::default(), 0, blocks).await;
+	let place = place();
+	let range = ByteRange { start: 100_000, end: Some(101_000) };
+	let asked = Wanted { range: Some(range), ..wanted(root) };
+	let retrieved = fetch(&asked, &place, &[&server]).await.unwrap();
+	assert_eq!(content(&place, &retrieved, range), expected[100_000..101_000]);
+	assert!(retrieved.bytes < 20_000, "{}", retrieved.bytes);
+}
+
+#[tokio::test]
+async fn paths_lead_into_folders() {
+	let folder = tempfile::tempdir().unwrap();
+	std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+	std::fs::write(folder.path().join("a/b/c.txt"), "deep").unwrap();
+	std::fs::write(folder.path().join("a/other.txt"), "not wanted").unwrap();
+	let mut blocks = MemoryBlocks::new();
+	let root = Importer::new(&mut blocks, ImportOptions::default()).path(folder.path()).unwrap().root;
+	let server = FakeServer::start(Faults::default(), 0, blocks).await;
+	let place = place();
+	let asked = Wanted { path: "a/b/c.txt".to_owned(), ..wanted(root) };
+	let retrieved = fetch(&asked, &place, &[&server]).await.unwrap();
+	assert_eq!(content(&place, &retrieved, ByteRange::ALL), b"deep");
+	let asked = Wanted { path: "a/missing".to_owned(), ..wanted(root) };
+	let error = fetch(&asked, &self::place(), &[&server]).await.unwrap_err();
+	assert!(matches!(error, RetrieveError::Exhausted { .. } | RetrieveError::Object(_)), "{error}");
+}
