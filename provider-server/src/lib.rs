@@ -25,3 +25,6 @@ pub mod provider;
 pub mod retrieval;
 pub mod sector;
 pub mod store;
+
+#[cfg(test)]
+mod simulation;

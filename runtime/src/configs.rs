@@ -353,7 +353,9 @@ impl pallet_market::Config for Runtime {
 	type WeightInfo = ();
 }
 
-impl pallet_proofs::Config for Runtime {}
+impl pallet_proofs::Config for Runtime {
+	type WeightInfo = ();
+}
 
 parameter_types! {
 	/// Covers a prove-commit window of three days and a proving period.
@@ -367,6 +369,7 @@ impl pallet_randomness::Config for Runtime {
 	type Parameters = StorageProvider;
 	type RingLength = BeaconRingLength;
 	type TicketRingLength = TicketRingLength;
+	type WeightInfo = ();
 }
 
 parameter_types! {
@@ -380,4 +383,5 @@ impl pallet_faucet::Config for Runtime {
 	type Amount = FaucetAmount;
 	type Interval = FaucetInterval;
 	type MaxPerBlock = ConstU32<16>;
+	type WeightInfo = ();
 }

@@ -8,7 +8,7 @@ use crate::{
 	provider::http_client,
 	record::DealState,
 	retrieval::{
-		blocks::BlockFolder,
+		blocks::BlockStore,
 		candidates::{urls, Candidate, Candidates, Reason},
 		fetch::{retrieve, FetchError, Observer, Retrieved},
 		missing::Wanted,
@@ -118,8 +118,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 
 	let http = http_client()?;
 	let mut candidates = candidates(context, &args, &root).await?;
-	let folder = context.settings.cache_dir.value.join("get").join(root.to_string());
-	let blocks = BlockFolder::open(folder)?;
+	let file = context.settings.cache_dir.value.join("get").join(format!("{root}.car"));
+	let blocks = {
+		let root = wanted.root;
+		tokio::task::spawn_blocking(move || BlockStore::open(&file, &root)).await??
+	};
 	let watcher = Watcher::new(context);
 	let mut repairs = 0;
 	let (retrieved, exported) = loop {
@@ -294,7 +297,7 @@ enum Export {
 
 /// Writes the object out, off the executor.
 async fn export(
-	blocks: &BlockFolder,
+	blocks: &BlockStore,
 	retrieved: &Retrieved,
 	wanted: &Wanted,
 	destination: Option<PathBuf>,
@@ -310,7 +313,7 @@ async fn export(
 }
 
 fn write_out(
-	blocks: &BlockFolder,
+	blocks: &BlockStore,
 	target: &Cid,
 	range: Option<ByteRange>,
 	destination: Option<PathBuf>,

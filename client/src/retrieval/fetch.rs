@@ -1,7 +1,7 @@
 //! Fetching blocks from one provider after the other until the object is complete.
 
 use super::{
-	blocks::BlockFolder,
+	blocks::BlockStore,
 	candidates::{Candidate, Candidates},
 	missing::{status, ObjectError, Request, Status, Wanted},
 };
@@ -79,7 +79,7 @@ pub enum RetrieveError {
 	/// Blocks cannot be kept.
 	#[error("cannot keep blocks in {}", path.display())]
 	Disk {
-		/// The folder.
+		/// The file.
 		path: std::path::PathBuf,
 		/// Why.
 		source: io::Error,
@@ -110,11 +110,11 @@ pub struct Retrieved {
 /// Fetches whatever is missing of an object.
 ///
 /// # Errors
-/// See [`RetrieveError`]. What was fetched stays in the folder, for another try.
+/// See [`RetrieveError`]. What was fetched stays, for another try.
 pub async fn retrieve(
 	http: &reqwest::Client,
 	wanted: &Wanted,
-	blocks: &BlockFolder,
+	blocks: &BlockStore,
 	candidates: &mut Candidates,
 	observer: &dyn Observer,
 ) -> Result<Retrieved, RetrieveError> {
@@ -158,7 +158,7 @@ pub async fn retrieve(
 		match outcome {
 			Ok(()) if progressed => current = Some(candidate),
 			Err(FetchError::Disk(source)) => {
-				return Err(RetrieveError::Disk { path: blocks.path().to_owned(), source })
+				return Err(RetrieveError::Disk { path: blocks.path(), source })
 			},
 			other => {
 				let error = other.err().unwrap_or(FetchError::NothingNew);
@@ -172,11 +172,11 @@ pub async fn retrieve(
 	}
 }
 
-async fn status_of(blocks: &BlockFolder, wanted: &Wanted) -> Result<Status, RetrieveError> {
+async fn status_of(blocks: &BlockStore, wanted: &Wanted) -> Result<Status, RetrieveError> {
 	let (folder, asked) = (blocks.clone(), wanted.clone());
 	match tokio::task::spawn_blocking(move || status(&folder, &asked)).await {
 		Ok(status) => Ok(status?),
-		Err(error) => Err(RetrieveError::Disk { path: blocks.path().to_owned(), source: io::Error::other(error) }),
+		Err(error) => Err(RetrieveError::Disk { path: blocks.path(), source: io::Error::other(error) }),
 	}
 }
 
@@ -185,7 +185,7 @@ async fn ask(
 	provider: &ProviderClient,
 	wanted: &Wanted,
 	requests: Vec<Request>,
-	blocks: &BlockFolder,
+	blocks: &BlockStore,
 	received: &Arc<AtomicU64>,
 	observer: &dyn Observer,
 ) -> Result<(), FetchError> {
@@ -215,7 +215,7 @@ async fn fetch(
 	provider: &ProviderClient,
 	wanted: &Wanted,
 	request: Request,
-	blocks: &BlockFolder,
+	blocks: &BlockStore,
 	received: &Arc<AtomicU64>,
 ) -> Result<(), FetchError> {
 	let root = match &request {
@@ -258,7 +258,7 @@ async fn fetch(
 
 /// Reads a CAR and keeps the blocks that belong to the DAG under `root`. Any other block ends it: a
 /// provider could otherwise fill the disk with blocks that are valid but foreign.
-fn receive(reader: impl Read, root: Cid, blocks: &BlockFolder, received: &AtomicU64) -> Result<(), FetchError> {
+fn receive(reader: impl Read, root: Cid, blocks: &BlockStore, received: &AtomicU64) -> Result<(), FetchError> {
 	let mut reader = CarReader::new(reader)?;
 	// Blocks that the ones received so far link to; true: received.
 	let mut known = HashMap::from([(root, false)]);
@@ -280,10 +280,7 @@ fn receive(reader: impl Read, root: Cid, blocks: &BlockFolder, received: &Atomic
 		if known.len() > MAX_BLOCKS {
 			return Err(FetchError::TooMany);
 		}
-		let is_new = !cairn_dag::BlockSource::has(blocks, &cid)
-			.map_err(|error| FetchError::Disk(io::Error::other(error)))?;
-		if is_new {
-			blocks.put(&block).map_err(FetchError::Disk)?;
+		if blocks.put(&block).map_err(FetchError::Disk)? {
 			received.fetch_add(block.data().len() as u64, Ordering::Relaxed);
 		}
 	}
@@ -354,9 +351,9 @@ mod tests {
 		Wanted { root, path: String::new(), range: None }
 	}
 
-	fn folder() -> (tempfile::TempDir, BlockFolder) {
+	fn folder() -> (tempfile::TempDir, BlockStore) {
 		let folder = tempfile::tempdir().unwrap();
-		let blocks = BlockFolder::open(folder.path().join("blocks")).unwrap();
+		let blocks = BlockStore::open(&folder.path().join("x.car"), &file().0).unwrap();
 		(folder, blocks)
 	}
 

@@ -1,6 +1,6 @@
 //! What an object still lacks, computed from the blocks that are there.
 
-use super::blocks::BlockFolder;
+use super::blocks::BlockStore;
 use cairn_dag::{
 	links,
 	source::load,
@@ -17,7 +17,7 @@ const MAX_REPORTED: usize = 4096;
 /// Why the blocks at hand do not form an object.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
-	/// The folder of blocks cannot be read.
+	/// The blocks at hand cannot be read.
 	#[error(transparent)]
 	Source(#[from] SourceError),
 	/// A block is malformed, or of a codec that is not known.
@@ -72,7 +72,7 @@ pub enum Status {
 ///
 /// # Errors
 /// See [`ObjectError`]: reasons for which no provider can help.
-pub fn status(blocks: &BlockFolder, wanted: &Wanted) -> Result<Status, ObjectError> {
+pub fn status(blocks: &BlockStore, wanted: &Wanted) -> Result<Status, ObjectError> {
 	let target = match unixfs::resolve(blocks, &wanted.root, &wanted.path) {
 		Ok(resolved) => resolved.cid,
 		Err(ResolveError::Read(ReadError::Missing { .. })) => return Ok(Status::Missing(vec![Request::FromRoot])),
@@ -101,7 +101,7 @@ pub fn status(blocks: &BlockFolder, wanted: &Wanted) -> Result<Status, ObjectErr
 }
 
 /// The highest missing blocks below `root`, in depth-first order.
-fn missing_subtrees(blocks: &BlockFolder, root: Cid) -> Result<Vec<Cid>, ObjectError> {
+fn missing_subtrees(blocks: &BlockStore, root: Cid) -> Result<Vec<Cid>, ObjectError> {
 	let mut missing = Vec::new();
 	let mut seen = HashSet::from([root]);
 	let mut pending = vec![root];
@@ -152,9 +152,9 @@ mod tests {
 		Wanted { root, path: String::new(), range: None }
 	}
 
-	fn folder_with(blocks: &MemoryBlocks) -> (tempfile::TempDir, BlockFolder) {
+	fn folder_with(blocks: &MemoryBlocks) -> (tempfile::TempDir, BlockStore) {
 		let folder = tempfile::tempdir().unwrap();
-		let kept = BlockFolder::open(folder.path().join("blocks")).unwrap();
+		let kept = BlockStore::open(&folder.path().join("x.car"), &file().0).unwrap();
 		for block in blocks.iter() {
 			kept.put(block).unwrap();
 		}

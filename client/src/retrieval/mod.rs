@@ -1,7 +1,7 @@
 //! Reading an object back from providers that are not trusted.
 //!
 //! Blocks come as CARs from the trustless gateway of whichever provider answers ([`fetch`]). Each block
-//! is checked against its CID and must belong to the DAG that was asked for, then kept in a folder
+//! is checked against its CID and must belong to the DAG that was asked for, then kept on disk
 //! ([`blocks`]). When a provider fails in the middle, what is missing is computed from what is there
 //! ([`missing`]) and asked of the next one. The same happens when a later command takes up an
 //! interrupted one.

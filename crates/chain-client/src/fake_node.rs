@@ -78,7 +78,9 @@ pub(crate) struct State {
 /// The checked-in metadata, decoded once.
 pub(crate) fn metadata() -> Arc<Metadata> {
 	static METADATA: OnceLock<Arc<Metadata>> = OnceLock::new();
-	METADATA.get_or_init(|| Arc::new(checked_in_metadata().expect("metadata.scale decodes"))).clone()
+	METADATA
+		.get_or_init(|| Arc::new(checked_in_metadata().expect("metadata.scale decodes")))
+		.clone()
 }
 
 /// The node.
@@ -91,7 +93,11 @@ fn hex_string(bytes: &[u8]) -> String {
 
 fn user_error(code: i32, message: &str, data: Option<&str>) -> RpcError {
 	let data = data.map(|data| RawValue::from_string(format!("{data:?}")).expect("a JSON string"));
-	RpcError::User(UserError { code, message: message.to_owned(), data })
+	RpcError::User(UserError {
+		code,
+		message: message.to_owned(),
+		data,
+	})
 }
 
 fn lost() -> RpcError {
@@ -118,11 +124,11 @@ fn parse(bytes: &[u8]) -> Parsed {
 			assert_eq!(u8::decode(&mut input), Ok(1), "an sr25519 signature");
 			let (_, birth) = <(Hash, Hash)>::decode(&mut input).expect("a signature");
 			Some((account, birth))
-		},
+		}
 		0x45 => {
 			assert_eq!(u8::decode(&mut input), Ok(0), "extensions of version 0");
 			None
-		},
+		}
 		other => panic!("transaction version {other:#x}"),
 	};
 	let era = u16::decode(&mut input).expect("a mortal era");
@@ -132,7 +138,12 @@ fn parse(bytes: &[u8]) -> Parsed {
 	Compact::<u128>::decode(&mut input).expect("a tip");
 	assert_eq!(u8::decode(&mut input), Ok(0), "no metadata hash");
 	let signer = account.map(|(account, birth)| (account, nonce, birth));
-	Parsed { signer, period, phase, call: input.to_vec() }
+	Parsed {
+		signer,
+		period,
+		phase,
+		call: input.to_vec(),
+	}
 }
 
 impl State {
@@ -175,7 +186,15 @@ impl State {
 		};
 		let hash = blake2_256(&header.encode());
 		let events = self.events(&body);
-		self.blocks.insert(hash, Block { header, body, nonces, events });
+		self.blocks.insert(
+			hash,
+			Block {
+				header,
+				body,
+				nonces,
+				events,
+			},
+		);
 		self.chain.push(hash);
 		hash
 	}
@@ -186,7 +205,10 @@ impl State {
 		let index = |pallet: &str, event: &str| {
 			let pallet = self.metadata.pallet_by_name(pallet).expect("the pallet exists");
 			let events = pallet.event_variants().expect("it has events");
-			let variant = events.iter().find(|variant| variant.name == event).expect("the event exists");
+			let variant = events
+				.iter()
+				.find(|variant| variant.name == event)
+				.expect("the event exists");
 			[pallet.event_index(), variant.index]
 		};
 		let mut events = Compact(body.len() as u32 * 2).encode();
@@ -195,13 +217,24 @@ impl State {
 			let phase = [&[0u8][..], &(position as u32).to_le_bytes()].concat();
 			events.extend(&phase);
 			events.extend(index("TransactionPayment", "TransactionFeePaid"));
-			events.extend((signer.map(|(account, ..)| account).unwrap_or_default(), 7u128, 0u128, 0u8).encode());
+			events.extend(
+				(
+					signer.map(|(account, ..)| account).unwrap_or_default(),
+					7u128,
+					0u128,
+					0u8,
+				)
+					.encode(),
+			);
 			events.extend(&phase);
 			if call.windows(4).any(|window| window == b"fail") {
 				events.extend(index("System", "ExtrinsicFailed"));
 				let market = self.metadata.pallet_by_name("Market").expect("the market exists");
 				let errors = market.error_variants().expect("it has errors");
-				let error = errors.iter().find(|error| error.name == "ZeroAmount").expect("it exists");
+				let error = errors
+					.iter()
+					.find(|error| error.name == "ZeroAmount")
+					.expect("it exists");
 				events.extend([3, market.error_index(), error.index, 0, 0, 0]);
 			} else {
 				events.extend(index("System", "ExtrinsicSuccess"));
@@ -219,7 +252,9 @@ impl State {
 		let mut taken = Vec::new();
 		loop {
 			let ready = self.pool.iter().position(|tx| match tx.signer {
-				Some((account, nonce)) => nonces.get(&account).copied().unwrap_or(0) == nonce && number < tx.death,
+				Some((account, nonce)) => {
+					nonces.get(&account).copied().unwrap_or(0) == nonce && number < tx.death
+				}
 				None => number < tx.death,
 			});
 			let Some(position) = ready else { break };
@@ -232,7 +267,9 @@ impl State {
 		// What can never be included any more leaves the pool.
 		let (kept, invalid): (Vec<_>, Vec<_>) = self.pool.drain(..).partition(|tx| {
 			number < tx.death
-				&& tx.signer.is_none_or(|(account, nonce)| nonces.get(&account).copied().unwrap_or(0) <= nonce)
+				&& tx
+					.signer
+					.is_none_or(|(account, nonce)| nonces.get(&account).copied().unwrap_or(0) <= nonce)
 		});
 		self.pool = kept;
 		for tx in invalid {
@@ -254,14 +291,17 @@ impl State {
 		}
 		self.finalized = target;
 		let final_blocks: HashSet<Hash> = self.chain[..=target].iter().copied().collect();
-		let (done, pending): (Vec<_>, Vec<_>) =
-			self.included.drain(..).partition(|(block, _)| final_blocks.contains(block));
+		let (done, pending): (Vec<_>, Vec<_>) = self
+			.included
+			.drain(..)
+			.partition(|(block, _)| final_blocks.contains(block));
 		self.included = pending;
 		for (block, tx) in done {
 			self.tell(&tx.watchers, json!({ "finalized": hex_string(&block) }));
 		}
 		let header = json!(self.blocks[&self.chain[target]].header);
-		self.head_watchers.retain(|watcher| watcher.send(Ok(header.clone())).is_ok());
+		self.head_watchers
+			.retain(|watcher| watcher.send(Ok(header.clone())).is_ok());
 	}
 
 	/// Takes back the last `blocks` blocks that are not final. Their transactions return to the pool,
@@ -272,8 +312,10 @@ impl State {
 				break;
 			}
 			let block = self.chain.pop().expect("longer than the finalized part");
-			let (returned, kept): (Vec<_>, Vec<_>) =
-				self.included.drain(..).partition(|(included_in, _)| *included_in == block);
+			let (returned, kept): (Vec<_>, Vec<_>) = self
+				.included
+				.drain(..)
+				.partition(|(included_in, _)| *included_in == block);
 			self.included = kept;
 			for (_, tx) in returned {
 				self.tell(&tx.watchers, json!({ "retracted": hex_string(&block) }));
@@ -302,8 +344,14 @@ impl State {
 		for watcher in self.head_watchers.drain(..) {
 			let _ = watcher.send(Err(lost()));
 		}
-		let pooled = self.pool.iter_mut().chain(self.included.iter_mut().map(|(_, tx)| tx));
-		for watcher in pooled.flat_map(|tx| tx.watchers.drain(..)).chain(self.forgotten.drain(..)) {
+		let pooled = self
+			.pool
+			.iter_mut()
+			.chain(self.included.iter_mut().map(|(_, tx)| tx));
+		for watcher in pooled
+			.flat_map(|tx| tx.watchers.drain(..))
+			.chain(self.forgotten.drain(..))
+		{
 			let _ = watcher.send(Err(lost()));
 		}
 	}
@@ -324,13 +372,24 @@ impl State {
 		bytes.extend([0, 0, 0xff, 0xff]);
 		let bytes = bytes.encode();
 		let hash = blake2_256(&bytes);
-		let victims: Vec<_> = self.pool.iter().filter(|tx| tx.signer == Some((account, nonce))).cloned().collect();
+		let victims: Vec<_> = self
+			.pool
+			.iter()
+			.filter(|tx| tx.signer == Some((account, nonce)))
+			.cloned()
+			.collect();
 		self.pool.retain(|tx| tx.signer != Some((account, nonce)));
 		for tx in victims {
 			self.tell(&tx.watchers, json!({ "usurped": hex_string(&hash) }));
 		}
 		let signer = Some((account, nonce));
-		self.pool.push(Pooled { bytes, hash, signer, death: u32::MAX, watchers: Vec::new() });
+		self.pool.push(Pooled {
+			bytes,
+			hash,
+			signer,
+			death: u32::MAX,
+			watchers: Vec::new(),
+		});
 	}
 
 	/// Starts the chain anew, with the same or another genesis.
@@ -376,11 +435,11 @@ impl State {
 			Some(SubmitFault::Unfunded) => {
 				let data = "Inability to pay some fees (e.g. account balance too low)";
 				return Err(user_error(1010, "Invalid Transaction", Some(data)));
-			},
+			}
 			Some(SubmitFault::Refused) => {
 				return Err(user_error(1010, "Invalid Transaction", Some("Custom error: 9")))
-			},
-			Some(SubmitFault::LostAfter) | None => {},
+			}
+			Some(SubmitFault::LostAfter) | None => {}
 		}
 		let hash = blake2_256(&bytes);
 		let parsed = parse(&bytes);
@@ -388,12 +447,18 @@ impl State {
 		let birth = match parsed.signer {
 			Some((_, _, birth)) => self.chain.iter().position(|hash| *hash == birth),
 			// Without a signature that could tell: the last block that fits the era.
-			None => (0..=self.finalized).rev().find(|number| *number as u32 % parsed.period == parsed.phase),
+			None => (0..=self.finalized)
+				.rev()
+				.find(|number| *number as u32 % parsed.period == parsed.phase),
 		};
 		let death = birth.map_or(0, |birth| birth as u32 + parsed.period);
 		let signer = parsed.signer.map(|(account, nonce, _)| (account, nonce));
 		if self.chain.len() as u32 >= death {
-			return Err(user_error(1010, "Invalid Transaction", Some("Transaction has a bad signature")));
+			return Err(user_error(
+				1010,
+				"Invalid Transaction",
+				Some("Transaction has a bad signature"),
+			));
 		}
 		let (sender, receiver) = mpsc::unbounded_channel();
 		if self.pool.iter().any(|tx| tx.hash == hash) {
@@ -401,14 +466,24 @@ impl State {
 		}
 		if let Some((account, nonce)) = signer {
 			if nonce < self.nonce(&account) {
-				return Err(user_error(1010, "Invalid Transaction", Some("Transaction is outdated")));
+				return Err(user_error(
+					1010,
+					"Invalid Transaction",
+					Some("Transaction is outdated"),
+				));
 			}
 			if self.pool.iter().any(|tx| tx.signer == signer) {
 				return Err(user_error(1014, "Priority is too low: (1 vs 1)", None));
 			}
 		}
 		self.tell(std::slice::from_ref(&sender), json!("ready"));
-		let mut pooled = Pooled { bytes, hash, signer, death, watchers: vec![sender] };
+		let mut pooled = Pooled {
+			bytes,
+			hash,
+			signer,
+			death,
+			watchers: vec![sender],
+		};
 		if matches!(fault, Some(SubmitFault::LostAfter)) {
 			pooled.watchers.clear();
 			self.pool.push(pooled);
@@ -431,7 +506,7 @@ impl State {
 			"chain_getBlockHash" => {
 				let number = params[0].as_u64().expect("a number") as usize;
 				self.chain.get(number).map(|hash| hex_string(hash)).into()
-			},
+			}
 			"chain_getFinalizedHead" => hex_string(&self.chain[self.finalized]).into(),
 			"chain_getHeader" => match hash_at(0) {
 				Some(hash) => json!(self.blocks.get(&hash).map(|block| &block.header)),
@@ -442,48 +517,58 @@ impl State {
 					let extrinsics: Vec<_> = block.body.iter().map(|bytes| hex_string(bytes)).collect();
 					let block = json!({ "header": block.header, "extrinsics": extrinsics });
 					json!({ "block": block, "justifications": null })
-				},
+				}
 				None => Value::Null,
 			},
 			"state_getRuntimeVersion" => {
 				json!({ "specName": "cairn", "specVersion": 1, "transactionVersion": 1 })
-			},
+			}
 			"state_getStorage" => {
-				let block = self.blocks.get(&hash_at(1).expect("a hash")).ok_or_else(unknown)?;
+				let block = self
+					.blocks
+					.get(&hash_at(1).expect("a hash"))
+					.ok_or_else(unknown)?;
 				hex_string(&block.events).into()
-			},
+			}
 			"state_call" => {
 				let arguments = bytes_at(1).unwrap_or_default();
-				let block = self.blocks.get(&hash_at(2).expect("a hash")).ok_or_else(unknown)?;
+				let block = self
+					.blocks
+					.get(&hash_at(2).expect("a hash"))
+					.ok_or_else(unknown)?;
 				let answer = match params[0].as_str().expect("a name") {
 					"AccountNonceApi_account_nonce" => {
 						let account: AccountId = arguments.try_into().expect("an account");
 						block.nonces.get(&account).copied().unwrap_or(0).encode()
-					},
+					}
 					"Metadata_metadata_at_version" => Some(crate::runtime::METADATA.to_vec()).encode(),
 					"TransactionPaymentApi_query_info" => {
 						(Compact(1u64), Compact(1u64), 0u8, arguments.len() as u128).encode()
-					},
+					}
 					other => return Err(user_error(4003, &format!("no method {other}"), None)),
 				};
 				hex_string(&answer).into()
-			},
+			}
 			"system_accountNextIndex" => {
 				// The account comes as an SS58 address: prefix, 32 bytes, checksum.
 				let address = params[0].as_str().expect("an address");
 				let account: subxt::utils::AccountId32 = address.parse().expect("a valid address");
 				self.next_nonce(&account.0).into()
-			},
+			}
 			"system_chain" => "Test".into(),
 			"system_chainType" => "Development".into(),
 			"system_properties" => {
 				json!({ "tokenSymbol": "UNIT", "tokenDecimals": 12, "ss58Format": 42 })
-			},
+			}
 			other => return Err(user_error(-32601, &format!("no method {other}"), None)),
 		})
 	}
 
-	fn subscribe(&mut self, method: &str, params: Value) -> Result<mpsc::UnboundedReceiver<Notice>, RpcError> {
+	fn subscribe(
+		&mut self,
+		method: &str,
+		params: Value,
+	) -> Result<mpsc::UnboundedReceiver<Notice>, RpcError> {
 		if !self.online {
 			return Err(lost());
 		}
@@ -494,18 +579,20 @@ impl State {
 				sender.send(Ok(header)).expect("the receiver is here");
 				self.head_watchers.push(sender);
 				Ok(receiver)
-			},
+			}
 			"author_submitAndWatchExtrinsic" => {
 				let bytes = params[0].as_str().expect("bytes").trim_start_matches("0x");
 				self.submit(hex::decode(bytes).expect("hex"))
-			},
+			}
 			other => Err(user_error(-32601, &format!("no subscription {other}"), None)),
 		}
 	}
 }
 
 fn parameters(params: Option<Box<RawValue>>) -> Value {
-	params.map(|params| serde_json::from_str(params.get()).expect("valid JSON")).unwrap_or(json!([]))
+	params
+		.map(|params| serde_json::from_str(params.get()).expect("valid JSON"))
+		.unwrap_or(json!([]))
 }
 
 impl FakeNode {
@@ -570,7 +657,9 @@ impl FakeNode {
 			})
 			.build();
 		let rpc = Rpc::over(RpcClient::new(mock), Duration::from_secs(60));
-		ChainClient::over(rpc, ConnectOptions::default()).await.expect("the fake node answers")
+		ChainClient::over(rpc, ConnectOptions::default())
+			.await
+			.expect("the fake node answers")
 	}
 }
 
@@ -587,7 +676,10 @@ impl Signer for FakeSigner {
 		use std::sync::atomic::{AtomicU64, Ordering};
 		static COUNTER: AtomicU64 = AtomicU64::new(0);
 		let salt = COUNTER.fetch_add(1, Ordering::Relaxed);
-		assert!(message.len() > 33 && message.len() <= 256, "longer messages are hashed");
+		assert!(
+			message.len() > 33 && message.len() <= 256,
+			"longer messages are hashed"
+		);
 		// What is signed ends with the era's block and an empty metadata hash.
 		let birth = &message[message.len() - 33..message.len() - 1];
 		let mut signature = [0; 64];

@@ -5,9 +5,11 @@
 //! a runtime is understood: against the checked-in `metadata.scale` in the tests, against the node's
 //! metadata at every connection.
 
-use crate::{calls, events, query, shape};
-use scale_info::{MetaType, Registry};
-use std::collections::BTreeSet;
+use crate::{
+	calls, events, query,
+	shape::{self, NewVariants},
+};
+use scale_info::{meta_type, MetaType, Registry};
 use subxt::metadata::Metadata;
 
 /// One thing that the runtime must have.
@@ -44,19 +46,15 @@ pub(crate) enum Item {
 	},
 }
 
-/// Transaction extensions that this crate can encode or that have no data.
-const EXTENSIONS: [&str; 11] = [
-	"AuthorizeCall",
-	"CheckNonZeroSender",
+/// Transaction extensions whose data this crate can encode. Others must have none.
+const EXTENSIONS: [&str; 7] = [
 	"CheckSpecVersion",
 	"CheckTxVersion",
 	"CheckGenesis",
 	"CheckMortality",
 	"CheckNonce",
-	"CheckWeight",
 	"ChargeTransactionPayment",
 	"CheckMetadataHash",
-	"StorageWeightReclaim",
 ];
 
 /// Pallets without which a chain is not Cairn's.
@@ -82,9 +80,10 @@ pub(crate) fn items() -> impl Iterator<Item = &'static Item> {
 /// What the runtime lacks or has in another form. Empty: it is understood.
 pub(crate) fn differences(metadata: &Metadata) -> Vec<String> {
 	let mut differences: Vec<String> = items().filter_map(|item| difference(item, metadata)).collect();
-	let known: BTreeSet<_> = EXTENSIONS.into_iter().collect();
 	for extension in metadata.extrinsic().transaction_extensions_to_use_for_encoding() {
-		if !known.contains(extension.identifier()) {
+		let nothing = |ty| compare(meta_type::<()>(), ty, metadata, NewVariants::Forbidden).is_none();
+		let has_data = !nothing(extension.extra_ty()) || !nothing(extension.additional_ty());
+		if has_data && !EXTENSIONS.contains(&extension.identifier()) {
 			differences.push(format!(
 				"transaction extension {} is unknown",
 				extension.identifier()
@@ -109,7 +108,8 @@ fn difference(item: &Item, metadata: &Metadata) -> Option<String> {
 			};
 			let arguments = arguments.as_ref()?();
 			let fields: Vec<u32> = call.fields.iter().map(|field| field.ty.id).collect();
-			compare_list(&arguments, &fields, metadata).map(|at| format!("call {pallet}.{name}: {at}"))
+			compare_list(&arguments, &fields, metadata, NewVariants::Allowed)
+				.map(|at| format!("call {pallet}.{name}: {at}"))
 		}
 		Item::RuntimeApi {
 			api,
@@ -124,8 +124,11 @@ fn difference(item: &Item, metadata: &Metadata) -> Option<String> {
 				return Some(format!("runtime API {api}.{method} is missing"));
 			};
 			let inputs: Vec<u32> = found.inputs().map(|input| input.id).collect();
-			compare_list(&arguments(), &inputs, metadata)
-				.or_else(|| compare(result(), found.output_ty(), metadata).map(|at| format!("result{at}")))
+			compare_list(&arguments(), &inputs, metadata, NewVariants::Allowed)
+				.or_else(|| {
+					compare(result(), found.output_ty(), metadata, NewVariants::Forbidden)
+						.map(|at| format!("result{at}"))
+				})
 				.map(|at| format!("runtime API {api}.{method}: {at}"))
 		}
 		Item::Events { pallet, event } => {
@@ -135,7 +138,7 @@ fn difference(item: &Item, metadata: &Metadata) -> Option<String> {
 			else {
 				return Some(format!("events of {pallet} are missing"));
 			};
-			compare(event(), ty, metadata).map(|at| format!("event {pallet}{at}"))
+			compare(event(), ty, metadata, NewVariants::AtTheTop).map(|at| format!("event {pallet}{at}"))
 		}
 		Item::Event { pallet, name, fields } => {
 			let found = metadata.pallet_by_name(pallet).and_then(|pallet| {
@@ -155,7 +158,8 @@ fn difference(item: &Item, metadata: &Metadata) -> Option<String> {
 				.map(|field| field.ty.id)
 				.take(expected.len())
 				.collect();
-			compare_list(&expected, &found, metadata).map(|at| format!("event {pallet}.{name}: {at}"))
+			compare_list(&expected, &found, metadata, NewVariants::Forbidden)
+				.map(|at| format!("event {pallet}.{name}: {at}"))
 		}
 		Item::Storage { pallet, entry, value } => {
 			let found = metadata
@@ -165,12 +169,13 @@ fn difference(item: &Item, metadata: &Metadata) -> Option<String> {
 			let Some(ty) = found else {
 				return Some(format!("storage {pallet}.{entry} is missing"));
 			};
-			compare(value.as_ref()?(), ty, metadata).map(|at| format!("storage {pallet}.{entry}: {at}"))
+			compare(value.as_ref()?(), ty, metadata, NewVariants::Forbidden)
+				.map(|at| format!("storage {pallet}.{entry}: {at}"))
 		}
 	}
 }
 
-fn compare_list(ours: &[MetaType], theirs: &[u32], metadata: &Metadata) -> Option<String> {
+fn compare_list(ours: &[MetaType], theirs: &[u32], metadata: &Metadata, new: NewVariants) -> Option<String> {
 	if ours.len() != theirs.len() {
 		return Some(format!("{} arguments instead of {}", theirs.len(), ours.len()));
 	}
@@ -178,14 +183,14 @@ fn compare_list(ours: &[MetaType], theirs: &[u32], metadata: &Metadata) -> Optio
 		.zip(theirs)
 		.enumerate()
 		.find_map(|(position, (ours, theirs))| {
-			compare(*ours, *theirs, metadata).map(|at| format!("argument {position}{at}"))
+			compare(*ours, *theirs, metadata, new).map(|at| format!("argument {position}{at}"))
 		})
 }
 
-fn compare(ours: MetaType, theirs: u32, metadata: &Metadata) -> Option<String> {
+fn compare(ours: MetaType, theirs: u32, metadata: &Metadata, new: NewVariants) -> Option<String> {
 	let mut registry = Registry::new();
 	let id = registry.register_type(&ours).id;
-	shape::difference(&registry.into(), id, metadata.types(), theirs)
+	shape::difference(&registry.into(), id, metadata.types(), theirs, new)
 }
 
 #[cfg(test)]

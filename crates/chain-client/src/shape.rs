@@ -77,7 +77,18 @@ fn shape(types: &PortableRegistry, mut id: u32) -> Shape {
 	Shape::Unresolved
 }
 
-/// Compares type `a` of `types_a` with type `b` of `types_b`. `None` if they encode alike; else where
+/// Which variants the other side may have beyond ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NewVariants {
+	/// None: we must be able to decode whatever it sends.
+	Forbidden,
+	/// Those of the type itself, not of the types in it: events, of which unknown ones are skipped.
+	AtTheTop,
+	/// Any: we encode only those that we know.
+	Allowed,
+}
+
+/// Compares type `a` of `types_a`, ours, with type `b` of `types_b`. `None` if they encode alike; else where
 /// they first differ. Names of fields count where both sides have them, names of variants always.
 pub(crate) fn difference(
 	types_a: &PortableRegistry,
@@ -96,6 +107,7 @@ pub(crate) fn difference(
 struct Comparison<'a> {
 	types_a: &'a PortableRegistry,
 	types_b: &'a PortableRegistry,
+	new_variants: NewVariants,
 	/// Pairs compared already or being compared: recursive types end here.
 	seen: HashSet<(u32, u32)>,
 }
@@ -108,6 +120,10 @@ impl Comparison<'_> {
 		match (shape(self.types_a, a), shape(self.types_b, b)) {
 			(Shape::Fields(a), Shape::Fields(b)) => self.members(&a, &b, path),
 			(Shape::Variants(a), Shape::Variants(b)) => {
+				let new_variants = self.new_variants;
+				if new_variants == NewVariants::AtTheTop {
+					self.new_variants = NewVariants::Forbidden;
+				}
 				for (index, name, fields) in &a {
 					let Some((_, other, other_fields)) = b.iter().find(|(other, ..)| other == index) else {
 						return Some(format!("{path}::{name} is missing"));
@@ -119,6 +135,9 @@ impl Comparison<'_> {
 					if difference.is_some() {
 						return difference;
 					}
+				}
+				if new_variants != NewVariants::Forbidden {
+					return None;
 				}
 				b.iter()
 					.find(|(index, ..)| !a.iter().any(|(other, ..)| other == index))
@@ -172,9 +191,13 @@ mod tests {
 	}
 
 	fn compare<A: TypeInfo + 'static, B: TypeInfo + 'static>() -> Option<String> {
+		compare_with::<A, B>(NewVariants::Forbidden)
+	}
+
+	fn compare_with<A: TypeInfo + 'static, B: TypeInfo + 'static>(new: NewVariants) -> Option<String> {
 		let (types_a, a) = registry(meta_type::<A>());
 		let (types_b, b) = registry(meta_type::<B>());
-		difference(&types_a, a, &types_b, b)
+		difference(&types_a, a, &types_b, b, new)
 	}
 
 	#[allow(dead_code)]
@@ -213,6 +236,17 @@ mod tests {
 
 		#[allow(dead_code)]
 		#[derive(TypeInfo)]
+		pub enum Longer {
+			#[codec(index = 0)]
+			End,
+			#[codec(index = 1)]
+			More,
+			#[codec(index = 3)]
+			Next { value: u32, rest: Box<Longer> },
+		}
+
+		#[allow(dead_code)]
+		#[derive(TypeInfo)]
 		pub struct Named {
 			pub number: u32,
 			pub account: [u8; 32],
@@ -245,5 +279,17 @@ mod tests {
 		assert!(compare::<(u32, u32, u32), (u32, u32)>().is_some());
 		assert!(compare::<Option<u32>, Option<u64>>().is_some());
 		assert!(compare::<codec::Compact<u32>, u32>().is_some());
+	}
+
+	#[test]
+	fn new_variants_count_where_we_decode() {
+		use NewVariants::{Allowed, AtTheTop, Forbidden};
+		assert!(compare_with::<List, other::Longer>(Forbidden).is_some());
+		assert_eq!(compare_with::<List, other::Longer>(Allowed), None);
+		assert!(compare_with::<other::Longer, List>(Allowed).is_some());
+		assert!(compare_with::<Vec<List>, Vec<other::Longer>>(Forbidden).is_some());
+		assert_eq!(compare_with::<Option<u8>, Option<u8>>(AtTheTop), None);
+		assert!(compare_with::<Option<List>, Option<other::Longer>>(AtTheTop).is_some());
+		assert_eq!(compare_with::<Option<List>, Option<other::Longer>>(Allowed), None);
 	}
 }

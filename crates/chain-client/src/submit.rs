@@ -29,8 +29,8 @@ mod tests;
 mod unsigned;
 
 use crate::{
-	pool::Refusal, rpc::PoolWatch, transaction, AccountId, BlockRef, Call, ChainClient, ChainError,
-	ChainEvent, DispatchFailure, Hash, Signer, SubmitError,
+	pool::Refusal, rpc::PoolWatch, runtime::Runtime, transaction, AccountId, BlockRef, Call, ChainClient,
+	ChainError, ChainEvent, DispatchFailure, Hash, Signer, SubmitError,
 };
 use cairn_primitives::{Balance, BlockNumber};
 use follow::{Fate, Place};
@@ -213,6 +213,14 @@ impl Inner {
 		Err(given_up)
 	}
 
+	/// What signing needs: the latest finalized block, its runtime, the account's next nonce.
+	async fn outlook(&self) -> Result<(BlockRef, Arc<Runtime>, u32), ChainError> {
+		let birth = self.client.rpc().finalized().await?;
+		let runtime = self.client.runtime_at(birth.hash).await?;
+		let next = self.client.rpc().next_nonce(self.account).await?;
+		Ok((birth, runtime, next))
+	}
+
 	/// Chooses a nonce, signs and hands the transaction to the pool. Returns the pool's messages too,
 	/// unless it is unknown whether the transaction arrived. `None`: it is too late for the call.
 	async fn admit(
@@ -225,12 +233,17 @@ impl Inner {
 		let mut occupied = BTreeSet::new();
 		let mut delays = 0;
 		loop {
-			let birth = rpc.finalized().await?;
+			let (birth, runtime, next) = match self.outlook().await {
+				Ok(outlook) => outlook,
+				Err(e) if e.is_transient() => {
+					tokio::time::sleep(POOL_PAUSE).await;
+					continue;
+				}
+				Err(e) => return Err(e.into()),
+			};
 			if options.valid_until.is_some_and(|until| birth.number >= until) {
 				return Ok(None);
 			}
-			let runtime = self.client.runtime_at(birth.hash).await?;
-			let next = rpc.next_nonce(self.account).await?;
 			let slot = self.reserve(next, &occupied);
 			let lifetime = transaction::lifetime(birth.number, options.mortality, options.valid_until);
 			let transaction = transaction::signed(

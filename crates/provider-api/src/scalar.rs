@@ -74,6 +74,12 @@ impl fmt::Debug for HexBytes {
 	}
 }
 
+impl From<Vec<u8>> for HexBytes {
+	fn from(bytes: Vec<u8>) -> Self {
+		HexBytes(bytes)
+	}
+}
+
 impl FromStr for HexBytes {
 	type Err = ScalarError;
 	fn from_str(text: &str) -> Result<Self, ScalarError> {

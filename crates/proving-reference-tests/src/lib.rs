@@ -1,7 +1,6 @@
-//! Differential tests of [`cairn-proving`] and `cairn-primitives` against Filecoin's own
-//! implementation (`filecoin-proofs`, `storage-proofs-porep`).
+//! Differential tests of `cairn-proving` and `cairn-primitives` against Filecoin's own
+//! implementation (`filecoin-proofs`, `storage-proofs-porep`): piece and data commitments, the
+//! graph's parents, the labels of every layer, the replica's bytes.
 //!
-//! A crate of its own, because the reference brings a proof system, two curve libraries and an
-//! assembler with it: working on the provers must not wait for them.
-//!
-//! [`cairn-proving`]: https://github.com/cairn-storage/cairn
+//! A crate of its own, because the reference brings a proof system and two curve libraries with it:
+//! working on the provers must not wait for them.

@@ -7,12 +7,17 @@
 #![deny(missing_docs)]
 
 pub use pallet::*;
+pub use weights::WeightInfo;
 
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
 #[cfg(test)]
 mod tests;
+pub mod weights;
 
 #[frame_support::pallet]
 pub mod pallet {
+	use super::WeightInfo;
 	use frame_support::{pallet_prelude::*, traits::fungible::Mutate};
 	use frame_system::pallet_prelude::*;
 	use sp_runtime::traits::{BlockNumberProvider, Saturating};
@@ -42,6 +47,8 @@ pub mod pallet {
 		/// Most drips in a block.
 		#[pallet::constant]
 		type MaxPerBlock: Get<u32>;
+		/// Weights of the call.
+		type WeightInfo: WeightInfo;
 	}
 
 	/// Block of the last drip to an account.
@@ -82,9 +89,9 @@ pub mod pallet {
 	impl<T: Config> Pallet<T> {
 		/// Mint test funds to `who`. Unsigned general transaction or any signed account.
 		#[pallet::call_index(0)]
-		#[pallet::weight(T::DbWeight::get().reads_writes(3, 3).saturating_add(Weight::from_parts(60_000_000, 4_000)))]
+		#[pallet::weight(T::WeightInfo::drip())]
 		#[pallet::authorize(Self::authorize_drip)]
-		#[pallet::weight_of_authorize(T::DbWeight::get().reads(2))]
+		#[pallet::weight_of_authorize(T::WeightInfo::authorize_drip())]
 		pub fn drip(origin: OriginFor<T>, who: T::AccountId) -> DispatchResult {
 			if ensure_signed(origin.clone()).is_err() {
 				ensure_authorized(origin)?;

@@ -53,15 +53,18 @@ impl Config for Test {
 	type Amount = frame_support::traits::ConstU64<1_000>;
 	type Interval = Interval;
 	type MaxPerBlock = ConstU32<2>;
+	type WeightInfo = ();
+}
+
+pub fn new_test_ext() -> sp_io::TestExternalities {
+	let storage = frame_system::GenesisConfig::<Test>::default().build_storage().expect("valid genesis");
+	let mut externalities = sp_io::TestExternalities::from(storage);
+	externalities.execute_with(|| System::set_block_number(1));
+	externalities
 }
 
 fn run(test: impl FnOnce()) {
-	let storage = frame_system::GenesisConfig::<Test>::default().build_storage().expect("valid genesis");
-	let mut externalities = sp_io::TestExternalities::from(storage);
-	externalities.execute_with(|| {
-		System::set_block_number(1);
-		test();
-	});
+	new_test_ext().execute_with(test);
 }
 
 fn authorized() -> RuntimeOrigin {

@@ -117,10 +117,10 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type Proposals<T: Config> = StorageMap<_, Identity, H256, PendingProposal<T::AccountId>>;
 
-	/// Proposals that were published or made, and their `start_by`. Kept until then; afterwards the
-	/// clock rejects them.
+	/// Proposals that were published or made. Kept until their `start_by`; afterwards the clock rejects
+	/// them.
 	#[pallet::storage]
-	pub type UsedProposals<T: Config> = StorageMap<_, Identity, H256, BlockNumber>;
+	pub type UsedProposals<T: Config> = StorageMap<_, Identity, H256, UsedProposal>;
 
 	/// Hot deals by provider and CommP: a provider is paid once for keeping a piece retrievable.
 	#[pallet::storage]

@@ -34,7 +34,7 @@ sp_api::decl_runtime_apis! {
 		fn proposal(hash: H256) -> Option<DealProposal<AccountId>>;
 		/// At most `limit` (and 256) proposals that wait for `provider`.
 		fn proposals_for(provider: AccountId, limit: u32) -> Vec<(H256, DealProposal<AccountId>)>;
-		/// Deal that a proposal became, until its last settlement.
+		/// Deal that a proposal became; known until its `start_by`.
 		fn deal_of_proposal(hash: H256) -> Option<DealId>;
 		/// Plancks in an account's escrow.
 		fn escrow(account: AccountId) -> Balance;

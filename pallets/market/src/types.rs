@@ -44,6 +44,17 @@ pub struct PendingProposal<AccountId> {
 	pub deposit: Balance,
 }
 
+/// A proposal that cannot be used again.
+#[derive(
+	Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Clone, Copy, PartialEq, Eq, Debug,
+)]
+pub struct UsedProposal {
+	/// Last block at which its deal may be activated.
+	pub start_by: BlockNumber,
+	/// The deal it became; none while it waits for its provider, or if it was cancelled.
+	pub deal: Option<DealId>,
+}
+
 /// Where a deal stands.
 #[derive(
 	Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Clone, Copy, PartialEq, Eq, Debug,

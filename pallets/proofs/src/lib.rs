@@ -10,11 +10,18 @@
 extern crate alloc;
 
 pub use pallet::*;
+pub use weights::WeightInfo;
 
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+#[cfg(test)]
+mod tests;
 mod verifier;
+pub mod weights;
 
 #[frame_support::pallet]
 pub mod pallet {
+	use super::WeightInfo;
 	use alloc::vec::Vec;
 	use cairn_primitives::{proof_type::BUILTIN, ProofSpec, ProofTypeId};
 	use frame_support::pallet_prelude::*;
@@ -26,7 +33,10 @@ pub mod pallet {
 
 	/// What the pallet needs of the runtime.
 	#[pallet::config]
-	pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {}
+	pub trait Config: frame_system::Config<RuntimeEvent: From<Event<Self>>> {
+		/// Weights of the calls and of verification.
+		type WeightInfo: WeightInfo;
+	}
 
 	/// A registered proof type.
 	#[derive(Encode, Decode, MaxEncodedLen, TypeInfo, Clone, Copy, PartialEq, Eq, Debug)]
@@ -126,11 +136,10 @@ pub mod pallet {
 		}
 	}
 
-	#[pallet::call]
+	#[pallet::call(weight(<T as Config>::WeightInfo))]
 	impl<T: Config> Pallet<T> {
 		/// Register a proof type for new sectors. Root only.
 		#[pallet::call_index(0)]
-		#[pallet::weight(T::DbWeight::get().reads_writes(1, 1))]
 		pub fn register_proof_type(origin: OriginFor<T>, id: ProofTypeId, spec: ProofSpec) -> DispatchResult {
 			ensure_root(origin)?;
 			ensure!(spec.is_valid(), Error::<T>::InvalidSpec);
@@ -142,7 +151,6 @@ pub mod pallet {
 
 		/// Let a proof type take no new sectors. Root only. Sectors that carry it keep its verifier.
 		#[pallet::call_index(1)]
-		#[pallet::weight(T::DbWeight::get().reads_writes(1, 1))]
 		pub fn retire_proof_type(origin: OriginFor<T>, id: ProofTypeId) -> DispatchResult {
 			ensure_root(origin)?;
 			ProofTypes::<T>::try_mutate(id, |entry| {

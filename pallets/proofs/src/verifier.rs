@@ -1,6 +1,6 @@
 //! `ProofVerifier` over `cairn_primitives`, with the SHA-256 host function.
 
-use crate::{Config, Error, Pallet, ProofTypes};
+use crate::{Config, Error, Pallet, ProofTypes, WeightInfo};
 use alloc::vec::Vec;
 use cairn_pallet_traits::{ActivationInputs, ProofVerifier, WindowInputs};
 use cairn_primitives::{
@@ -8,9 +8,10 @@ use cairn_primitives::{
 	hash::Sha256,
 	hot, piece,
 	proof_error::ProofError,
+	proof_type::{MAX_LAYERS, MAX_SECTOR_SIZE_LOG2, MIN_SECTOR_SIZE_LOG2},
 	sealed, Commitment, PieceInfo, ProofSpec, ProofTypeId, Tier,
 };
-use frame_support::{pallet_prelude::*, weights::constants::WEIGHT_REF_TIME_PER_NANOS};
+use frame_support::pallet_prelude::*;
 
 /// SHA-256 through the host function.
 struct HostSha256;
@@ -20,13 +21,6 @@ impl Sha256 for HostSha256 {
 		sp_io::hashing::sha2_256(data)
 	}
 }
-
-/// Upper bound of one hash of an inner node from Wasm, in nanoseconds, host call included.
-const NODE_HASH_NANOS: u64 = 900;
-/// Upper bound of recomputing one label (a hash of 1.2 KiB) from Wasm, in nanoseconds.
-const LABEL_NANOS: u64 = 3_000;
-/// Upper bound of deriving one node's parents in Wasm, in nanoseconds.
-const PARENTS_NANOS: u64 = 60_000;
 
 impl<T: Config> ProofVerifier for Pallet<T> {
 	fn spec(id: ProofTypeId) -> Option<ProofSpec> {
@@ -105,44 +99,53 @@ impl<T: Config> ProofVerifier for Pallet<T> {
 	}
 
 	fn comm_d_weight(pieces: u32) -> Weight {
-		// Joining pieces takes at most one hash per height between neighbours.
-		nanos(NODE_HASH_NANOS.saturating_mul(u64::from(pieces).saturating_add(1)).saturating_mul(32))
+		<T as Config>::WeightInfo::comm_d(pieces)
 	}
 
 	fn activation_weight(spec: &ProofSpec, count: u16) -> Weight {
-		let hashes = u64::from(spec.depth()).saturating_mul(17).saturating_add(20);
 		let per_challenge = match spec.tier {
-			Tier::Hot => NODE_HASH_NANOS.saturating_mul(u64::from(spec.depth()).saturating_add(2)),
-			Tier::Sealed => NODE_HASH_NANOS
-				.saturating_mul(hashes)
-				.saturating_add(LABEL_NANOS.saturating_mul(spec.layers.into()))
-				.saturating_add(PARENTS_NANOS),
+			Tier::Hot => <T as Config>::WeightInfo::verify_opening(spec.depth().into()),
+			Tier::Sealed => <T as Config>::WeightInfo::verify_activation_challenge(
+				spec.depth().into(),
+				spec.layers.into(),
+			),
 		};
-		nanos(per_challenge.saturating_mul(count.into()))
+		per_challenge.saturating_mul(count.into())
 	}
 
 	fn window_weight(spec: &ProofSpec, openings: u32) -> Weight {
-		nanos(
-			NODE_HASH_NANOS
-				.saturating_mul(u64::from(spec.depth()).saturating_add(2))
-				.saturating_mul(openings.into()),
-		)
+		<T as Config>::WeightInfo::verify_opening(spec.depth().into()).saturating_mul(openings.into())
 	}
 
 	fn weight_per_proof_bytes(bytes: u32) -> Weight {
-		// Every 32 bytes of a proof are a sibling that costs one hash. A challenge of the sealed tier
-		// has at least 17 paths of 6 siblings beside its labels and parents.
-		let siblings = u64::from(bytes / 32).saturating_add(1);
-		let challenges = siblings / 102 + 1;
-		let labels = LABEL_NANOS
-			.saturating_mul(cairn_primitives::proof_type::MAX_LAYERS.into())
-			.saturating_add(PARENTS_NANOS);
-		nanos(
-			NODE_HASH_NANOS
-				.saturating_mul(siblings)
-				.saturating_add(labels.saturating_mul(challenges)),
-		)
+		// Weight and length of each kind of proof both grow linearly with depth and layers, so that
+		// the weight per byte is highest at a corner of what a type may be.
+		let depths = [MIN_SECTOR_SIZE_LOG2, MAX_SECTOR_SIZE_LOG2].map(|size| size - 5);
+		let mut highest = Weight::zero();
+		for depth in depths {
+			let opening = <T as Config>::WeightInfo::verify_opening(depth.into());
+			highest = highest.max(times(opening, bytes, hot::opening_len(depth)));
+			for layers in [1, MAX_LAYERS] {
+				let spec = ProofSpec {
+					tier: Tier::Sealed,
+					version: 1,
+					sector_size_log2: depth + 5,
+					layers,
+					activation_challenges: 1,
+				};
+				let challenge =
+					<T as Config>::WeightInfo::verify_activation_challenge(depth.into(), layers.into());
+				let length = sealed::activation_challenge_len(&spec);
+				highest = highest.max(times(challenge, bytes, length));
+			}
+		}
+		highest
 	}
+}
+
+/// Weight of as many parts of `length` bytes as `bytes` begin.
+fn times(part: Weight, bytes: u32, length: usize) -> Weight {
+	part.saturating_mul(u64::from(bytes).div_ceil(length.max(1) as u64).max(1))
 }
 
 impl<T: Config> Pallet<T> {
@@ -153,10 +156,6 @@ impl<T: Config> Pallet<T> {
 		types.sort_unstable_by_key(|(id, ..)| *id);
 		types
 	}
-}
-
-fn nanos(nanos: u64) -> Weight {
-	Weight::from_parts(nanos.saturating_mul(WEIGHT_REF_TIME_PER_NANOS), 0)
 }
 
 fn refusal<T: Config>(error: ProofError) -> DispatchError {

@@ -1,8 +1,9 @@
 //! The randomness beacon.
 //!
 //! Every block folds the relay chain's randomness into a chained value,
-//! `B_n = blake2_256(tag ‖ B_{n−1} ‖ relay value ‖ le32(relay slot))`, and remembers it in two rings:
-//! one entry per block, and one per ticket interval for sealing tickets.
+//! `B_n = blake2_256(tag ‖ B_{n−1} ‖ relay value ‖ le32(relay slot))`, and remembers it in three rings:
+//! one entry per block, one per strong beacon, so that the first strong one after a block is found in
+//! two reads however long a gap is, and one per ticket interval for sealing tickets.
 //!
 //! A block's beacon is *strong* when the relay chain delivered the VRF output of its block author,
 //! which nobody outside could predict, and *weak* otherwise. The development node's mock relay chain
@@ -12,21 +13,23 @@
 #![deny(missing_docs)]
 
 pub use pallet::*;
+pub use weights::WeightInfo;
 
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
 #[cfg(test)]
 mod tests;
+pub mod weights;
 
 #[frame_support::pallet]
 pub mod pallet {
+	use super::WeightInfo;
 	use cairn_pallet_traits::{Beacon, Beacons, Parameters};
 	use cairn_primitives::{draw, BlockNumber};
 	use cumulus_pallet_parachain_system::{OnSystemEvent, RelayChainStateProof};
 	use cumulus_primitives_core::{relay_chain::well_known_keys, PersistedValidationData};
 	use frame_support::pallet_prelude::*;
 	use sp_runtime::traits::BlockNumberProvider;
-
-	/// Blocks that one search for a usable beacon may look through.
-	pub const MAX_SEARCH: BlockNumber = 512;
 
 	/// The pallet.
 	#[pallet::pallet]
@@ -45,6 +48,8 @@ pub mod pallet {
 		/// Tickets that are remembered. They must span the slowest seal.
 		#[pallet::constant]
 		type TicketRingLength: Get<u32>;
+		/// Weight of the beacon.
+		type WeightInfo: WeightInfo;
 	}
 
 	/// A remembered beacon.
@@ -56,6 +61,19 @@ pub mod pallet {
 		pub value: [u8; 32],
 		/// Whether unpredictable input went into it.
 		pub strong: bool,
+		/// Number of strong beacons before it: the number of the next one in [`Strong`].
+		pub strong_before: u32,
+	}
+
+	/// A strong beacon.
+	#[derive(Encode, Decode, MaxEncodedLen, TypeInfo, Clone, Copy, PartialEq, Eq, Debug)]
+	pub struct StrongEntry {
+		/// How many strong beacons came before it.
+		pub number: u32,
+		/// Block that produced it.
+		pub block: BlockNumber,
+		/// The value.
+		pub value: [u8; 32],
 	}
 
 	/// The newest beacon of the chain, strong or weak.
@@ -65,6 +83,10 @@ pub mod pallet {
 	/// Beacons by block modulo the ring's length.
 	#[pallet::storage]
 	pub type Ring<T: Config> = StorageMap<_, Twox64Concat, BlockNumber, Entry, OptionQuery>;
+
+	/// Strong beacons by number modulo the ring's length.
+	#[pallet::storage]
+	pub type Strong<T: Config> = StorageMap<_, Twox64Concat, u32, StrongEntry, OptionQuery>;
 
 	/// Tickets by number modulo the ring's length.
 	#[pallet::storage]
@@ -82,42 +104,63 @@ pub mod pallet {
 		/// Appends this block's beacon.
 		pub fn advance(relay_value: Option<[u8; 32]>, strong: bool, relay_slot: u32) {
 			let block = T::BlockNumberProvider::current_block_number();
-			let previous = Latest::<T>::get().map_or([0; 32], |entry| entry.value);
+			let previous = Latest::<T>::get();
+			let seen = previous.map_or(0, |entry| entry.strong_before.wrapping_add(entry.strong.into()));
+			let previous = previous.map_or([0; 32], |entry| entry.value);
 			let value = draw::next_beacon(&previous, &relay_value.unwrap_or_default(), relay_slot);
-			let entry = Entry { block, value, strong: strong && relay_value.is_some() };
+			let strong = strong && relay_value.is_some();
+			let entry = Entry { block, value, strong, strong_before: seen };
+			let length = Self::length();
 			Latest::<T>::put(entry);
-			Ring::<T>::insert(block % T::RingLength::get().max(1), entry);
+			Ring::<T>::insert(block % length, entry);
+			if strong {
+				Strong::<T>::insert(seen % length, StrongEntry { number: seen, block, value });
+			}
 			let interval = T::Parameters::get().ticket_interval.max(1);
 			if block % interval == 0 {
 				Tickets::<T>::insert(block / interval % T::TicketRingLength::get().max(1), entry);
 			}
 		}
 
-		fn usable(entry: Entry, accept_weak: bool) -> Option<Beacon> {
-			(entry.strong || accept_weak).then_some(Beacon { block: entry.block, value: entry.value })
+		fn length() -> BlockNumber {
+			T::RingLength::get().max(1)
 		}
 	}
 
 	impl<T: Config> Beacons for Pallet<T> {
 		fn first_in(from: BlockNumber, until: BlockNumber) -> Option<Beacon> {
-			let accept_weak = T::Parameters::get().accept_weak_beacons;
-			let length = T::RingLength::get().max(1);
-			(from..until.min(from.saturating_add(MAX_SEARCH))).find_map(|block| {
-				let entry = Ring::<T>::get(block % length).filter(|entry| entry.block == block)?;
-				Self::usable(entry, accept_weak)
-			})
+			// There is no beacon of the genesis block.
+			let from = from.max(1);
+			let first = Ring::<T>::get(from % Self::length()).filter(|entry| entry.block == from)?;
+			let beacon = if first.strong || T::Parameters::get().accept_weak_beacons {
+				Beacon { block: first.block, value: first.value }
+			} else {
+				let next = Strong::<T>::get(first.strong_before % Self::length())
+					.filter(|entry| entry.number == first.strong_before)?;
+				Beacon { block: next.block, value: next.value }
+			};
+			(beacon.block < until).then_some(beacon)
 		}
 
 		fn ticket(at: BlockNumber) -> Option<Beacon> {
 			let parameters = T::Parameters::get();
 			let interval = parameters.ticket_interval.max(1);
 			let entry = Tickets::<T>::get(at / interval % T::TicketRingLength::get().max(1))?;
-			(entry.block == at).then_some(())?;
-			Self::usable(entry, parameters.accept_weak_beacons)
+			let usable = entry.block == at && (entry.strong || parameters.accept_weak_beacons);
+			usable.then_some(Beacon { block: entry.block, value: entry.value })
 		}
 
-		fn first_in_weight(blocks: BlockNumber) -> Weight {
-			T::DbWeight::get().reads(u64::from(blocks.min(MAX_SEARCH)).saturating_add(1))
+		fn reach() -> BlockNumber {
+			T::RingLength::get()
+		}
+
+		fn first_in_weight() -> Weight {
+			T::DbWeight::get().reads(3).saturating_add(Weight::from_parts(0, 10_000))
+		}
+
+		#[cfg(feature = "runtime-benchmarks")]
+		fn produce_for_benchmark() {
+			Self::advance(Some([7; 32]), true, 1);
 		}
 	}
 
@@ -142,7 +185,7 @@ pub mod pallet {
 			};
 			let slot = proof.read_slot().map_or(0, |slot| u64::from(slot) as u32);
 			Self::advance(vrf.or_else(epoch), vrf.is_some(), slot);
-			T::DbWeight::get().reads_writes(3, 3)
+			T::WeightInfo::advance()
 		}
 	}
 }

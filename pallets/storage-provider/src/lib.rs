@@ -175,7 +175,7 @@ pub mod pallet {
 		OptionQuery,
 	>;
 
-	/// Partitions by owner, deadline and index.
+	/// Partitions by owner, deadline and index. Empty ones are removed.
 	#[pallet::storage]
 	pub type Partitions<T: Config> = StorageNMap<
 		_,
@@ -201,7 +201,8 @@ pub mod pallet {
 	>;
 
 	/// Closes of deadlines that have live sectors, by block; the value is the next partition to work
-	/// off. A provider without live sectors has no entry and costs nothing.
+	/// off. A deadline with live sectors has exactly one entry, which its head names; a provider
+	/// without live sectors has none and costs nothing.
 	#[pallet::storage]
 	pub type DeadlineCloses<T: Config> = StorageNMap<
 		_,
@@ -374,7 +375,7 @@ pub mod pallet {
 		/// Only the provider's owner may do this.
 		#[codec(index = 2)]
 		NotOwner,
-		/// The account works for another provider, or owns one.
+		/// The account that is to be the worker works for another provider, or owns one.
 		#[codec(index = 3)]
 		WorkerTaken,
 		/// The provider still has sectors or pre-commits.
@@ -497,8 +498,12 @@ pub mod pallet {
 
 	#[pallet::hooks]
 	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+		/// Before the block's transactions, so that they seldom meet missed deadlines; with a quarter
+		/// of the weight at most, so that proofs find room.
 		fn on_poll(_: BlockNumberFor<T>, meter: &mut WeightMeter) {
-			Self::sweep(meter);
+			let mut share = WeightMeter::with_limit(meter.remaining() / 4);
+			Self::sweep(&mut share);
+			meter.consume(share.consumed());
 		}
 
 		fn on_idle(_: BlockNumberFor<T>, remaining: Weight) -> Weight {
@@ -623,7 +628,8 @@ pub mod pallet {
 		}
 
 		/// Declare sectors faulty before their challenge is known. Owner or worker; all or nothing.
-		/// Faulty sectors need not be proven and are not paid for.
+		/// Faulty sectors need not be proven and are not paid for. Like a recovery, it waits until
+		/// housekeeping has reached the deadline's last close.
 		#[pallet::call_index(8)]
 		#[pallet::weight(T::WeightInfo::declare_faults(sectors.len() as u32))]
 		pub fn declare_faults(
@@ -648,16 +654,16 @@ pub mod pallet {
 
 		// 10 terminate_sectors, 11 extend_sectors, 12 repay_debt: reserved.
 
-		/// Work off at most `limit` missed deadlines and lapsed pre-commits. Anyone. Needed only when
-		/// blocks are too full for the pallet's own housekeeping.
+		/// Work off missed deadlines and lapsed pre-commits, at least `limit` partitions or pre-commits if
+		/// there are as many. Anyone. Needed only when blocks are too full for the pallet's own
+		/// housekeeping. Costs what the work done weighs.
 		#[pallet::call_index(13)]
-		#[pallet::weight(T::WeightInfo::sweep_step().saturating_mul(u64::from(*limit).saturating_add(1)))]
+		#[pallet::weight(T::WeightInfo::service().saturating_add(Pallet::<T>::sweep_weight(*limit)))]
 		pub fn service(origin: OriginFor<T>, limit: u32) -> DispatchResultWithPostInfo {
 			ensure_signed(origin)?;
-			let step = T::WeightInfo::sweep_step();
-			let mut meter = WeightMeter::with_limit(step.saturating_mul(u64::from(limit).saturating_add(1)));
+			let mut meter = WeightMeter::with_limit(Self::sweep_weight(limit));
 			Self::sweep(&mut meter);
-			Ok(Some(meter.consumed()).into())
+			Ok(Some(T::WeightInfo::service().saturating_add(meter.consumed())).into())
 		}
 
 		/// Replace the protocol parameters. Root only. The proving period and its deadlines cannot

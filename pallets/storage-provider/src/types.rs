@@ -2,7 +2,7 @@
 
 use cairn_primitives::{
 	proven_time::ProvenTime,
-	sector::{SectorDeals, MAX_DEALS_PER_SECTOR, SECTORS_PER_PARTITION},
+	sector::{SectorDeals, MAX_DEALS_PER_HOT_SECTOR, MAX_DEALS_PER_SECTOR, SECTORS_PER_PARTITION},
 	Balance, BlockNumber, Commitment, DeadlineIndex, PartitionIndex, PieceInfo, ProofTypeId, SectorNumber,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -171,7 +171,7 @@ pub struct SectorRecord {
 	/// Deals, in the order of their pieces.
 	pub deals: SectorDeals,
 	/// Piece table, kept for hot sectors only.
-	pub pieces: BoundedVec<SectorPiece, ConstU32<MAX_DEALS_PER_SECTOR>>,
+	pub pieces: BoundedVec<SectorPiece, ConstU32<MAX_DEALS_PER_HOT_SECTOR>>,
 	/// Block at whose first following close the sector ends.
 	pub expiration: BlockNumber,
 	/// Pledge held from the owner.
@@ -236,13 +236,15 @@ impl Partition {
 	}
 }
 
-/// Totals of one deadline.
+/// Totals of one deadline. It exists while the deadline has a close in the calendar.
 #[derive(Encode, Decode, MaxEncodedLen, TypeInfo, Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DeadlineHead {
-	/// Partitions, empty ones included.
+	/// Index after the last partition. Partitions before it that became empty are gone.
 	pub partitions: u32,
 	/// Live sectors.
 	pub live: u32,
+	/// The deadline's one entry in [`crate::DeadlineCloses`].
+	pub close: Option<BlockNumber>,
 }
 
 /// Why a sector became faulty.

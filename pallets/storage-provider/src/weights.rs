@@ -24,8 +24,14 @@ pub trait WeightInfo {
 	fn declare_faults(n: u32) -> Weight;
 	/// `declare_faults_recovered` of `n` sectors.
 	fn declare_faults_recovered(n: u32) -> Weight;
-	/// Working off one partition's close or one lapsed pre-commit.
-	fn sweep_step() -> Weight;
+	/// `service`, without the work it does.
+	fn service() -> Weight;
+	/// Looking for the next close or lapsed pre-commit.
+	fn sweep_look() -> Weight;
+	/// Settling a partition of `n` sectors, without beacons.
+	fn settle_partition(n: u32) -> Weight;
+	/// Forfeiting one lapsed pre-commit, without its deals.
+	fn expire_pre_commit() -> Weight;
 	/// `set_parameters`.
 	fn set_parameters() -> Weight;
 }
@@ -43,7 +49,7 @@ impl WeightInfo for () {
 		bound(40, 4, 3, 8_000)
 	}
 	fn deregister() -> Weight {
-		bound(80, 20, 20, 20_000)
+		bound(300, 170, 260, 300_000)
 	}
 	fn set_ask() -> Weight {
 		bound(40, 4, 1, 8_000)
@@ -55,7 +61,7 @@ impl WeightInfo for () {
 		bound(200, 110, 8, 60_000)
 	}
 	fn windowed_post_partition() -> Weight {
-		bound(800, 70, 66, 600_000)
+		bound(1_600, 70, 66, 400_000)
 	}
 	fn declare_faults(n: u32) -> Weight {
 		bound(40, 3, 1, 5_000).saturating_add(bound(30, 2, 2, 10_000).saturating_mul(n.into()))
@@ -63,8 +69,17 @@ impl WeightInfo for () {
 	fn declare_faults_recovered(n: u32) -> Weight {
 		Self::declare_faults(n)
 	}
-	fn sweep_step() -> Weight {
-		bound(800, 140, 140, 700_000)
+	fn service() -> Weight {
+		bound(20, 1, 1, 1_500)
+	}
+	fn sweep_look() -> Weight {
+		bound(20, 5, 1, 20_000)
+	}
+	fn settle_partition(n: u32) -> Weight {
+		bound(50, 6, 6, 20_000).saturating_add(bound(15, 1, 1, 5_500).saturating_mul(n.into()))
+	}
+	fn expire_pre_commit() -> Weight {
+		bound(80, 5, 5, 20_000)
 	}
 	fn set_parameters() -> Weight {
 		bound(30, 2, 1, 3_000)

@@ -29,14 +29,22 @@ pub struct Beacon {
 /// Source of public randomness.
 pub trait Beacons {
 	/// The first usable beacon of blocks `from..until`, as far as they have passed. Blocks without
-	/// one are skipped; `None` also if the ring no longer reaches back to `from`.
+	/// one are skipped; `None` also if the ring no longer reaches back to `from`: a later beacon never
+	/// takes a forgotten one's place.
 	fn first_in(from: BlockNumber, until: BlockNumber) -> Option<Beacon>;
 
 	/// The sealing ticket's beacon of block `at`, if `at` is a ticket block that is remembered.
 	fn ticket(at: BlockNumber) -> Option<Beacon>;
 
-	/// Weight of [`Self::first_in`] over `blocks` blocks.
-	fn first_in_weight(blocks: BlockNumber) -> Weight;
+	/// Blocks that [`Self::first_in`] reaches back.
+	fn reach() -> BlockNumber;
+
+	/// Weight of [`Self::first_in`].
+	fn first_in_weight() -> Weight;
+
+	/// Benchmarks: makes a usable beacon, and ticket if the block has one, of the current block.
+	#[cfg(feature = "runtime-benchmarks")]
+	fn produce_for_benchmark();
 }
 
 /// What identifies the sector that an activation proof is about.

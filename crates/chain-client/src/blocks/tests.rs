@@ -15,7 +15,10 @@ async fn starts_at_the_latest_or_at_a_number() {
 	let client = node.client().await;
 	node.run();
 	assert_eq!(numbers(&mut client.finalized_blocks(), 3).await, [3, 4, 5]);
-	assert_eq!(numbers(&mut client.finalized_blocks_from(0), 4).await, [0, 1, 2, 3]);
+	assert_eq!(
+		numbers(&mut client.finalized_blocks_from(0), 4).await,
+		[0, 1, 2, 3]
+	);
 	assert_eq!(numbers(&mut client.finalized_blocks_from(7), 2).await, [7, 8]);
 }
 

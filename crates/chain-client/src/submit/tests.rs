@@ -26,7 +26,8 @@ pub(super) fn remark(number: u32) -> Call {
 /// How often `call` took effect on the finalized chain.
 pub(super) fn effects(node: &FakeNode, call: &Call) -> usize {
 	let mut bytes = Vec::new();
-	call.encode(&crate::fake_node::metadata(), &mut bytes).expect("a known call");
+	call.encode(&crate::fake_node::metadata(), &mut bytes)
+		.expect("a known call");
 	node.state().effects().get(&bytes).copied().unwrap_or(0)
 }
 
@@ -45,7 +46,10 @@ async fn a_call_is_included_and_reported() {
 	assert_eq!(included.fee, 7);
 	assert_eq!(included.extrinsic_index, 0);
 	assert!(included.events.contains(&ChainEvent::ExtrinsicSuccess));
-	assert_eq!(submitter.client().block_at(included.block.number).await, Ok(Some(included.block)));
+	assert_eq!(
+		submitter.client().block_at(included.block.number).await,
+		Ok(Some(included.block))
+	);
 	assert_eq!(effects(&node, &remark(1)), 1);
 }
 
@@ -53,9 +57,16 @@ async fn a_call_is_included_and_reported() {
 async fn a_failed_call_is_explained() {
 	let (node, submitter) = start().await;
 	node.run();
-	let error = submitter.submit(calls::system::remark(b"fail")).await.expect_err("it fails");
+	let error = submitter
+		.submit(calls::system::remark(b"fail"))
+		.await
+		.expect_err("it fails");
 	assert_eq!(error.module_error(), Some(("Market", "ZeroAmount")));
-	let SubmitError::Dispatch { failure: DispatchFailure::Module { docs, .. }, included } = error else {
+	let SubmitError::Dispatch {
+		failure: DispatchFailure::Module { docs, .. },
+		included,
+	} = error
+	else {
 		panic!("{error:?}")
 	};
 	assert!(!docs.is_empty());
@@ -178,7 +189,10 @@ async fn a_usurped_nonce_is_replaced_after_the_proof() {
 #[tokio::test(start_paused = true)]
 async fn losing_every_nonce_is_reported() {
 	let (node, submitter) = start().await;
-	let options = SubmitOptions { attempts: 2, ..Default::default() };
+	let options = SubmitOptions {
+		attempts: 2,
+		..Default::default()
+	};
 	let task = tokio::spawn(async move { submitter.submit_with(remark(1), options).await });
 	for _ in 0..2 {
 		tokio::time::sleep(Duration::from_secs(3)).await;
@@ -205,10 +219,17 @@ async fn a_full_pool_is_waited_for() {
 async fn refusals_are_reported_and_free_their_nonce() {
 	let (node, submitter) = start().await;
 	node.run();
-	node.state().faults.extend([SubmitFault::Unfunded, SubmitFault::Refused]);
+	node.state()
+		.faults
+		.extend([SubmitFault::Unfunded, SubmitFault::Refused]);
 	assert_eq!(submitter.submit(remark(1)).await, Err(SubmitError::Unfunded));
 	let refused = submitter.submit(remark(2)).await;
-	assert_eq!(refused, Err(SubmitError::Rejected { reason: "Custom error: 9".into() }));
+	assert_eq!(
+		refused,
+		Err(SubmitError::Rejected {
+			reason: "Custom error: 9".into()
+		})
+	);
 	submitter.submit(remark(3)).await.expect("it succeeds");
 	assert_eq!(effects(&node, &remark(3)), 1);
 }
@@ -216,7 +237,10 @@ async fn refusals_are_reported_and_free_their_nonce() {
 #[tokio::test(start_paused = true)]
 async fn a_call_is_not_signed_again_when_it_is_of_no_use() {
 	let (node, submitter) = start().await;
-	let options = SubmitOptions { valid_until: Some(20), ..Default::default() };
+	let options = SubmitOptions {
+		valid_until: Some(20),
+		..Default::default()
+	};
 	// The pool loses everything, all the time.
 	node.state().mute = true;
 	let runner = node.clone();
@@ -227,7 +251,10 @@ async fn a_call_is_not_signed_again_when_it_is_of_no_use() {
 			runner.step();
 		}
 	});
-	let error = submitter.submit_with(remark(1), options).await.expect_err("it expires");
+	let error = submitter
+		.submit_with(remark(1), options)
+		.await
+		.expect_err("it expires");
 	assert!(matches!(error, SubmitError::Expired { .. }), "{error:?}");
 	assert_eq!(effects(&node, &remark(1)), 0);
 }
@@ -242,7 +269,12 @@ async fn another_chain_ends_the_wait() {
 		node.state().reconnect();
 		node.run();
 		let error = task.await.expect("no panic").expect_err("the chain is another");
-		let SubmitError::Unresolved { block: None, source: ChainError::ChainReplaced { .. }, .. } = error else {
+		let SubmitError::Unresolved {
+			block: None,
+			source: ChainError::ChainReplaced { .. },
+			..
+		} = error
+		else {
 			panic!("{error:?}")
 		};
 	}
@@ -285,5 +317,21 @@ async fn unsigned_calls_are_followed_too() {
 	client.drip([1; 32]).await.expect("it succeeds");
 	assert_eq!(effects(&node, &calls::faucet::drip([1; 32])), 1);
 	node.state().faults.push_back(SubmitFault::Refused);
-	assert!(matches!(client.drip([2; 32]).await, Err(SubmitError::Rejected { .. })));
+	assert!(matches!(
+		client.drip([2; 32]).await,
+		Err(SubmitError::Rejected { .. })
+	));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_away_is_waited_for() {
+	let (node, submitter) = start().await;
+	node.state().disconnect();
+	let task = tokio::spawn(async move { submitter.submit(remark(1)).await });
+	tokio::time::sleep(Duration::from_secs(3600)).await;
+	assert!(!task.is_finished());
+	node.state().reconnect();
+	node.run();
+	task.await.expect("no panic").expect("it succeeds");
+	assert_eq!(effects(&node, &remark(1)), 1);
 }

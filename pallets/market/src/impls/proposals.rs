@@ -1,7 +1,7 @@
 //! Proposals: their terms, signatures and life until they become deals.
 
 use crate::{
-	types::{CalendarItem, ClientDealProposals, Deal, PendingProposal, ProposalHashes},
+	types::{CalendarItem, ClientDealProposals, Deal, PendingProposal, ProposalHashes, UsedProposal},
 	Config, Deals, Error, Event, HoldReason, HotPieces, NextDealId, Pallet, Proposals, UsedProposals,
 };
 use cairn_pallet_traits::{Parameters, Sectors};
@@ -96,7 +96,7 @@ impl<T: Config> Pallet<T> {
 	/// Uses a proposal up: it cannot be published or proposed again.
 	fn mark_used(hash: H256, start_by: BlockNumber) -> DispatchResult {
 		ensure!(!UsedProposals::<T>::contains_key(hash), Error::<T>::ProposalUsed);
-		UsedProposals::<T>::insert(hash, start_by);
+		UsedProposals::<T>::insert(hash, UsedProposal { start_by, deal: None });
 		Self::schedule(Self::expiry(start_by), CalendarItem::ProposalExpiry(hash));
 		Ok(())
 	}
@@ -126,6 +126,8 @@ impl<T: Config> Pallet<T> {
 			client: proposal.client.clone(),
 			provider: proposal.provider.clone(),
 		});
+		let used = UsedProposal { start_by: proposal.start_by, deal: Some(deal) };
+		UsedProposals::<T>::insert(hash, used);
 		Deals::<T>::insert(deal, Deal::published(hash, proposal));
 		Ok(deal)
 	}

@@ -1,7 +1,7 @@
 //! Checks of the state's consistency, one per rule.
 
 use crate::{
-	types::{CalendarItem, DealState},
+	types::{CalendarItem, DealState, UsedProposal},
 	Calendar, CalendarCursor, Config, Deals, HoldReason, HotPieces, NextDealId, Pallet, Proposals,
 	UsedProposals,
 };
@@ -71,7 +71,7 @@ impl<T: Config> Pallet<T> {
 						"a published deal is not in the calendar"
 					);
 					ensure!(
-						UsedProposals::<T>::get(deal.proposal_hash) == Some(deal.start_by)
+						UsedProposals::<T>::get(deal.proposal_hash).map(|used| used.start_by) == Some(deal.start_by)
 							|| Self::now() > deal.start_by,
 						"a published deal's proposal can be used again"
 					);
@@ -105,11 +105,11 @@ impl<T: Config> Pallet<T> {
 				"a proposal is stored under another hash"
 			);
 			ensure!(
-				UsedProposals::<T>::get(hash) == Some(pending.proposal.start_by),
+				UsedProposals::<T>::get(hash).map(|used| used.start_by) == Some(pending.proposal.start_by),
 				"a waiting proposal can be used again"
 			);
 		}
-		for (hash, start_by) in UsedProposals::<T>::iter() {
+		for (hash, UsedProposal { start_by, .. }) in UsedProposals::<T>::iter() {
 			ensure!(
 				Calendar::<T>::contains_key(Self::expiry(start_by), CalendarItem::ProposalExpiry(hash)),
 				"a used proposal is not in the calendar"
@@ -146,7 +146,7 @@ impl<T: Config> Pallet<T> {
 		for (at, item, ()) in Calendar::<T>::iter() {
 			ensure!(at >= cursor, "the calendar's cursor passed an item");
 			let expected = match item {
-				CalendarItem::ProposalExpiry(hash) => UsedProposals::<T>::get(hash).map(Self::expiry),
+				CalendarItem::ProposalExpiry(hash) => UsedProposals::<T>::get(hash).map(|used| Self::expiry(used.start_by)),
 				CalendarItem::StartBy(id) => Deals::<T>::get(id)
 					.filter(|deal| matches!(deal.state, DealState::Published { .. }))
 					.map(|deal| Self::expiry(deal.start_by)),

@@ -69,11 +69,9 @@ impl<T: Config> Pallet<T> {
 			.collect()
 	}
 
-	/// Newest deals first: who asks has just published.
+	/// See [`crate::runtime_api`].
 	pub fn view_deal_of_proposal(hash: H256) -> Option<DealId> {
-		(0..NextDealId::<T>::get())
-			.rev()
-			.find(|id| Deals::<T>::get(id).is_some_and(|deal| deal.proposal_hash == hash))
+		UsedProposals::<T>::get(hash)?.deal
 	}
 
 	/// See [`crate::runtime_api`].

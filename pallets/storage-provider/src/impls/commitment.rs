@@ -6,7 +6,7 @@ use cairn_pallet_traits::{ActivationInputs, Beacons, Deals, ProofVerifier};
 use cairn_primitives::{
 	draw,
 	proven_time::ProvenTime,
-	sector::{ActivationProof, SectorPreCommit, SectorProof, MAX_DEALS_PER_HOT_SECTOR, SECTORS_PER_PARTITION},
+	sector::{ActivationProof, SectorPreCommit, SectorProof, MAX_DEALS_PER_HOT_SECTOR, MAX_DEALS_PER_SECTOR, SECTORS_PER_PARTITION},
 	BlockNumber, DeadlineIndex, PartitionIndex, PieceInfo, ProofSpec, ProofTypeId, SectorNumber, Tier,
 };
 use frame_support::{
@@ -20,7 +20,7 @@ use frame_support::{
 
 impl<T: Config> Pallet<T> {
 	pub(crate) fn pre_commit_weight(sectors: &[SectorPreCommit]) -> Weight {
-		sectors.iter().fold(T::WeightInfo::set_parameters(), |weight, sector| {
+		sectors.iter().fold(T::DbWeight::get().reads(2), |weight, sector| {
 			let deals = sector.deals.len() as u32;
 			weight
 				.saturating_add(T::WeightInfo::pre_commit_sector())
@@ -30,11 +30,12 @@ impl<T: Config> Pallet<T> {
 	}
 
 	pub(crate) fn prove_commit_weight(proofs: &[SectorProof]) -> Weight {
-		proofs.iter().fold(T::WeightInfo::set_parameters(), |weight, part| {
+		proofs.iter().fold(T::DbWeight::get().reads(2), |weight, part| {
 			let ActivationProof::V1(bytes) = &part.proof;
 			weight
 				.saturating_add(T::WeightInfo::prove_commit_sector())
-				.saturating_add(T::Deals::activate_weight(cairn_primitives::sector::MAX_DEALS_PER_SECTOR))
+				.saturating_add(T::Beacons::first_in_weight())
+				.saturating_add(T::Deals::activate_weight(MAX_DEALS_PER_SECTOR))
 				.saturating_add(T::Proofs::weight_per_proof_bytes(bytes.len() as u32))
 		})
 	}
@@ -309,27 +310,21 @@ impl<T: Config> Pallet<T> {
 		sector: SectorNumber,
 		proof_type: ProofTypeId,
 		expiration: BlockNumber,
-	) -> Result<(Location, BlockNumber), DispatchError> {
+	) -> Result<(Location, BlockNumber), Error<T>> {
 		let parameters = Self::parameters()?;
 		let calendar = Self::calendar(&parameters, offset);
 		let now = Self::now();
 		let open = calendar.at(now).deadline;
 		let deadline = (0..parameters.deadlines)
-			.filter(|deadline| *deadline != open || parameters.deadlines == 1)
-			.min_by_key(|deadline| (DeadlineHeads::<T>::get(owner, deadline).live, calendar.next(*deadline, now).open))
+			.filter(|deadline| *deadline != open)
+			.min_by_key(|deadline| {
+				(DeadlineHeads::<T>::get(owner, deadline).live, calendar.next(*deadline, now).open)
+			})
 			.ok_or(Error::<T>::NoRoomInDeadlines)?;
-		let window = calendar.next(deadline, now);
-		let mut head = DeadlineHeads::<T>::get(owner, deadline);
-		let (index, mut partition) = Self::open_partition(owner, deadline, &mut head, proof_type)?;
-		// What earlier closes owe must not fall on the newcomer.
+		let next_close = calendar.next(deadline, now).close;
 		let last_close = calendar.last_close(deadline, now);
-		ensure!(
-			Self::settle_partition(owner, deadline, &mut partition, last_close, &calendar),
-			Error::<T>::Unsettled
-		);
-		// Expiries above may have changed the total.
-		let total = DeadlineHeads::<T>::get(owner, deadline);
-		head.live = total.live.saturating_add(1);
+		let mut head = DeadlineHeads::<T>::get(owner, deadline);
+		let (index, mut partition) = Self::open_partition(owner, deadline, &head, proof_type, last_close)?;
 
 		let slot = partition.free_slot().ok_or(Error::<T>::NoRoomInDeadlines)?;
 		match partition.slots.get_mut(slot as usize) {
@@ -339,44 +334,41 @@ impl<T: Config> Pallet<T> {
 		partition.live |= 1 << slot;
 		partition.min_expiration = partition.min_expiration.min(expiration);
 		Partitions::<T>::insert((owner, deadline, index), partition);
-		DeadlineHeads::<T>::insert(owner, deadline, head);
-		if !Self::close_is_scheduled(owner, deadline, &calendar, now) {
-			DeadlineCloses::<T>::insert((window.close, owner, deadline), 0);
+		head.partitions = head.partitions.max(index.saturating_add(1));
+		head.live = head.live.saturating_add(1);
+		// An entry that housekeeping is late with stays the only one: it moves on by itself.
+		if head.close.is_none() {
+			head.close = Some(next_close);
+			DeadlineCloses::<T>::insert((next_close, owner, deadline), 0);
 		}
-		Ok((Location { deadline, partition: index, slot }, window.close))
+		DeadlineHeads::<T>::insert(owner, deadline, head);
+		Ok((Location { deadline, partition: index, slot }, next_close))
 	}
 
-	/// Whether a close of the deadline is in the calendar: the next one, or the last one if its
-	/// housekeeping is late.
-	fn close_is_scheduled(
-		owner: &T::AccountId,
-		deadline: DeadlineIndex,
-		calendar: &crate::deadline::Calendar,
-		now: BlockNumber,
-	) -> bool {
-		let next = calendar.next(deadline, now).close;
-		let last = calendar.last_close(deadline, now);
-		DeadlineCloses::<T>::contains_key((next, owner, deadline)) ||
-			DeadlineCloses::<T>::contains_key((last, owner, deadline))
-	}
-
-	/// A partition of the type with a free slot among the newest four, else a new one.
+	/// A partition of the type with a free slot among the newest four, else a new one. What earlier
+	/// closes owe must not fall on the newcomer, so partitions behind `last_close` are passed over.
 	fn open_partition(
 		owner: &T::AccountId,
 		deadline: DeadlineIndex,
-		head: &mut DeadlineHead,
+		head: &DeadlineHead,
 		proof_type: ProofTypeId,
+		last_close: BlockNumber,
 	) -> Result<(PartitionIndex, Partition), Error<T>> {
+		let mut vacant = head.partitions;
 		for index in (head.partitions.saturating_sub(4)..head.partitions).rev() {
-			if let Some(partition) = Partitions::<T>::get((owner, deadline, index)) {
-				if partition.proof_type == proof_type && partition.live.count_ones() < SECTORS_PER_PARTITION {
-					return Ok((index, partition));
-				}
+			match Partitions::<T>::get((owner, deadline, index)) {
+				Some(partition) => {
+					if partition.proof_type == proof_type &&
+						partition.live.count_ones() < SECTORS_PER_PARTITION &&
+						partition.settled_close >= last_close
+					{
+						return Ok((index, partition));
+					}
+				},
+				None => vacant = index,
 			}
 		}
-		ensure!(head.partitions < MAX_PARTITIONS_PER_DEADLINE, Error::<T>::NoRoomInDeadlines);
-		let index = head.partitions;
-		head.partitions = head.partitions.saturating_add(1);
+		ensure!(vacant < MAX_PARTITIONS_PER_DEADLINE, Error::<T>::NoRoomInDeadlines);
 		let partition = Partition {
 			proof_type,
 			slots: Default::default(),
@@ -385,10 +377,10 @@ impl<T: Config> Pallet<T> {
 			recovering: 0,
 			undrawn: 0,
 			proven_close: 0,
-			settled_close: 0,
+			settled_close: last_close,
 			min_expiration: BlockNumber::MAX,
 		};
-		Ok((index, partition))
+		Ok((vacant, partition))
 	}
 
 	/// Forfeits a pre-commit that was not proven in time.

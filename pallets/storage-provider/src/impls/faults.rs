@@ -55,18 +55,15 @@ impl<T: Config> Pallet<T> {
 		let now = Self::now();
 		let open = calendar.at(now).deadline;
 		for sector in sectors {
-			let record = Sectors::<T>::get(&owner, sector).ok_or(Error::<T>::SectorNotLive)?;
+			let mut record = Sectors::<T>::get(&owner, sector).ok_or(Error::<T>::SectorNotLive)?;
 			let location = record.location.ok_or(Error::<T>::SectorNotLive)?;
 			ensure!(location.deadline != open, Error::<T>::ChallengeKnown);
 			let key = (&owner, location.deadline, location.partition);
 			let mut partition = Partitions::<T>::get(key).ok_or(Error::<T>::SectorNotLive)?;
+			// The last close may have found the sector faulty or expired. Settling here would let one
+			// call pay for the settling of as many partitions as it names sectors.
 			let last_close = calendar.last_close(location.deadline, now);
-			let settled =
-				Self::settle_partition(&owner, location.deadline, &mut partition, last_close, &calendar);
-			ensure!(settled, Error::<T>::Unsettled);
-			// Settling may have found the sector faulty or expired.
-			let mut record = Sectors::<T>::get(&owner, sector).ok_or(Error::<T>::SectorNotLive)?;
-			ensure!(record.location.is_some(), Error::<T>::SectorNotLive);
+			ensure!(partition.settled_close >= last_close, Error::<T>::Unsettled);
 			change(&owner, sector, &mut record, &mut partition, 1 << location.slot)?;
 			Partitions::<T>::insert(key, partition);
 			Sectors::<T>::insert(&owner, sector, record);

@@ -1,11 +1,15 @@
 //! Missed deadlines, expiries and lapsed pre-commits, worked off in bounded steps.
 //!
-//! A step may come late; what it decides does not depend on when it comes. Whoever touches a
-//! partition settles it first, so that nobody can act between a missed close and its consequences.
+//! A step may come late; what it decides does not depend on when it comes. Nobody can act between a
+//! missed close and its consequences: a proof settles its partition first, a declaration waits for
+//! housekeeping, a new sector goes to a partition that is settled.
 
 use crate::{deadline::Calendar, pallet::*, types::*, WeightInfo};
-use cairn_pallet_traits::Beacons;
-use cairn_primitives::{BlockNumber, DeadlineIndex, SectorNumber};
+use cairn_pallet_traits::{Beacons, Deals};
+use cairn_primitives::{
+	sector::{MAX_DEALS_PER_SECTOR, SECTORS_PER_PARTITION},
+	BlockNumber, DeadlineIndex, PartitionIndex, SectorNumber,
+};
 use frame_support::{
 	pallet_prelude::*,
 	traits::{fungible::MutateHold, tokens::Precision},
@@ -16,26 +20,43 @@ use frame_support::{
 const MAX_CLOSES_PER_SETTLE: u32 = 4;
 
 impl<T: Config> Pallet<T> {
+	/// Weight within which `steps` partitions or pre-commits of the largest kind can be worked off.
+	pub(crate) fn sweep_weight(steps: u32) -> Weight {
+		let step = Self::settle_weight(SECTORS_PER_PARTITION)
+			.max(Self::expire_weight(MAX_DEALS_PER_SECTOR))
+			.saturating_add(T::WeightInfo::sweep_look());
+		step.saturating_mul(steps.into())
+	}
+
+	fn settle_weight(sectors: u32) -> Weight {
+		T::WeightInfo::settle_partition(sectors)
+			.saturating_add(T::Beacons::first_in_weight().saturating_mul(MAX_CLOSES_PER_SETTLE.into()))
+	}
+
+	fn expire_weight(deals: u32) -> Weight {
+		T::WeightInfo::expire_pre_commit().saturating_add(T::Deals::unbind_weight(deals))
+	}
+
 	/// Works off closes and lapsed pre-commits up to the current block, as far as `meter` allows.
 	pub(crate) fn sweep(meter: &mut WeightMeter) {
 		let now = Self::now();
-		let look = T::DbWeight::get().reads_writes(3, 1);
 		let start = SweepCursor::<T>::get();
 		let mut cursor = start;
-		while cursor <= now && meter.try_consume(look).is_ok() {
+		while cursor <= now && meter.try_consume(T::WeightInfo::sweep_look()).is_ok() {
 			if let Some((owner, sector)) = PreCommitExpiries::<T>::iter_key_prefix((cursor,)).next() {
-				if meter.try_consume(T::WeightInfo::sweep_step()).is_err() {
+				let deals = PreCommits::<T>::get(&owner, sector).map_or(0, |record| record.deals.len());
+				if meter.try_consume(Self::expire_weight(deals as u32)).is_err() {
 					break;
 				}
 				PreCommitExpiries::<T>::remove((cursor, &owner, sector));
 				Self::expire_pre_commit(&owner, sector);
-			} else if let Some(((owner, deadline), partition)) =
-				DeadlineCloses::<T>::iter_prefix((cursor,)).next()
-			{
-				if meter.try_consume(T::WeightInfo::sweep_step()).is_err() {
+			} else if let Some(((owner, deadline), index)) = DeadlineCloses::<T>::iter_prefix((cursor,)).next() {
+				let partition = Partitions::<T>::get((&owner, deadline, index));
+				let sectors = partition.as_ref().map_or(0, |partition| partition.live.count_ones());
+				if meter.try_consume(Self::settle_weight(sectors)).is_err() {
 					break;
 				}
-				Self::work_off_close(&owner, deadline, cursor, partition);
+				Self::work_off_close(&owner, deadline, cursor, index, partition);
 			} else {
 				cursor = cursor.saturating_add(1);
 			}
@@ -46,31 +67,56 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Settles one partition of a closed deadline and moves its calendar entry on.
-	fn work_off_close(owner: &T::AccountId, deadline: DeadlineIndex, close: BlockNumber, index: u32) {
+	fn work_off_close(
+		owner: &T::AccountId,
+		deadline: DeadlineIndex,
+		close: BlockNumber,
+		index: PartitionIndex,
+		partition: Option<Partition>,
+	) {
 		let entry = (close, owner, deadline);
 		let (Some(provider), Ok(parameters)) = (Providers::<T>::get(owner), Self::parameters()) else {
 			DeadlineCloses::<T>::remove(entry);
 			return;
 		};
 		let calendar = Self::calendar(&parameters, provider.period_offset);
-		let key = (owner, deadline, index);
-		let settled = match Partitions::<T>::get(key) {
+		let settled = match partition {
 			Some(mut partition) => {
 				let settled = Self::settle_partition(owner, deadline, &mut partition, close, &calendar);
-				Partitions::<T>::insert(key, partition);
+				Self::store_partition(owner, deadline, index, partition);
 				settled
 			},
 			None => true,
 		};
 		let next_index = index.saturating_add(settled.into());
-		let head = DeadlineHeads::<T>::get(owner, deadline);
+		let mut head = DeadlineHeads::<T>::get(owner, deadline);
 		if next_index < head.partitions {
 			DeadlineCloses::<T>::insert(entry, next_index);
 			return;
 		}
 		DeadlineCloses::<T>::remove(entry);
-		if head.live > 0 {
-			DeadlineCloses::<T>::insert((close.saturating_add(calendar.period()), owner, deadline), 0);
+		if head.live == 0 {
+			DeadlineHeads::<T>::remove(owner, deadline);
+			return;
+		}
+		let next_close = close.saturating_add(calendar.period());
+		head.close = Some(next_close);
+		DeadlineHeads::<T>::insert(owner, deadline, head);
+		DeadlineCloses::<T>::insert((next_close, owner, deadline), 0);
+	}
+
+	/// Stores a partition, or removes it if it is empty.
+	pub(crate) fn store_partition(
+		owner: &T::AccountId,
+		deadline: DeadlineIndex,
+		index: PartitionIndex,
+		partition: Partition,
+	) {
+		let key = (owner, deadline, index);
+		if partition.live == 0 {
+			Partitions::<T>::remove(key);
+		} else {
+			Partitions::<T>::insert(key, partition);
 		}
 	}
 

@@ -1,8 +1,14 @@
 //! Protocol parameters and the clock.
 
 use crate::{deadline::Calendar, pallet::*};
+use cairn_pallet_traits::Beacons;
 use cairn_primitives::{
-	challenge, params::ProtocolParameters, BlockNumber, Commitment,
+	challenge,
+	params::ProtocolParameters,
+	proof_type::MAX_SECTOR_SIZE_LOG2,
+	sealed,
+	sector::{MAX_WINDOW_PROOF, SECTORS_PER_PARTITION},
+	BlockNumber, Commitment, ProofSpec, Tier,
 };
 use codec::Encode;
 use frame_support::pallet_prelude::*;
@@ -32,8 +38,26 @@ impl<T: Config> Pallet<T> {
 	/// Checks parameters by themselves and against this pallet's bounds.
 	pub(crate) fn check_parameters(parameters: &ProtocolParameters) -> Result<(), &'static str> {
 		parameters.validate().map_err(|_| "the parameters contradict each other")?;
-		if parameters.deadlines > MAX_DEADLINES {
-			return Err("too many deadlines");
+		if !(2..=MAX_DEADLINES).contains(&parameters.deadlines) {
+			return Err("two deadlines at least, one to put new sectors into while the other is open, and \
+				not too many");
+		}
+		if parameters.pre_commit_delay == 0 {
+			return Err("a seed must be drawn after its pre-commit");
+		}
+		if parameters.prove_commit_window.saturating_add(parameters.proving_period) > T::Beacons::reach() {
+			return Err("beacons must be remembered for a prove-commit window and a proving period");
+		}
+		let largest = ProofSpec {
+			tier: Tier::Sealed,
+			version: 1,
+			sector_size_log2: MAX_SECTOR_SIZE_LOG2,
+			layers: 1,
+			activation_challenges: 1,
+		};
+		let sector = sealed::window_len(&largest, parameters.window_challenges.into()) as u64;
+		if sector.saturating_mul(SECTORS_PER_PARTITION.into()) > MAX_WINDOW_PROOF.into() {
+			return Err("a full partition's proof must fit one call");
 		}
 		Ok(())
 	}

@@ -37,7 +37,11 @@ impl<T: Config> Pallet<T> {
 		contact: ProviderContact,
 	) -> DispatchResult {
 		ensure!(!Providers::<T>::contains_key(&owner), Error::<T>::AlreadyRegistered);
-		ensure!(!Workers::<T>::contains_key(&owner), Error::<T>::WorkerTaken);
+		// Nobody can keep an account from becoming a provider by naming it as a worker.
+		if let Some(employer) = Workers::<T>::take(&owner) {
+			Providers::<T>::mutate_extant(&employer, |record| record.worker = employer.clone());
+			Self::deposit_event(Event::WorkerSet { provider: employer.clone(), worker: employer });
+		}
 		Self::ensure_worker_free(&owner, &worker)?;
 		let parameters = Self::parameters()?;
 		let bond = parameters.registration_bond;
@@ -121,8 +125,10 @@ impl<T: Config> Pallet<T> {
 		)?;
 		let parameters = Self::parameters()?;
 		for deadline in 0..parameters.deadlines {
-			let head = DeadlineHeads::<T>::take(&owner, deadline);
-			let _ = Partitions::<T>::clear_prefix((&owner, deadline), head.partitions, None);
+			// Without sectors there are no partitions; housekeeping may not have come to the last close.
+			if let Some(close) = DeadlineHeads::<T>::take(&owner, deadline).close {
+				DeadlineCloses::<T>::remove((close, &owner, deadline));
+			}
 		}
 		let _ = Asks::<T>::clear_prefix(&owner, MAX_ASKS, None);
 		Workers::<T>::remove(&record.worker);

@@ -55,17 +55,18 @@ impl<T: Config> Pallet<T> {
 	pub fn view_current_deadline(owner: T::AccountId) -> Option<DeadlineWindow> {
 		let record = Providers::<T>::get(&owner)?;
 		let parameters = Self::parameters().ok()?;
-		Some(Self::calendar(&parameters, record.period_offset).at(Self::now()))
+		Some(Self::calendar(&parameters, record.period_offset).at(Self::now().saturating_add(1)))
 	}
 
-	/// What the provider must prove now. Missed closes that housekeeping has not reached are settled
-	/// first, as the verifier does; nothing of that is kept, since a runtime API call cannot write.
+	/// What a proof in the next block must cover. Missed closes that housekeeping has not reached are
+	/// settled first, as the verifier does; nothing of that is kept, since a runtime API call cannot
+	/// write.
 	pub fn view_deadline_challenge(owner: T::AccountId) -> Option<DeadlineChallenge> {
 		let record = Providers::<T>::get(&owner)?;
 		let parameters = Self::parameters().ok()?;
 		let calendar = Self::calendar(&parameters, record.period_offset);
-		let now = Self::now();
-		let window = calendar.at(now);
+		let next = Self::now().saturating_add(1);
+		let window = calendar.at(next);
 		let Some(beacon) = Self::deadline_beacon(&window) else {
 			return Some(DeadlineChallenge { window, drawn: false, partitions: Vec::new() });
 		};
@@ -76,7 +77,7 @@ impl<T: Config> Pallet<T> {
 			beacon: &beacon,
 			prover_id: &Self::prover_id(&owner),
 		};
-		let last_close = calendar.last_close(window.deadline, now);
+		let last_close = calendar.last_close(window.deadline, next);
 		let partitions = Self::partition_indices(&owner, window.deadline)
 			.filter_map(|index| {
 				let mut partition = Partitions::<T>::get((&owner, window.deadline, index))?;
@@ -138,15 +139,18 @@ impl<T: Config> Pallet<T> {
 	pub fn view_sectors(owner: T::AccountId, after: Option<SectorNumber>, limit: u32) -> Vec<SectorView> {
 		let mut chunks: Vec<u32> = AllocatedSectors::<T>::iter_key_prefix(&owner).collect();
 		chunks.sort_unstable();
-		let first = after.map_or(0, |after| after.saturating_add(1));
 		let mut views = Vec::new();
+		let Some(first) = after.map_or(Some(0), |after| after.checked_add(1)) else { return views };
+		let limit = limit.min(MAX_PAGE) as usize;
 		for chunk in chunks.into_iter().filter(|chunk| *chunk >= first / SECTORS_PER_CHUNK) {
-			let start = chunk.saturating_mul(SECTORS_PER_CHUNK);
-			for sector in start.max(first)..start.saturating_add(SECTORS_PER_CHUNK) {
-				if views.len() >= limit.min(MAX_PAGE) as usize {
+			let words = AllocatedSectors::<T>::get(&owner, chunk).unwrap_or_default();
+			for within in 0..SECTORS_PER_CHUNK {
+				if views.len() >= limit {
 					return views;
 				}
-				if Self::is_allocated(&owner, sector) {
+				let sector = chunk.saturating_mul(SECTORS_PER_CHUNK).saturating_add(within);
+				let used = words[(within / 64) as usize] >> (within % 64) & 1 == 1;
+				if used && sector >= first {
 					views.extend(Self::view_sector(owner.clone(), sector));
 				}
 			}

@@ -22,11 +22,32 @@ pub(crate) struct Draw<'a> {
 	pub(crate) prover_id: &'a [u8; 32],
 }
 
+/// Payload of a piece in its sector.
+struct PlacedPiece {
+	first: u64,
+	count: u64,
+	ends: BlockNumber,
+}
+
+impl PlacedPiece {
+	fn leaves(&self) -> core::ops::Range<u64> {
+		self.first..self.first.saturating_add(self.count)
+	}
+}
+
+/// Reduces a challenge to the payload of the pieces whose deals run after block `since`.
+fn leaf_due_after(pieces: &[PlacedPiece], since: BlockNumber, value: u64) -> Option<u64> {
+	let due = pieces.iter().filter(|piece| piece.ends > since).map(|piece| (piece.first, piece.count));
+	challenge::live_leaf(due, value)
+}
+
 impl<T: Config> Pallet<T> {
 	pub(crate) fn windowed_post_weight(partitions: &[PartitionProof], proof: &WindowProof) -> Weight {
 		let WindowProof::V1(bytes) = proof;
 		T::WeightInfo::windowed_post_partition()
+			.saturating_add(T::Beacons::first_in_weight().saturating_mul(4))
 			.saturating_mul(partitions.len() as u64)
+			.saturating_add(T::Beacons::first_in_weight())
 			.saturating_add(T::Proofs::weight_per_proof_bytes(bytes.len() as u32))
 	}
 
@@ -36,7 +57,8 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Leaves that a sector must open, in the order of its proof. A recovering sector answers the
-	/// challenge that it missed first, then fresh ones.
+	/// challenge that it missed first, then fresh ones. In the hot tier the payload of the pieces counts
+	/// whose deals ran in the interval that the deadline proves.
 	pub(crate) fn leaves_to_open(
 		draw: &Draw,
 		sector: SectorNumber,
@@ -44,51 +66,54 @@ impl<T: Config> Pallet<T> {
 		spec: &ProofSpec,
 		recovering: bool,
 	) -> Result<Vec<u64>, Error<T>> {
-		let live = Self::live_leaves(draw, record, spec)?;
-		let open = |beacon: &[u8; 32], period: u64, count: u16, leaves: &mut Vec<u64>| {
-			for j in 0..u32::from(count) {
-				let value = challenge::window_challenge(
-					beacon,
-					draw.prover_id,
-					sector,
-					period,
-					draw.window.deadline,
-					j,
-				);
-				let leaf = match spec.tier {
-					Tier::Hot => challenge::live_leaf(live.iter().copied(), value),
-					Tier::Sealed => Some(challenge::replica_leaf(value, spec.leaves())),
-				};
-				leaves.push(leaf.ok_or(Error::<T>::NothingToProve)?);
-			}
-			Ok(())
-		};
 		let parameters = draw.parameters;
-		let mut leaves = Vec::new();
+		let values = |beacon: &[u8; 32], period: u64, count: u16| -> Vec<u64> {
+			let deadline = draw.window.deadline;
+			(0..u32::from(count))
+				.map(|j| challenge::window_challenge(beacon, draw.prover_id, sector, period, deadline, j))
+				.collect()
+		};
 		let missed = record.fault.and_then(|fault| fault.missed).filter(|_| recovering);
-		match missed {
-			Some(missed) => {
-				open(&missed.beacon, missed.period, parameters.window_challenges, &mut leaves)?;
-				open(&draw.beacon.value, draw.window.period, parameters.recovery_challenges, &mut leaves)?;
-			},
-			None => open(&draw.beacon.value, draw.window.period, parameters.window_challenges, &mut leaves)?,
+		let fresh = if missed.is_some() { parameters.recovery_challenges } else { parameters.window_challenges };
+		let fresh = values(&draw.beacon.value, draw.window.period, fresh);
+		let owed = missed.map(|missed| values(&missed.beacon, missed.period, parameters.window_challenges));
+		let owed = owed.unwrap_or_default();
+		if spec.tier == Tier::Sealed {
+			let leaf = |value: u64| challenge::replica_leaf(value, spec.leaves());
+			return Ok(owed.into_iter().chain(fresh).map(leaf).collect());
 		}
-		Ok(leaves)
+
+		let pieces = Self::live_pieces(record, spec)?;
+		let period = draw.calendar.period();
+		let since = record.proven.interval_start(draw.window.close, period);
+		let periods = missed.map_or(0, |missed| draw.window.period.saturating_sub(missed.period));
+		let behind = u64::from(period).saturating_mul(periods);
+		let missed_close = u64::from(draw.window.close).saturating_sub(behind) as BlockNumber;
+		let missed_since = record.proven.interval_start(missed_close, period);
+		// A missed challenge keeps its leaf as long as the leaf's piece is due, or whoever lost a part of
+		// one piece could wait for another one's end to have the challenge fall elsewhere.
+		let owed = owed.into_iter().map(|value| {
+			leaf_due_after(&pieces, missed_since, value)
+				.filter(|leaf| {
+					pieces.iter().any(|piece| piece.ends > since && piece.leaves().contains(leaf))
+				})
+				.or_else(|| leaf_due_after(&pieces, since, value))
+		});
+		let fresh = fresh.into_iter().map(|value| leaf_due_after(&pieces, since, value));
+		owed.chain(fresh).collect::<Option<Vec<u64>>>().ok_or(Error::<T>::NothingToProve)
 	}
 
-	/// Offsets and payload leaves of the pieces whose deals ran in the interval that this deadline
-	/// proves. Empty for sealed sectors, where every leaf counts.
-	fn live_leaves(draw: &Draw, record: &SectorRecord, spec: &ProofSpec) -> Result<Vec<(u64, u64)>, Error<T>> {
-		let since = record.proven.interval_start(draw.window.close, draw.calendar.period());
+	/// Where a hot sector's pieces lie and when they end.
+	fn live_pieces(record: &SectorRecord, spec: &ProofSpec) -> Result<Vec<PlacedPiece>, Error<T>> {
 		let mut layout = Layout::new(spec.sector_size_log2).map_err(|_| Error::<T>::UnknownProofType)?;
-		let mut live = Vec::with_capacity(record.pieces.len());
-		for piece in &record.pieces {
-			let offset = layout.place(piece.piece.size_log2).map_err(|_| Error::<T>::WrongNumberOfDeals)?;
-			if piece.ends > since {
-				live.push((offset / 32, piece.piece.payload_leaves()));
-			}
-		}
-		Ok(live)
+		record
+			.pieces
+			.iter()
+			.map(|SectorPiece { piece, ends }| {
+				let offset = layout.place(piece.size_log2).map_err(|_| Error::<T>::WrongNumberOfDeals)?;
+				Ok(PlacedPiece { first: offset / 32, count: piece.payload_leaves(), ends: *ends })
+			})
+			.collect()
 	}
 
 	pub(crate) fn windowed_post(

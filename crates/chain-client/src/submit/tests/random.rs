@@ -21,20 +21,26 @@ async fn run(seed: u64) -> (usize, usize) {
 		match below(&mut rng, 20) {
 			0..=3 if tasks.len() < 40 => {
 				let (submitter, number) = (submitter.clone(), tasks.len() as u32);
-				let options = SubmitOptions { mortality: 8, attempts: 3, ..Default::default() };
-				tasks.push(tokio::spawn(async move { submitter.submit_with(remark(number), options).await }));
-			},
+				let options = SubmitOptions {
+					mortality: 8,
+					attempts: 3,
+					..Default::default()
+				};
+				tasks.push(tokio::spawn(async move {
+					submitter.submit_with(remark(number), options).await
+				}));
+			}
 			4 => {
 				let count = below(&mut rng, 4) as usize;
 				let forget = below(&mut rng, 2) == 0;
 				node.state().retract(count, forget);
-			},
+			}
 			5 => node.state().clear_pool(None),
 			6 => node.state().clear_pool(Some("dropped".into())),
 			7 => {
 				node.state().disconnect();
 				offline = 1 + below(&mut rng, 12);
-			},
+			}
 			8 => node.state().usurp(ALICE),
 			9 => node.state().mute = below(&mut rng, 2) == 0,
 			10 => {
@@ -46,12 +52,12 @@ async fn run(seed: u64) -> (usize, usize) {
 					_ => SubmitFault::Refused,
 				};
 				node.state().faults.push_back(fault);
-			},
+			}
 			_ => {
 				let behind = below(&mut rng, 4) as usize;
 				node.state().author();
 				node.state().finalize(behind);
-			},
+			}
 		}
 		if offline > 0 {
 			offline -= 1;
@@ -76,7 +82,7 @@ async fn run(seed: u64) -> (usize, usize) {
 			Ok(_) => {
 				succeeded += 1;
 				assert_eq!(times, 1, "call {number}, seed {seed}");
-			},
+			}
 			Err(
 				e @ (SubmitError::Unfunded
 				| SubmitError::Rejected { .. }
@@ -89,7 +95,10 @@ async fn run(seed: u64) -> (usize, usize) {
 	// Nothing that was given up comes back.
 	tokio::time::sleep(Duration::from_secs(600)).await;
 	for (call, times) in node.state().effects() {
-		assert!(times == 1 || call == [0xff, 0xff], "{call:?} took effect {times} times, seed {seed}");
+		assert!(
+			times == 1 || call == [0xff, 0xff],
+			"{call:?} took effect {times} times, seed {seed}"
+		);
 	}
 	runner.abort();
 	(succeeded, made)
@@ -97,7 +106,9 @@ async fn run(seed: u64) -> (usize, usize) {
 
 #[tokio::test(start_paused = true)]
 async fn calls_take_effect_once_under_random_faults() {
-	let first: Option<u64> = std::env::var("CAIRN_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+	let first: Option<u64> = std::env::var("CAIRN_TEST_SEED")
+		.ok()
+		.and_then(|seed| seed.parse().ok());
 	let seeds = first.map_or(0..100, |seed| seed..seed + 1);
 	let (mut succeeded, mut made) = (0, 0);
 	for seed in seeds {
