@@ -12,7 +12,8 @@ const DECIMALS: usize = 12;
 /// An amount in plancks, written with its unit.
 ///
 /// Parses `1.5 CAIRN`, `1.5CAIRN`, `250 mCAIRN`, `100 planck`; `UNIT` is the token's name on
-/// development chains and means the same as `CAIRN`. Displays in CAIRN, exactly.
+/// development chains and means the same as `CAIRN`. Displays exactly: in CAIRN, below a millionth of one
+/// in plancks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Amount(pub u128);
 
@@ -66,6 +67,9 @@ impl FromStr for Amount {
 
 impl fmt::Display for Amount {
 	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		if (1..PLANCKS_PER_CAIRN / 1_000_000).contains(&self.0) {
+			return write!(f, "{} planck", self.0);
+		}
 		let (whole, fraction) = (self.0 / PLANCKS_PER_CAIRN, self.0 % PLANCKS_PER_CAIRN);
 		if fraction == 0 {
 			return write!(f, "{whole} CAIRN");
@@ -132,7 +136,9 @@ mod tests {
 	#[test]
 	fn display_is_exact_and_parses_back() {
 		assert_eq!(Amount(0).to_string(), "0 CAIRN");
-		assert_eq!(Amount(1).to_string(), "0.000000000001 CAIRN");
+		assert_eq!(Amount(1).to_string(), "1 planck");
+		assert_eq!(Amount(999_999).to_string(), "999999 planck");
+		assert_eq!(Amount(1_000_001).to_string(), "0.000001000001 CAIRN");
 		assert_eq!(Amount(1_500_000_000_000).to_string(), "1.5 CAIRN");
 		for amount in [0, 1, 999, PLANCKS_PER_CAIRN, 123_456_789_012_345, u128::MAX] {
 			assert_eq!(parse(&Amount(amount).to_string()), Ok(amount));

@@ -122,6 +122,16 @@ impl CliError {
 		self
 	}
 
+	/// Puts a circumstance into the hint, before what is there.
+	#[must_use]
+	pub fn but_first(mut self, circumstance: impl fmt::Display) -> Self {
+		self.hint = Some(match self.hint {
+			Some(hint) => format!("{circumstance}; {hint}"),
+			None => circumstance.to_string(),
+		});
+		self
+	}
+
 	fn maybe_hint(mut self, hint: Option<impl Into<String>>) -> Self {
 		if let Some(hint) = hint {
 			self.hint = Some(hint.into());
@@ -388,7 +398,10 @@ impl From<RetrieveError> for CliError {
 				let reasons: Vec<String> = failures
 					.iter()
 					.map(|(url, error)| {
-						let mut text = format!("{url}: {error}");
+						let mut text = error.to_string();
+						if !text.contains(url.as_str()) {
+							text = format!("{url}: {text}");
+						}
 						let mut cause = error.source();
 						while let Some(inner) = cause {
 							if !text.contains(&inner.to_string()) {

@@ -364,6 +364,19 @@ impl Records {
 		File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(io_error)
 	}
 
+	/// Forgets an object. The caller holds its lock.
+	pub fn remove(&self, id: &str) -> Result<(), RecordError> {
+		for path in [self.file(id), self.folder.join(format!("{id}.lock"))] {
+			match fs::remove_file(&path) {
+				Err(error) if error.kind() != io::ErrorKind::NotFound => {
+					return Err(RecordError::Io { path, source: error });
+				},
+				_ => {},
+			}
+		}
+		Ok(())
+	}
+
 	/// Takes an object for this process.
 	pub fn lock(&self, id: &str) -> Result<ObjectLock, RecordError> {
 		let path = self.folder.join(format!("{id}.lock"));
@@ -468,7 +481,9 @@ mod tests {
 		let held = records.lock("aa").unwrap();
 		assert!(matches!(records.lock("aa"), Err(RecordError::Busy { .. })));
 		drop(held);
-		records.lock("aa").unwrap();
+		let _held = records.lock("aa").unwrap();
+		records.remove("aa").unwrap();
+		records.remove("aa").unwrap();
 	}
 
 	#[test]

@@ -40,7 +40,7 @@ export class Refused extends Error {
 	constructor(name, docs) {
 		super(`${name}: ${docs}`);
 		/** `pallet.Error`, or what the runtime says without a pallet. */
-		this.cause = name;
+		this.code = name;
 	}
 }
 
@@ -91,35 +91,25 @@ export function only(events, pallet, name) {
 }
 
 /**
- * Waits for an event `pallet.name` for which `matches` holds, from the next block on, and resolves to
- * its data and the block's number. Gives up after `blocks` blocks.
+ * Looks for an event `pallet.name` for which `matches` holds in the finalized blocks from number `from`
+ * on, as they come. Resolves to its data and the block's number; rejects after `blocks` blocks.
  */
-export async function waitFor(api, pallet, name, matches, blocks) {
-	let unsubscribe = () => {};
-	try {
-		return await new Promise((resolve, reject) => {
-			let first;
-			api.rpc.chain
-				.subscribeFinalizedHeads(async (header) => {
-					try {
-						const number = header.number.toNumber();
-						first ??= number;
-						const at = await api.at(header.hash);
-						for (const { event } of await at.query.system.events()) {
-							if (event.section === pallet && event.method === name && matches(event.data)) {
-								resolve({ data: event.data, number });
-							}
-						}
-						if (number - first >= blocks) {
-							reject(new Error(`no ${pallet}.${name} within ${blocks} blocks`));
-						}
-					} catch (error) {
-						reject(error);
-					}
-				})
-				.then((stop) => (unsubscribe = stop), reject);
-		});
-	} finally {
-		unsubscribe();
+export async function waitFor(api, pallet, name, matches, from, blocks) {
+	for (let number = from; number < from + blocks; number += 1) {
+		while ((await finalized(api)) < number) {
+			await new Promise((resolve) => setTimeout(resolve, 250));
+		}
+		const at = await api.at(await api.rpc.chain.getBlockHash(number));
+		for (const { event } of await at.query.system.events()) {
+			if (event.section === pallet && event.method === name && matches(event.data)) {
+				return { data: event.data, number };
+			}
+		}
 	}
+	throw new Error(`no ${pallet}.${name} in ${blocks} blocks from ${from} on`);
+}
+
+/** Number of the last finalized block. */
+export async function finalized(api) {
+	return (await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead())).number.toNumber();
 }

@@ -21,6 +21,7 @@ use cairn_dag::{
 	},
 	Cid,
 };
+use futures::FutureExt;
 use indicatif::{HumanBytes, ProgressBar};
 use serde::Serialize;
 use std::{
@@ -133,7 +134,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 				let unreachable = candidates.chain_error.take();
 				let error = CliError::from(error);
 				return Err(match unreachable {
-					Some(chain) => error.hint(format!("the chain could not be asked who has it: {chain}")),
+					Some(chain) => error.but_first(format!("the chain could not be asked who has it ({chain})")),
 					None => error,
 				});
 			},
@@ -240,37 +241,23 @@ fn destination(context: &Context, output: Option<&Path>, wanted: &Wanted) -> Res
 	}
 }
 
-async fn candidates(context: &Context, args: &Args, root: &Cid) -> Result<Candidates, CliError> {
+async fn candidates<'a>(context: &'a Context, args: &Args, root: &Cid) -> Result<Candidates<'a>, CliError> {
 	let mut known: Vec<Candidate> =
 		args.provider_url.iter().map(|url| Candidate { url: url.clone(), reason: Reason::Named }).collect();
-	// Retrieval works without the chain as long as somebody is known.
-	let chain = match (args.only && args.provider.is_empty(), known.is_empty() || !args.provider.is_empty()) {
-		(true, _) => None,
-		(false, needed) => {
-			let recorded = !recorded(context, root)?.is_empty();
-			match context.connect().await {
-				Ok(chain) => Some(chain),
-				Err(error) if args.provider.is_empty() && (!needed || recorded) => {
-					context.output.warn(format!("going on without the chain: {error}"));
-					None
-				},
-				Err(error) => return Err(error),
-			}
-		},
-	};
-	if let Some(chain) = &chain {
+	if !args.provider.is_empty() {
+		let chain = context.connect().await?;
 		for text in &args.provider {
-			let provider = offers::provider(chain, &context.parse_account(text)?).await?;
+			let provider = offers::provider(&chain, &context.parse_account(text)?).await?;
 			known.extend(urls(&provider).into_iter().map(|url| Candidate { url, reason: Reason::Named }));
 		}
 	}
-	if !args.only {
-		known.extend(recorded(context, root)?);
+	if args.only {
+		return Ok(Candidates::new(known));
 	}
+	known.extend(recorded(context, root)?);
 	let mut candidates = Candidates::new(known);
-	if let Some(chain) = chain.filter(|_| !args.only) {
-		candidates.search_chain(chain, root.to_bytes());
-	}
+	// Retrieval works without the chain as long as somebody else knows who has the object.
+	candidates.search_chain(context.connect().boxed(), root.to_bytes());
 	Ok(candidates)
 }
 
@@ -385,7 +372,12 @@ impl Observer for Watcher<'_> {
 	}
 
 	fn failed(&self, candidate: &Candidate, error: &FetchError) {
-		self.bar.suspend(|| self.context.output.note(format!("{} failed: {error}", candidate.url)));
+		let text = error.to_string();
+		let text = match text.contains(candidate.url.as_str()) {
+			true => text,
+			false => format!("{}: {text}", candidate.url),
+		};
+		self.bar.suspend(|| self.context.output.note(text));
 	}
 }
 

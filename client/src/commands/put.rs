@@ -213,6 +213,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			progress: Progress::new(&context.output),
 		};
 		let outcome = storing.run(&choices, !args.no_wait).await;
+		if outcome.is_err() {
+			storing.forget_if_fruitless()?;
+		}
 		match outcome {
 			Ok(()) => print(context, &storing)?,
 			Err(error) if first_failure.is_none() => first_failure = Some(error),

@@ -110,6 +110,21 @@ impl Storing<'_> {
 		self.judge()
 	}
 
+	/// Forgets a `put` that failed before anything was signed: nothing is to be resumed.
+	///
+	/// # Errors
+	/// If the record cannot be removed.
+	pub fn forget_if_fruitless(&self) -> Result<(), CliError> {
+		if !self.record.deals.is_empty() {
+			return Ok(());
+		}
+		if let Some(archive) = self.record.content.as_ref().and_then(|content| content.archive.as_ref()) {
+			// A left over file in the cache folder costs space, not correctness.
+			let _ = std::fs::remove_file(archive);
+		}
+		Ok(self.records.remove(&self.record.id)?)
+	}
+
 	fn save(&self) -> Result<(), CliError> {
 		Ok(self.records.save(&self.record)?)
 	}

@@ -4,8 +4,9 @@
 //! deal for the object, and at last every other provider, who may have it as part of something larger.
 //! The chain is asked only when the others did not deliver.
 
-use crate::provider::endpoints;
+use crate::{error::CliError, provider::endpoints};
 use cairn_chain_client::{ChainClient, ChainError, ProviderContact, ProviderView};
+use futures::future::BoxFuture;
 use std::{
 	collections::{HashSet, VecDeque},
 	fmt,
@@ -57,21 +58,22 @@ pub struct Candidate {
 }
 
 /// Hands out candidates, each server once.
-pub struct Candidates {
+pub struct Candidates<'a> {
 	ready: VecDeque<Candidate>,
 	offered: HashSet<Url>,
-	search: Option<Search>,
+	search: Option<Search<'a>>,
 	/// Why the chain could not be searched.
-	pub chain_error: Option<ChainError>,
+	pub chain_error: Option<CliError>,
 }
 
-struct Search {
-	chain: ChainClient,
+struct Search<'a> {
+	/// Connects; nothing happens before it is needed.
+	connect: BoxFuture<'a, Result<ChainClient, CliError>>,
 	/// Binary CID of the object's root.
 	root: Vec<u8>,
 }
 
-impl Candidates {
+impl<'a> Candidates<'a> {
 	/// The servers known without the chain.
 	pub fn new(known: impl IntoIterator<Item = Candidate>) -> Self {
 		let mut candidates =
@@ -80,9 +82,10 @@ impl Candidates {
 		candidates
 	}
 
-	/// Searches the chain for deals whose payload's root is `root` when the known servers are used up.
-	pub fn search_chain(&mut self, chain: ChainClient, root: Vec<u8>) {
-		self.search = Some(Search { chain, root });
+	/// When the known servers are used up, connects to the chain and searches it for deals whose payload's
+	/// root is `root`.
+	pub fn search_chain(&mut self, connect: BoxFuture<'a, Result<ChainClient, CliError>>, root: Vec<u8>) {
+		self.search = Some(Search { connect, root });
 	}
 
 	/// The next server, or `None` when there is no more.
@@ -110,15 +113,16 @@ impl Candidates {
 	}
 }
 
-impl Search {
-	async fn run(self) -> Result<Vec<Candidate>, ChainError> {
+impl Search<'_> {
+	async fn run(self) -> Result<Vec<Candidate>, CliError> {
+		let chain = self.connect.await?;
 		let (mut with_deal, mut others) = (Vec::new(), Vec::new());
-		for provider in all_providers(&self.chain, MAX_PROVIDERS).await? {
+		for provider in all_providers(&chain, MAX_PROVIDERS).await? {
 			let urls = urls(&provider);
 			if urls.is_empty() {
 				continue;
 			}
-			if self.has_deal(&provider).await? {
+			if has_deal(&chain, &provider, &self.root).await? {
 				with_deal.extend(urls.into_iter().map(|url| Candidate { url, reason: Reason::Deal }));
 			} else if others.len() < MAX_OTHERS {
 				others.extend(urls.into_iter().map(|url| Candidate { url, reason: Reason::Other }));
@@ -127,20 +131,21 @@ impl Search {
 		with_deal.append(&mut others);
 		Ok(with_deal)
 	}
+}
 
-	async fn has_deal(&self, provider: &ProviderView) -> Result<bool, ChainError> {
-		let query = self.chain.query();
-		let (mut after, mut read) = (None, 0);
-		loop {
-			let deals = query.deals_of(&provider.owner, after, DEAL_PAGE).await?;
-			read += deals.len();
-			if deals.iter().any(|found| found.deal.provider == provider.owner && found.deal.payload.root() == self.root) {
-				return Ok(true);
-			}
-			match deals.last() {
-				Some(last) if deals.len() as u32 >= DEAL_PAGE && read < MAX_DEALS => after = Some(last.id),
-				_ => return Ok(false),
-			}
+/// Whether a provider has a deal whose payload's root is `root`.
+async fn has_deal(chain: &ChainClient, provider: &ProviderView, root: &[u8]) -> Result<bool, ChainError> {
+	let query = chain.query();
+	let (mut after, mut read) = (None, 0);
+	loop {
+		let deals = query.deals_of(&provider.owner, after, DEAL_PAGE).await?;
+		read += deals.len();
+		if deals.iter().any(|view| view.deal.provider == provider.owner && view.deal.payload.root() == root) {
+			return Ok(true);
+		}
+		match deals.last() {
+			Some(last) if deals.len() as u32 >= DEAL_PAGE && read < MAX_DEALS => after = Some(last.id),
+			_ => return Ok(false),
 		}
 	}
 }

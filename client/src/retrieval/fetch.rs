@@ -115,7 +115,7 @@ pub async fn retrieve(
 	http: &reqwest::Client,
 	wanted: &Wanted,
 	blocks: &BlockStore,
-	candidates: &mut Candidates,
+	candidates: &mut Candidates<'_>,
 	observer: &dyn Observer,
 ) -> Result<Retrieved, RetrieveError> {
 	let received = Arc::new(AtomicU64::new(0));

@@ -41,7 +41,7 @@ fn wanted(root: Cid) -> Wanted {
 	Wanted { root, path: String::new(), range: None }
 }
 
-fn candidates(servers: &[&FakeServer]) -> Candidates {
+fn candidates(servers: &[&FakeServer]) -> Candidates<'static> {
 	Candidates::new(servers.iter().map(|server| Candidate { url: server.url.clone(), reason: Reason::Named }))
 }
 

@@ -312,7 +312,7 @@ pub enum SubmitError {
 		/// Hash of the transaction.
 		extrinsic_hash: Hash,
 		/// What went wrong.
-		source: ChainError,
+		source: Box<ChainError>,
 	},
 	/// The runtime does not have the call, or in another form.
 	#[error("the chain's runtime does not know call {pallet}.{call} in this form: {reason}")]

@@ -13,7 +13,7 @@ pub use storage_provider::StorageProviderEvent;
 use crate::{interface::Item, runtime::Runtime, AccountId, ChainError, DispatchFailure};
 use cairn_primitives::Balance;
 use codec::Decode;
-use scale_info::meta_type;
+use scale_info::{meta_type, TypeDef};
 use subxt::{events::Phase, metadata::Metadata};
 
 pub(crate) const ITEMS: &[Item] = &[
@@ -129,7 +129,7 @@ pub enum ChainEvent {
 /// Decodes the value of `System.Events`.
 pub(crate) fn decode(runtime: &Runtime, bytes: Vec<u8>) -> Result<Vec<EventRecord>, ChainError> {
 	let events = runtime.offline().events().from_bytes(bytes);
-	let mut records = Vec::with_capacity(events.len() as usize);
+	let mut records = Vec::new();
 	for event in events.iter() {
 		let event = event.map_err(|e| ChainError::decode("events", e))?;
 		let extrinsic = match event.phase() {
@@ -137,14 +137,18 @@ pub(crate) fn decode(runtime: &Runtime, bytes: Vec<u8>) -> Result<Vec<EventRecor
 			Phase::Finalization | Phase::Initialization => None,
 		};
 		let (pallet, name) = (event.pallet_name(), event.event_name());
-		let event = one(
+		let event = match one(
 			runtime.metadata(),
 			pallet,
 			name,
 			event.event_index(),
 			event.field_bytes(),
-		)
-		.map_err(|e| ChainError::decode(format!("event {pallet}.{name}"), e))?;
+		) {
+			Ok(event) => event,
+			// A newer runtime may have more events.
+			Err(_) if !is_known(pallet, name) => other(pallet, name),
+			Err(e) => return Err(ChainError::decode(format!("event {pallet}.{name}"), e)),
+		};
 		records.push(EventRecord { extrinsic, event });
 	}
 	Ok(records)
@@ -179,10 +183,30 @@ fn one(
 			0 => Ok(()),
 			_ => Err(DispatchFailure::decode(fields, metadata)?),
 		}),
-		_ => ChainEvent::Other {
-			pallet: pallet.to_owned(),
-			name: name.to_owned(),
+		_ => other(pallet, name),
+	})
+}
+
+fn other(pallet: &str, name: &str) -> ChainEvent {
+	ChainEvent::Other {
+		pallet: pallet.to_owned(),
+		name: name.to_owned(),
+	}
+}
+
+/// Whether the event is one of those listed in [`ITEMS`].
+fn is_known(pallet: &str, name: &str) -> bool {
+	ITEMS.iter().any(|item| match item {
+		Item::Event {
+			pallet: known,
+			name: known_name,
+			..
+		} => *known == pallet && *known_name == name,
+		Item::Events { pallet: known, event } if *known == pallet => match event().type_info().type_def {
+			TypeDef::Variant(events) => events.variants.iter().any(|event| event.name == name),
+			_ => false,
 		},
+		_ => false,
 	})
 }
 
@@ -192,4 +216,17 @@ fn variant<E: Decode>(index: u8, fields: &[u8]) -> Result<E, codec::Error> {
 	bytes.push(index);
 	bytes.extend_from_slice(fields);
 	E::decode(&mut &bytes[..])
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn known_events() {
+		assert!(is_known("Market", "DealPublished"));
+		assert!(is_known("System", "ExtrinsicFailed"));
+		assert!(!is_known("Market", "AddedTomorrow"));
+		assert!(!is_known("Faucet", "DealPublished"));
+	}
 }

@@ -95,13 +95,15 @@ pub(crate) fn difference(
 	a: u32,
 	types_b: &PortableRegistry,
 	b: u32,
+	new_variants: NewVariants,
 ) -> Option<String> {
-	Comparison {
+	let mut comparison = Comparison {
 		types_a,
 		types_b,
+		new_variants,
 		seen: HashSet::new(),
-	}
-	.types(a, b, String::new())
+	};
+	comparison.types(a, b, String::new())
 }
 
 struct Comparison<'a> {

@@ -193,7 +193,7 @@ impl Inner {
 				.map_err(|source| SubmitError::Unresolved {
 					block: None,
 					extrinsic_hash: hash,
-					source,
+					source: Box::new(source),
 				})?;
 			match fate {
 				Fate::Included(place) => return outcome(&self.client, place, hash).await,
@@ -311,7 +311,7 @@ async fn outcome(client: &ChainClient, place: Place, hash: Hash) -> Result<Inclu
 	let unresolved = |source| SubmitError::Unresolved {
 		block: Some(place.block),
 		extrinsic_hash: hash,
-		source,
+		source: Box::new(source),
 	};
 	let records = loop {
 		match client.events(place.block.hash).await {

@@ -77,7 +77,7 @@ impl Deal {
 	pub fn delay(&mut self, now: BlockNumber, cause: impl Into<String>) {
 		self.delayed_by = Some(cause.into());
 		self.refusals = self.refusals.saturating_add(1);
-		self.not_before = now.saturating_add(1 << self.refusals.min(6));
+		self.not_before = now.saturating_add(1 << self.refusals.min(4));
 	}
 
 	/// The deal's number on chain, once it has one.
@@ -181,7 +181,7 @@ pub(crate) mod tests {
 		for _ in 0..100 {
 			deal.delay(10, "c");
 		}
-		assert_eq!(deal.not_before, 74);
+		assert_eq!(deal.not_before, 26);
 		deal.apply(DealEvent::PublishStarted { valid_until: 90 }).unwrap();
 		assert_eq!((deal.delayed_by, deal.refusals, deal.not_before), (None, 0, 0));
 	}

@@ -20,6 +20,7 @@ use cairn_provider_api::{
 	sector::{SectorList, SectorStatus, SECTORS_SCHEMA},
 	Amount, DealStatus, ErrorKind, Hash32, Problem, ProposedDeal,
 };
+use http_body_util::{BodyExt, Limited};
 use jsonrpsee::{
 	core::RegisterMethodError,
 	server::{stop_channel, BatchRequestConfig, Server, ServerHandle, StopHandle},
@@ -54,6 +55,13 @@ impl Service {
 
 	/// Answers a request.
 	pub async fn handle(self, request: Request) -> Response {
+		// Bounded here: the limit below trusts the announced length.
+		let (parts, body) = request.into_parts();
+		let Ok(body) = Limited::new(body, MAX_REQUEST as usize).collect().await else {
+			let problem = Problem::new(ErrorKind::TooLarge, format!("requests are limited to {MAX_REQUEST} bytes"));
+			return Failure::from(problem).into_response();
+		};
+		let request = Request::from_parts(parts, Body::from(body.to_bytes()));
 		let mut service = Server::builder()
 			.http_only()
 			.max_request_body_size(MAX_REQUEST)

@@ -1,0 +1,494 @@
+//! The routes, from the outside.
+
+use super::{router, serve};
+use crate::simulation::{offer, Offer, World};
+use axum::{
+	body::Body,
+	http::{HeaderMap, Method, Request, StatusCode},
+	Router,
+};
+use bytes::Bytes;
+use cairn_car::CarReader;
+use cairn_dag::unixfs::import::{ImportOptions, Importer};
+use cairn_primitives::Tier;
+use cairn_provider_api::{
+	deal::DealList, piece_cid, sector::SectorList, upload::UploadReport, DealProgress, DealStatus, ErrorKind,
+	Hash32, Info, Problem, ProposedDeal,
+};
+use cid::Cid;
+use http_body_util::BodyExt;
+use std::time::Duration;
+use tokio::{
+	io::{AsyncReadExt, AsyncWriteExt},
+	net::{TcpListener, TcpStream},
+};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+struct Answer {
+	status: StatusCode,
+	headers: HeaderMap,
+	body: Bytes,
+}
+
+impl Answer {
+	fn json<T: serde::de::DeserializeOwned>(&self) -> T {
+		serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+	}
+
+	fn problem(&self) -> ErrorKind {
+		let problem: Problem = self.json();
+		assert!(problem.request_id.is_some());
+		assert_eq!(problem.kind.http_status(), self.status.as_u16());
+		problem.kind
+	}
+
+	fn header(&self, name: &str) -> &str {
+		self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+	}
+}
+
+async fn send(router: &Router, request: Request<Body>) -> Answer {
+	let response = router.clone().call(request).await.unwrap();
+	let (parts, body) = response.into_parts();
+	assert!(parts.headers.contains_key("x-request-id"));
+	let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_else(|_| Bytes::from_static(b"<cut>"));
+	Answer { status: parts.status, headers: parts.headers, body }
+}
+
+async fn get(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
+	ask(router, Method::GET, path, headers, Body::empty()).await
+}
+
+async fn ask(router: &Router, method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
+	let mut request = Request::builder().method(method).uri(path);
+	for (name, value) in headers {
+		request = request.header(*name, *value);
+	}
+	send(router, request.body(body).unwrap()).await
+}
+
+async fn rpc(router: &Router, method: &str, params: serde_json::Value) -> Result<serde_json::Value, Problem> {
+	let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+	let json = [("content-type", "application/json")];
+	let answer = ask(router, Method::POST, "/rpc", &json, Body::from(body.to_string())).await;
+	assert_eq!(answer.status, StatusCode::OK);
+	let answer: serde_json::Value = answer.json();
+	match answer.get("error") {
+		Some(error) => Err(serde_json::from_value(error["data"].clone()).unwrap()),
+		None => Ok(answer["result"].clone()),
+	}
+}
+
+async fn propose(router: &Router, offer: &Offer) -> ProposedDeal {
+	let params = serde_json::json!([offer.request()]);
+	serde_json::from_value(rpc(router, "cairn_v1_proposeDeal", params).await.unwrap()).unwrap()
+}
+
+async fn world() -> (World, Router) {
+	let world = World::new().await;
+	let router = router(world.provider().clone()).unwrap();
+	(world, router)
+}
+
+/// A world in which a file of some blocks is stored.
+async fn with_file() -> (World, Router, Offer, Vec<u8>) {
+	let content: Vec<u8> = (0..1500u32).map(|n| (n.wrapping_mul(2654435761) >> 24) as u8).collect();
+	let mut options = ImportOptions::default();
+	options.chunk_size = 256;
+	let mut blocks = cairn_dag::MemoryBlocks::default();
+	let imported = Importer::new(&mut blocks, options).reader(&content[..]).unwrap();
+	let mut car = cairn_car::CarWriter::new(Vec::new(), &[imported.root]).unwrap();
+	for block in cairn_dag::walk::walk(&blocks, imported.root, cairn_dag::walk::Scope::All) {
+		car.put(&block.unwrap()).unwrap();
+	}
+	let car = car.finish().unwrap().0;
+	let mut offer = offer(1, Tier::Hot);
+	offer.proposal.piece = cairn_proving::commp::piece_info(&car[..]).unwrap();
+	offer.proposal.payload = cairn_primitives::deal::DealPayload::V1 {
+		kind: cairn_primitives::deal::PayloadKind::Public,
+		root: imported.root.to_bytes().try_into().unwrap(),
+	};
+	offer.car = car;
+	offer.root = imported.root;
+	let offer = offer.signed();
+	let (world, router) = world().await;
+	world.store(&offer).await;
+	(world, router, offer, content)
+}
+
+#[tokio::test]
+async fn a_client_proposes_uploads_and_follows() {
+	let (mut world, router) = world().await;
+	let info: Info = serde_json::from_value(rpc(&router, "cairn_v1_info", serde_json::json!([])).await.unwrap()).unwrap();
+	assert_eq!(info.owner_key, Hash32([3; 32]));
+	assert_eq!(info.asks.len(), 3);
+	assert!(info.asks[0].min_start_delay > 0);
+
+	let offer = offer(1, Tier::Hot);
+	let proposed = propose(&router, &offer).await;
+	assert_eq!(proposed.proposal_hash, Hash32(offer.hash()));
+	let head = ask(&router, Method::HEAD, &proposed.upload, &[], Body::empty()).await;
+	assert_eq!((head.header("upload-offset"), head.header("upload-length")), ("0", &*offer.car.len().to_string()));
+
+	let half = offer.car.len() / 2;
+	let range = format!("bytes 0-{}/{}", half - 1, offer.car.len());
+	let part = Body::from(offer.car[..half].to_vec());
+	let answer = ask(&router, Method::PUT, &proposed.upload, &[("content-range", &range)], part).await;
+	assert_eq!(answer.status, StatusCode::ACCEPTED);
+	assert!(!answer.json::<UploadReport>().complete);
+	let hash = serde_json::json!([proposed.proposal_hash]);
+	let status: DealStatus =
+		serde_json::from_value(rpc(&router, "cairn_v1_dealStatus", hash.clone()).await.unwrap()).unwrap();
+	assert_eq!(status.progress, DealProgress::Receiving { bytes: half as u64, of: offer.car.len() as u64 });
+
+	let wrong = ask(&router, Method::PATCH, &proposed.upload, &[("upload-offset", "7")], Body::empty()).await;
+	assert_eq!(wrong.problem(), ErrorKind::OffsetMismatch);
+	assert_eq!(wrong.header("upload-offset"), half.to_string());
+	let rest = Body::from(offer.car[half..].to_vec());
+	let at = half.to_string();
+	let answer = ask(&router, Method::PATCH, &proposed.upload, &[("upload-offset", &at)], rest).await;
+	assert_eq!(answer.status, StatusCode::CREATED);
+	assert!(answer.json::<UploadReport>().complete);
+	// Once more is harmless.
+	let again = ask(&router, Method::PUT, &proposed.upload, &[], Body::from(offer.car.clone())).await;
+	assert_eq!(again.status, StatusCode::CREATED);
+
+	world.blocks_until(60, "active", |world| world.is_active(&offer)).await;
+	let status: DealStatus =
+		serde_json::from_value(rpc(&router, "cairn_v1_dealStatus", hash).await.unwrap()).unwrap();
+	assert!(matches!(status.progress, DealProgress::Active { faulty: false, .. }));
+	assert_eq!(status.payload_cid, offer.root.to_string());
+	let deals: DealList =
+		serde_json::from_value(rpc(&router, "cairn_v1_listDeals", serde_json::json!([])).await.unwrap()).unwrap();
+	assert_eq!(deals.deals, [status]);
+	let sectors: SectorList =
+		serde_json::from_value(rpc(&router, "cairn_v1_listSectors", serde_json::json!([])).await.unwrap()).unwrap();
+	assert_eq!(sectors.sectors[0].state, "active");
+}
+
+#[tokio::test]
+async fn refusals_over_json_rpc_carry_their_kind_and_hint() {
+	let (_world, router) = world().await;
+	let mut cheap = offer(1, Tier::Hot);
+	cheap.proposal.price_per_block = 0;
+	cheap.proposal.provider_collateral = 0;
+	let params = serde_json::json!([cheap.signed().request()]);
+	let problem = rpc(&router, "cairn_v1_proposeDeal", params).await.unwrap_err();
+	assert_eq!(problem.kind, ErrorKind::PriceTooLow);
+	assert!(problem.hint.is_some());
+
+	let mut forged = offer(2, Tier::Hot);
+	forged.signature[5] ^= 1;
+	let params = serde_json::json!([forged.request()]);
+	assert_eq!(rpc(&router, "cairn_v1_proposeDeal", params).await.unwrap_err().kind, ErrorKind::BadSignature);
+
+	for bad in [
+		serde_json::json!([{"kind": "signed", "proposal": "0x00", "signature": "0x"}]),
+		serde_json::json!([{"kind": "signed", "proposal": "zz", "signature": "0x"}]),
+		serde_json::json!([{"kind": "other"}]),
+		serde_json::json!([]),
+		serde_json::json!(["0x1234"]),
+	] {
+		let problem = rpc(&router, "cairn_v1_proposeDeal", bad.clone()).await.unwrap_err();
+		assert_eq!(problem.kind, ErrorKind::Malformed, "{bad}");
+	}
+	let unknown = serde_json::json!([Hash32([9; 32])]);
+	assert_eq!(rpc(&router, "cairn_v1_dealStatus", unknown).await.unwrap_err().kind, ErrorKind::NotFound);
+
+	let json = [("content-type", "application/json")];
+	let huge = Body::from(vec![b' '; 100_000]);
+	let answer = ask(&router, Method::POST, "/rpc", &json, huge).await;
+	assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+	let garbage = ask(&router, Method::POST, "/rpc", &json, Body::from("{{{")).await;
+	assert_eq!(garbage.json::<serde_json::Value>()["error"]["code"], -32700);
+}
+
+#[tokio::test]
+async fn uploads_that_announce_a_wrong_size_are_refused_before_their_body() {
+	let (world, router) = world().await;
+	let offer = offer(1, Tier::Hot);
+	let proposed = propose(&router, &offer).await;
+	let endless = || {
+		Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>())
+	};
+	let len = (offer.car.len() + 1).to_string();
+	let answer = ask(&router, Method::PUT, &proposed.upload, &[("content-length", &len)], endless()).await;
+	assert_eq!(answer.problem(), ErrorKind::TooLarge);
+	let len = (offer.car.len() - 1).to_string();
+	let answer = ask(&router, Method::PUT, &proposed.upload, &[("content-length", &len)], endless()).await;
+	assert_eq!(answer.problem(), ErrorKind::TooSmall);
+
+	// Discarding.
+	world.upload_bytes(&offer, &offer.car[..9], crate::ingest::Start::At(0)).await.unwrap();
+	let answer = ask(&router, Method::DELETE, &proposed.upload, &[], Body::empty()).await;
+	assert_eq!(answer.status, StatusCode::NO_CONTENT);
+	let head = ask(&router, Method::HEAD, &proposed.upload, &[], Body::empty()).await;
+	assert_eq!(head.header("upload-offset"), "0");
+	// What comes in the way of the deal's state.
+	assert!(world.upload(&offer).await.unwrap().complete);
+	let answer = ask(&router, Method::DELETE, &proposed.upload, &[], Body::empty()).await;
+	assert_eq!(answer.problem(), ErrorKind::WrongState);
+}
+
+#[tokio::test]
+async fn a_deal_proposed_on_chain_is_uploaded_without_another_word() {
+	let (world, router) = world().await;
+	let offer = offer(1, Tier::Hot);
+	world.chain.propose(offer.hash(), offer.proposal.clone());
+	let path = format!("/upload/{}", hex::encode(offer.hash()));
+	let answer = ask(&router, Method::PUT, &path, &[], Body::from(offer.car.clone())).await;
+	assert_eq!(answer.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn paths_that_lead_nowhere() {
+	let (_world, router) = world().await;
+	for (path, kind) in [
+		("/", ErrorKind::NotFound),
+		("/nothing", ErrorKind::NotFound),
+		("/upload/../../etc/passwd", ErrorKind::NotFound),
+		("/upload/..%2f..%2fetc%2fpasswd", ErrorKind::Malformed),
+		("/upload/0x1234", ErrorKind::Malformed),
+		("/ipfs/../../etc/passwd?format=raw", ErrorKind::Malformed),
+		("/ipfs/..%2f..%2fetc%2fpasswd?format=raw", ErrorKind::Malformed),
+		("/ipfs/hello?format=raw", ErrorKind::Malformed),
+		("/piece/..%2f..%2fetc%2fpasswd", ErrorKind::Malformed),
+		("/piece/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", ErrorKind::Malformed),
+		("/ipfs/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy?format=raw", ErrorKind::NotFound),
+		("/ipfs/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy?format=car", ErrorKind::NotFound),
+	] {
+		assert_eq!(get(&router, path, &[]).await.problem(), kind, "{path}");
+	}
+	let unknown = format!("/upload/{}", Hash32([9; 32]));
+	let answer = ask(&router, Method::PUT, &unknown, &[], Body::from("x")).await;
+	assert_eq!(answer.problem(), ErrorKind::NotFound);
+	let post = ask(&router, Method::POST, &unknown, &[], Body::empty()).await;
+	assert_eq!(post.status, StatusCode::METHOD_NOT_ALLOWED);
+	let delete = ask(&router, Method::DELETE, "/healthz", &[], Body::empty()).await;
+	assert_eq!(delete.status, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn pieces_are_served_whole_and_in_ranges() {
+	let (_world, router, offer, _) = with_file().await;
+	let piece = offer.proposal.piece;
+	let path = format!("/piece/{}", piece_cid::v1(&piece.commitment));
+	let whole = get(&router, &path, &[]).await;
+	assert_eq!(whole.status, StatusCode::OK);
+	assert_eq!(whole.body, offer.car);
+	assert_eq!(whole.header("accept-ranges"), "bytes");
+	let v2 = format!("/piece/{}", piece_cid::v2(&piece).unwrap());
+	assert_eq!(get(&router, &v2, &[]).await.body, offer.car);
+
+	let part = get(&router, &path, &[("range", "bytes=10-19")]).await;
+	assert_eq!(part.status, StatusCode::PARTIAL_CONTENT);
+	assert_eq!(part.body, offer.car[10..20]);
+	assert_eq!(part.header("content-range"), format!("bytes 10-19/{}", offer.car.len()));
+	let tail = get(&router, &path, &[("range", "bytes=-5")]).await;
+	assert_eq!(tail.body, offer.car[offer.car.len() - 5..]);
+	let beyond = get(&router, &path, &[("range", "bytes=1000000-")]).await;
+	assert_eq!(beyond.problem(), ErrorKind::RangeNotSatisfiable);
+	assert_eq!(beyond.header("content-range"), format!("bytes */{}", offer.car.len()));
+
+	let etag = whole.header("etag").to_owned();
+	let unchanged = get(&router, &path, &[("if-none-match", &etag)]).await;
+	assert_eq!((unchanged.status, unchanged.body.len()), (StatusCode::NOT_MODIFIED, 0));
+	let head = ask(&router, Method::HEAD, &path, &[], Body::empty()).await;
+	assert_eq!(head.header("content-length"), offer.car.len().to_string());
+	assert!(head.body.is_empty());
+}
+
+fn blocks(car: &[u8]) -> (Vec<Cid>, Vec<Cid>) {
+	let mut reader = CarReader::new(car).unwrap();
+	let roots = reader.roots().to_vec();
+	let mut cids = Vec::new();
+	while let Some(block) = reader.next_block().unwrap() {
+		cids.push(*block.cid());
+	}
+	(roots, cids)
+}
+
+#[tokio::test]
+async fn the_trustless_gateway() {
+	let (_world, router, offer, content) = with_file().await;
+	let root = offer.root;
+	let raw = get(&router, &format!("/ipfs/{root}?format=raw"), &[]).await;
+	assert_eq!(raw.header("content-type"), "application/vnd.ipld.raw");
+	assert!(cairn_dag::Block::new(root, raw.body.clone()).is_ok());
+	assert_eq!(raw.header("etag"), format!("\"{root}.raw\""));
+	assert_eq!(raw.header("x-ipfs-path"), format!("/ipfs/{root}"));
+	let accepted = get(&router, &format!("/ipfs/{root}"), &[("accept", "application/vnd.ipld.raw")]).await;
+	assert_eq!(accepted.body, raw.body);
+	let head = ask(&router, Method::HEAD, &format!("/ipfs/{root}?format=raw"), &[], Body::empty()).await;
+	assert_eq!(head.header("content-length"), raw.body.len().to_string());
+
+	let car = get(&router, &format!("/ipfs/{root}?format=car"), &[]).await;
+	assert_eq!(car.header("content-type"), "application/vnd.ipld.car; version=1; order=dfs; dups=n");
+	let (roots, all) = blocks(&car.body);
+	assert_eq!(roots, [root]);
+	assert_eq!(all.len(), 7, "a root and six leaves");
+	assert_eq!(all[0], root);
+	let block = get(&router, &format!("/ipfs/{root}?format=car&dag-scope=block"), &[]).await;
+	assert_eq!(blocks(&block.body).1, [root]);
+	let entity = get(&router, &format!("/ipfs/{root}?format=car&dag-scope=entity"), &[]).await;
+	assert_eq!(blocks(&entity.body).1, all);
+	let part = get(&router, &format!("/ipfs/{root}?format=car&entity-bytes=256:511"), &[]).await;
+	assert_eq!(blocks(&part.body).1, [root, all[2]]);
+	let tail = get(&router, &format!("/ipfs/{root}?format=car&entity-bytes=-1:*"), &[]).await;
+	assert_eq!(blocks(&tail.body).1, [root, all[6]]);
+
+	let etag = car.header("etag").to_owned();
+	assert!(etag.starts_with("W/"));
+	assert_ne!(etag, part.header("etag"));
+	let unchanged = get(&router, &format!("/ipfs/{root}?format=car"), &[("if-none-match", &etag)]).await;
+	assert_eq!(unchanged.status, StatusCode::NOT_MODIFIED);
+
+	// The file comes back from the CAR.
+	let mut memory = cairn_dag::MemoryBlocks::default();
+	let mut reader = CarReader::new(&car.body[..]).unwrap();
+	while let Some(block) = reader.next_block().unwrap() {
+		cairn_dag::BlockSink::put(&mut memory, block).unwrap();
+	}
+	let mut out = Vec::new();
+	cairn_dag::unixfs::export::file(&memory, &root, &mut out, cairn_dag::unixfs::ByteRange::ALL).unwrap();
+	assert_eq!(out, content);
+
+	for (query, kind) in [
+		("", ErrorKind::NotAcceptable),
+		("?format=tar", ErrorKind::NotAcceptable),
+		("?format=car&dag-scope=galaxy", ErrorKind::Malformed),
+		("?format=car&entity-bytes=x", ErrorKind::Malformed),
+	] {
+		assert_eq!(get(&router, &format!("/ipfs/{root}{query}"), &[]).await.problem(), kind, "{query}");
+	}
+	let below = get(&router, &format!("/ipfs/{root}/no/such/file?format=raw"), &[]).await;
+	assert_eq!(below.problem(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn damaged_blocks_are_not_served() {
+	let (world, router, offer, _) = with_file().await;
+	let path = world.provider().sectors.piece_path(&offer.proposal.piece);
+	let mut bytes = std::fs::read(&path).unwrap();
+	let last = bytes.len() - 1;
+	bytes[last] ^= 1;
+	std::fs::write(&path, bytes).unwrap();
+	let (_, all) = blocks(&offer.car);
+	let leaf = get(&router, &format!("/ipfs/{}?format=raw", all[6]), &[]).await;
+	assert_eq!(leaf.problem(), ErrorKind::Internal);
+	// A CAR that cannot be completed is cut, not ended.
+	let car = get(&router, &format!("/ipfs/{}?format=car", offer.root), &[]).await;
+	assert_eq!(car.body, "<cut>");
+	let intact = get(&router, &format!("/ipfs/{}?format=raw", all[1]), &[]).await;
+	assert_eq!(intact.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn health_and_metrics() {
+	let (_world, router, _, _) = with_file().await;
+	let health = get(&router, "/healthz", &[]).await;
+	assert_eq!(health.status, StatusCode::OK);
+	assert_eq!(health.json::<serde_json::Value>()["healthy"], true);
+	let metrics = get(&router, "/metrics", &[]).await;
+	let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+	assert!(text.contains("cairn_provider_deals{state=\"received\"} 1"), "{text}");
+	assert!(text.contains("cairn_provider_requests_total{route=\"healthz\",status=\"2xx\"} 1"), "{text}");
+}
+
+/// A server on a free port.
+async fn listen(world: &World) -> (std::net::SocketAddr, CancellationToken) {
+	let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+	let address = listener.local_addr().unwrap();
+	let shutdown = CancellationToken::new();
+	let router = router(world.provider().clone()).unwrap();
+	let (config, stop) = (world.config.server.clone(), shutdown.clone());
+	tokio::spawn(async move { serve(listener, router, &config, stop).await });
+	(address, shutdown)
+}
+
+async fn request(address: std::net::SocketAddr, text: &str) -> String {
+	let mut stream = TcpStream::connect(address).await.unwrap();
+	stream.write_all(text.as_bytes()).await.unwrap();
+	let mut answer = Vec::new();
+	// What arrives before a reset counts.
+	let _ = stream.read_to_end(&mut answer).await;
+	String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn slow_and_huge_heads_are_cut_off_and_the_others_are_served() {
+	let mut config = crate::config::Config::default();
+	config.storage.keep_free = crate::config::ByteSize(0);
+	config.server.header_timeout_seconds = 1;
+	config.server.max_connections = 20;
+	let world = World::with(config).await;
+	let (address, shutdown) = listen(&world).await;
+	// Connections that never finish their heads take every place.
+	let mut slow = Vec::new();
+	for _ in 0..40 {
+		let mut stream = TcpStream::connect(address).await.unwrap();
+		stream.write_all(b"GET /healthz HT").await.unwrap();
+		slow.push(stream);
+	}
+	let patient = tokio::time::timeout(
+		Duration::from_secs(20),
+		request(address, "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
+	);
+	assert!(patient.await.unwrap().starts_with("HTTP/1.1 200"), "served when the slow ones are cut off");
+	drop(slow);
+
+	let many: String = (0..100).map(|n| format!("h{n}: x\r\n")).collect();
+	let answer = request(address, &format!("GET /healthz HTTP/1.1\r\n{many}\r\n")).await;
+	assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+	let long = "x".repeat(300_000);
+	let answer = request(address, &format!("GET /healthz HTTP/1.1\r\nh: {long}\r\n\r\n")).await;
+	assert!(answer.starts_with("HTTP/1.1 431") || answer.is_empty(), "{answer}");
+	let answer = request(address, "NONSENSE\r\n\r\n").await;
+	assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+	shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_thousand_connections_at_once_are_served() {
+	let (world, ..) = with_file().await;
+	let (address, _shutdown) = listen(&world).await;
+	let requests: Vec<_> = (0..1000)
+		.map(|_| {
+			tokio::spawn(async move {
+				request(address, "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await
+			})
+		})
+		.collect();
+	for answer in requests {
+		assert!(answer.await.unwrap().starts_with("HTTP/1.1 200"));
+	}
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_reading_is_given_up() {
+	let mut config = crate::config::Config::default();
+	config.storage.keep_free = crate::config::ByteSize(0);
+	config.server.write_timeout_seconds = 1;
+	config.server.max_retrievals = 1;
+	let world = World::with(config).await;
+	// Larger than what the sockets buffer.
+	let (car, blocks) = crate::simulation::car(9, 6, 1 << 20);
+	let mut big = offer(9, Tier::Hot);
+	big.proposal.piece = cairn_proving::commp::piece_info(&car[..]).unwrap();
+	big.proposal.payload = cairn_primitives::deal::DealPayload::V1 {
+		kind: cairn_primitives::deal::PayloadKind::Public,
+		root: blocks[0].cid().to_bytes().try_into().unwrap(),
+	};
+	let big = Offer { car, root: *blocks[0].cid(), ..big }.signed();
+	world.store(&big).await;
+	let (address, _shutdown) = listen(&world).await;
+	let path = format!("/piece/{}", piece_cid::v1(&big.proposal.piece.commitment));
+	let mut stuck = TcpStream::connect(address).await.unwrap();
+	stuck.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+	tokio::time::sleep(Duration::from_millis(300)).await;
+	// The only place is free again after the write timeout.
+	let text = format!("GET {path} HTTP/1.1\r\nhost: x\r\nrange: bytes=0-9\r\nconnection: close\r\n\r\n");
+	let answer = tokio::time::timeout(Duration::from_secs(9), request(address, &text)).await.unwrap();
+	assert!(answer.starts_with("HTTP/1.1 206"), "{answer}");
+}

@@ -199,9 +199,7 @@ impl Pipeline {
 			while let Ok((number, events)) = blocks.try_recv() {
 				self.block(number, events).await;
 			}
-			while let Some(done) = self.jobs.try_join_next() {
-				self.finished(done);
-			}
+			self.reap();
 		}
 		self.stop().await;
 		Ok(())
@@ -268,6 +266,13 @@ impl Pipeline {
 					housekeeping::paid(&self.context, deal_id, amount).await;
 				},
 			}
+		}
+	}
+
+	/// Notes the jobs that have ended.
+	pub(crate) fn reap(&mut self) {
+		while let Some(done) = self.jobs.try_join_next() {
+			self.finished(done);
 		}
 	}
 

@@ -207,10 +207,15 @@ async fn deals_share_a_sector() {
 #[tokio::test]
 async fn lost_data_is_declared_faulty_and_recovers_when_it_is_back() {
 	let mut world = World::new().await;
-	let offer = offer(7, Tier::Hot);
+	let mut offer = offer(7, Tier::Hot);
+	offer.proposal.duration = 300;
+	let offer = offer.signed();
 	world.store(&offer).await;
 	until_active(&mut world, &offer).await;
-	world.blocks(5).await;
+	// Just after a proof, so that the loss is noticed before the next challenge.
+	world
+		.blocks_until(45, "a windowed proof", |world| world.chain.count("submit_windowed_post") > 0)
+		.await;
 	let sector = world.sector_of(&offer);
 	let path = world.provider().sectors.piece_path(&offer.proposal.piece);
 	let hidden = path.with_extension("hidden");
@@ -350,7 +355,7 @@ async fn deals_of_a_lapsed_pre_commit_go_into_another_sector() {
 	let offer = offer.signed();
 	world.store(&offer).await;
 	// The proof never arrives.
-	for _ in 0..12 {
+	for _ in 0..4 {
 		world.chain.mishap("prove_commit_sectors", Mishap::NotIncluded);
 	}
 	world.blocks_until(120, "the deal is active", |world| world.is_active(&offer)).await;

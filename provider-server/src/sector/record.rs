@@ -83,7 +83,7 @@ impl Sector {
 	pub fn delay(&mut self, now: BlockNumber, cause: impl Into<String>) {
 		self.delayed_by = Some(cause.into());
 		self.refusals = self.refusals.saturating_add(1);
-		self.not_before = now.saturating_add(1 << self.refusals.min(6));
+		self.not_before = now.saturating_add(1 << self.refusals.min(4));
 	}
 
 	/// The pieces, in the order of their offsets.

@@ -27,11 +27,7 @@ use cairn_proving::{commp::piece_info, SectorStore};
 use chain::{SimulatedChain, GENESIS, OWNER, WORKER};
 use cid::Cid;
 use codec::Encode;
-use std::{
-	path::Path,
-	sync::{Arc, Mutex, OnceLock},
-	time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 /// A provider and its chain.
 pub struct World {
@@ -121,7 +117,7 @@ pub fn offer(seed: u8, tier: Tier) -> Offer {
 	Offer { car, root, proposal, signature: Vec::new() }.signed()
 }
 
-/// Kills take effect on a whole runtime: each incarnation of the provider has its own.
+/// Short waits, and no margin on the disk.
 fn test_config() -> Config {
 	let mut config = Config::default();
 	config.storage.keep_free = crate::config::ByteSize(0);
@@ -138,7 +134,6 @@ impl World {
 	}
 
 	pub async fn with(config: Config) -> World {
-		// The graph's cache and the like are not shared between tests: each has its folder.
 		let mut world = World {
 			dir: tempfile::tempdir().unwrap(),
 			chain: Arc::new(SimulatedChain::new()),
@@ -151,12 +146,12 @@ impl World {
 
 	/// Opens database and storage, as at the start of the process.
 	pub async fn start(&mut self) {
-		self.open(None).await;
+		self.open().await;
 		let (_, pipeline) = self.running.as_mut().unwrap();
 		pipeline.recover().await.unwrap();
 	}
 
-	async fn open(&mut self, _: Option<&Path>) {
+	async fn open(&mut self) {
 		let base = self.dir.path();
 		let identity = Identity { genesis_hash: GENESIS, owner: OWNER };
 		let store = Store::open(&base.join("provider.redb"), &identity).unwrap();
@@ -230,6 +225,7 @@ impl World {
 			if hangs {
 				// A job that waits for an answer that never comes would not drain.
 				tokio::time::sleep(Duration::from_millis(200)).await;
+				pipeline.reap();
 				if self.chain.is_hanging() {
 					return;
 				}
@@ -320,16 +316,4 @@ impl World {
 	pub fn sector_state(&self, number: SectorNumber) -> SectorState {
 		self.provider().store.sector(number).unwrap().expect("known sector").state
 	}
-}
-
-/// Ensures that the log of tests is visible with `--nocapture` and `RUST_LOG`.
-pub fn log() {
-	static ONCE: OnceLock<Mutex<()>> = OnceLock::new();
-	ONCE.get_or_init(|| {
-		let _ = tracing_subscriber::fmt()
-			.with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-			.with_test_writer()
-			.try_init();
-		Mutex::new(())
-	});
 }

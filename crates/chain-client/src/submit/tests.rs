@@ -270,13 +270,12 @@ async fn another_chain_ends_the_wait() {
 		node.run();
 		let error = task.await.expect("no panic").expect_err("the chain is another");
 		let SubmitError::Unresolved {
-			block: None,
-			source: ChainError::ChainReplaced { .. },
-			..
+			block: None, source, ..
 		} = error
 		else {
 			panic!("{error:?}")
 		};
+		assert!(matches!(*source, ChainError::ChainReplaced { .. }), "{source:?}");
 	}
 }
 

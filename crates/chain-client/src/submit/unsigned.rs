@@ -45,7 +45,7 @@ impl ChainClient {
 			.map_err(|source| SubmitError::Unresolved {
 				block: None,
 				extrinsic_hash: transaction.hash,
-				source,
+				source: Box::new(source),
 			})?;
 		match place {
 			Some(place) => outcome(self, place, transaction.hash).await,

@@ -1,1 +1,17 @@
-//! Tests by topic.
+//! Tests by topic. `mock` is the chain, `sealing` makes sectors and their proofs.
+
+mod asks;
+mod expiry;
+mod faults;
+mod housekeeping;
+pub(crate) mod mock;
+mod parameters;
+mod placement;
+mod pre_commit;
+mod proven_time;
+mod prove_commit;
+mod random_operations;
+mod registration;
+mod sealing;
+mod views;
+mod windowed;
