@@ -42,7 +42,9 @@ impl FromStr for Amount {
 
 	fn from_str(text: &str) -> Result<Self, AmountError> {
 		let text = text.trim();
-		let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(text.len());
+		let split = text
+			.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_'))
+			.unwrap_or(text.len());
 		let (number, unit) = (text[..split].replace('_', ""), text[split..].trim());
 		let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
 		if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -128,9 +130,18 @@ mod tests {
 		assert_eq!(parse("1e3 planck"), Err(AmountError::UnknownUnit));
 		assert_eq!(parse("0.5 planck"), Err(AmountError::TooPrecise));
 		assert_eq!(parse("0.0000000000001 CAIRN"), Err(AmountError::TooPrecise));
-		assert_eq!(parse("340282366920938463463374607431768211455 planck"), Ok(u128::MAX));
-		assert_eq!(parse("340282366920938463463374607431768211456 planck"), Err(AmountError::TooLarge));
-		assert_eq!(parse("340282366920938463463374607431768211455 CAIRN"), Err(AmountError::TooLarge));
+		assert_eq!(
+			parse("340282366920938463463374607431768211455 planck"),
+			Ok(u128::MAX)
+		);
+		assert_eq!(
+			parse("340282366920938463463374607431768211456 planck"),
+			Err(AmountError::TooLarge)
+		);
+		assert_eq!(
+			parse("340282366920938463463374607431768211455 CAIRN"),
+			Err(AmountError::TooLarge)
+		);
 	}
 
 	#[test]

@@ -41,7 +41,9 @@ impl FromStr for BlockSpan {
 			return Err(BlockSpanError::Malformed);
 		}
 		while !rest.is_empty() {
-			let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or(BlockSpanError::Malformed)?;
+			let digits = rest
+				.find(|c: char| !c.is_ascii_digit())
+				.ok_or(BlockSpanError::Malformed)?;
 			if digits == 0 {
 				return Err(BlockSpanError::Malformed);
 			}
@@ -62,7 +64,7 @@ impl FromStr for BlockSpan {
 					}
 					blocks = Some(number.try_into().map_err(|_| BlockSpanError::TooLong)?);
 					0
-				},
+				}
 				_ => return Err(BlockSpanError::UnknownUnit),
 			};
 			if unit_seconds > 0 {
@@ -70,7 +72,12 @@ impl FromStr for BlockSpan {
 					return Err(BlockSpanError::Mixed);
 				}
 				let more = number.checked_mul(unit_seconds).ok_or(BlockSpanError::TooLong)?;
-				seconds = Some(seconds.unwrap_or(0).checked_add(more).ok_or(BlockSpanError::TooLong)?);
+				seconds = Some(
+					seconds
+						.unwrap_or(0)
+						.checked_add(more)
+						.ok_or(BlockSpanError::TooLong)?,
+				);
 			}
 			rest = rest[letters..].trim_start();
 		}
@@ -94,8 +101,11 @@ impl BlockSpan {
 				if block == 0 {
 					return Err(BlockSpanError::TooLong);
 				}
-				time.as_millis().div_ceil(block).try_into().map_err(|_| BlockSpanError::TooLong)
-			},
+				time.as_millis()
+					.div_ceil(block)
+					.try_into()
+					.map_err(|_| BlockSpanError::TooLong)
+			}
 		}
 	}
 }
@@ -118,7 +128,9 @@ impl serde::Serialize for BlockSpan {
 
 impl<'de> serde::Deserialize<'de> for BlockSpan {
 	fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-		String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+		String::deserialize(deserializer)?
+			.parse()
+			.map_err(serde::de::Error::custom)
 	}
 }
 
@@ -194,7 +206,10 @@ mod tests {
 		assert_eq!(BlockSpan::Time(Duration::from_secs(12)).in_blocks(six), Ok(2));
 		assert_eq!(BlockSpan::Time(Duration::ZERO).in_blocks(six), Ok(0));
 		assert_eq!(BlockSpan::Blocks(3).in_blocks(six), Ok(3));
-		assert_eq!(BlockSpan::Time(Duration::from_secs(1)).in_blocks(Duration::ZERO), Err(BlockSpanError::TooLong));
+		assert_eq!(
+			BlockSpan::Time(Duration::from_secs(1)).in_blocks(Duration::ZERO),
+			Err(BlockSpanError::TooLong)
+		);
 		let ages = BlockSpan::Time(Duration::from_secs(u64::from(u32::MAX) * 7));
 		assert_eq!(ages.in_blocks(six), Err(BlockSpanError::TooLong));
 	}

@@ -33,7 +33,9 @@ async fn declared(http: &reqwest::Client, node: &str) -> Option<Duration> {
 fn decode(text: &str) -> Option<Duration> {
 	let bytes: [u8; 8] = hex::decode(text.strip_prefix("0x")?).ok()?.try_into().ok()?;
 	let milliseconds = u64::from_le_bytes(bytes);
-	(1..=LONGEST).contains(&milliseconds).then(|| Duration::from_millis(milliseconds))
+	(1..=LONGEST)
+		.contains(&milliseconds)
+		.then(|| Duration::from_millis(milliseconds))
 }
 
 #[cfg(test)]
@@ -43,7 +45,14 @@ mod tests {
 	#[test]
 	fn slot_durations() {
 		assert_eq!(decode("0x7017000000000000"), Some(Duration::from_secs(6)));
-		for bad in ["0x", "7017000000000000", "0x7017", "0x0000000000000000", "0xffffffffffffffff", "0xzz"] {
+		for bad in [
+			"0x",
+			"7017000000000000",
+			"0x7017",
+			"0x0000000000000000",
+			"0xffffffffffffffff",
+			"0xzz",
+		] {
 			assert_eq!(decode(bad), None, "{bad}");
 		}
 	}

@@ -43,19 +43,30 @@ pub fn main() -> ExitCode {
 		Err(error) => {
 			error.report(json);
 			error.exit_code()
-		},
+		}
 	}
 }
 
 fn start(cli: Cli, matches: &ArgMatches) -> Result<(), CliError> {
 	if cli.flags.verbose {
 		let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-		tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+		tracing_subscriber::fmt()
+			.with_env_filter(filter)
+			.with_writer(io::stderr)
+			.init();
 	}
-	let format = if cli.flags.json { Format::Json } else { Format::Human };
+	let format = if cli.flags.json {
+		Format::Json
+	} else {
+		Format::Human
+	};
 	let output = Output::new(format, cli.flags.quiet);
 	let settings = Settings::resolve(cli.settings, matches)?;
-	let context = Context { settings, output, flags: cli.flags };
+	let context = Context {
+		settings,
+		output,
+		flags: cli.flags,
+	};
 	let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
 	let result = runtime.block_on(async {
 		tokio::select! {
@@ -110,7 +121,10 @@ mod tests {
 				};
 				!is_global
 			});
-			text.push_str(&format!("## {path}\n\n{}\n\n", own.collect::<Vec<_>>().join("\n").trim_end()));
+			text.push_str(&format!(
+				"## {path}\n\n{}\n\n",
+				own.collect::<Vec<_>>().join("\n").trim_end()
+			));
 			for sub in command.get_subcommands_mut() {
 				if sub.get_name() != "help" {
 					let path = format!("{path} {}", sub.get_name());
@@ -123,12 +137,18 @@ mod tests {
 		command.build();
 		collect(&mut command, "cairn", &mut text);
 		// Lines end in spaces where clap pads.
-		let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+		let text: String = text
+			.lines()
+			.map(|line| format!("{}\n", line.trim_end()))
+			.collect();
 		let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/help.txt");
 		if std::env::var_os("CAIRN_BLESS").is_some() {
 			std::fs::write(path, &text).unwrap();
 		}
 		let recorded = std::fs::read_to_string(path).unwrap();
-		assert!(recorded == text, "the help has changed; run with CAIRN_BLESS=1 and look at the difference");
+		assert!(
+			recorded == text,
+			"the help has changed; run with CAIRN_BLESS=1 and look at the difference"
+		);
 	}
 }

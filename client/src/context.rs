@@ -18,7 +18,13 @@ use std::{
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
 	/// Sign as a well-known development account, such as //Alice; refused except on a development chain
-	#[arg(long, global = true, value_name = "URI", conflicts_with = "account", help_heading = "Global options")]
+	#[arg(
+		long,
+		global = true,
+		value_name = "URI",
+		conflicts_with = "account",
+		help_heading = "Global options"
+	)]
 	pub dev: Option<String>,
 	/// Read the account's password from this file descriptor [else: CAIRN_PASSWORD, else a prompt]
 	#[arg(long, global = true, value_name = "N", help_heading = "Global options")]
@@ -55,7 +61,10 @@ pub struct Context {
 impl Context {
 	/// Connects to the node.
 	pub async fn connect(&self) -> Result<ChainClient, CliError> {
-		let options = ConnectOptions { connect_timeout: CONNECT_TIMEOUT, ..ConnectOptions::default() };
+		let options = ConnectOptions {
+			connect_timeout: CONNECT_TIMEOUT,
+			..ConnectOptions::default()
+		};
 		Ok(ChainClient::connect_with(&self.settings.node.value, options).await?)
 	}
 
@@ -87,8 +96,10 @@ impl Context {
 			1 => Ok(names.remove(0)),
 			0 => Err(CliError::new(ErrorKind::Key, "there is no account")
 				.hint("`cairn wallet new NAME` makes one; on a development chain, --dev //Alice")),
-			_ => Err(CliError::new(ErrorKind::Key, "there are several accounts, and none is chosen")
-				.hint(format!("choose one with --account: {}", names.join(", ")))),
+			_ => Err(
+				CliError::new(ErrorKind::Key, "there are several accounts, and none is chosen")
+					.hint(format!("choose one with --account: {}", names.join(", "))),
+			),
 		}
 	}
 
@@ -102,7 +113,10 @@ impl Context {
 			let mut account = [0; 32];
 			return match hex::decode_to_slice(digits, &mut account) {
 				Ok(()) => Ok(account),
-				Err(_) => Err(CliError::new(ErrorKind::Usage, "an account is 0x and 64 hexadecimal digits")),
+				Err(_) => Err(CliError::new(
+					ErrorKind::Usage,
+					"an account is 0x and 64 hexadecimal digits",
+				)),
 			};
 		}
 		if let Ok((account, _)) = address::decode(text) {
@@ -124,7 +138,10 @@ impl Context {
 			if !chain.development {
 				return Err(CliError::new(
 					ErrorKind::Key,
-					format!("{uri} signs on development chains only, and {} is none", chain.chain_name),
+					format!(
+						"{uri} signs on development chains only, and {} is none",
+						chain.chain_name
+					),
 				)
 				.hint("everybody knows that key; use an account of your own (`cairn wallet new`)"));
 			}
@@ -159,7 +176,7 @@ impl Context {
 			Some(number) => PasswordSource::Descriptor(number),
 			None if std::env::var_os(PASSWORD_VARIABLE).is_some() => {
 				PasswordSource::Environment(PASSWORD_VARIABLE.to_owned())
-			},
+			}
 			None => PasswordSource::Prompt,
 		}
 	}
@@ -178,8 +195,11 @@ impl Context {
 			return Ok(());
 		}
 		if !io::stdin().is_terminal() || self.output.is_json() {
-			return Err(CliError::new(ErrorKind::Declined, format!("{question} Nobody is there to answer."))
-				.hint("--yes answers every question with yes"));
+			return Err(CliError::new(
+				ErrorKind::Declined,
+				format!("{question} Nobody is there to answer."),
+			)
+			.hint("--yes answers every question with yes"));
 		}
 		let mut err = io::stderr().lock();
 		write!(err, "{question} [y/N] ")?;
@@ -198,8 +218,10 @@ impl Context {
 fn dev_keypair(uri: &str) -> Result<Keypair, CliError> {
 	let parsed: SecretUri = uri.parse()?;
 	if !parsed.is_development() {
-		return Err(CliError::new(ErrorKind::Key, "a secret does not belong on the command line")
-			.hint("--dev takes well-known development accounts only, such as //Alice"));
+		return Err(
+			CliError::new(ErrorKind::Key, "a secret does not belong on the command line")
+				.hint("--dev takes well-known development accounts only, such as //Alice"),
+		);
 	}
 	Ok(Keypair::from_suri(&parsed))
 }
@@ -211,7 +233,10 @@ mod tests {
 	#[test]
 	fn only_development_keys_on_the_command_line() {
 		let alice = dev_keypair("//Alice").unwrap();
-		assert_eq!(alice.address(), "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
+		assert_eq!(
+			alice.address(),
+			"5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
+		);
 		let phrase = "legal winner thank year wave sausage worth useful legal winner thank yellow//Alice";
 		assert_eq!(dev_keypair(phrase).unwrap_err().kind(), ErrorKind::Key);
 		assert_eq!(dev_keypair("//").unwrap_err().kind(), ErrorKind::Key);

@@ -107,12 +107,24 @@ pub struct CliError {
 impl CliError {
 	/// An error without a cause.
 	pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-		CliError { kind, message: message.into(), source: None, hint: None, is_broken_pipe: false }
+		CliError {
+			kind,
+			message: message.into(),
+			source: None,
+			hint: None,
+			is_broken_pipe: false,
+		}
 	}
 
 	/// A library's error.
 	fn of(kind: ErrorKind, error: impl Error + Send + Sync + 'static) -> Self {
-		CliError { kind, message: error.to_string(), source: wrapped_source(error), hint: None, is_broken_pipe: false }
+		CliError {
+			kind,
+			message: error.to_string(),
+			source: wrapped_source(error),
+			hint: None,
+			is_broken_pipe: false,
+		}
 	}
 
 	/// Adds what to do about it. A hint that is there already is more specific and stays.
@@ -223,14 +235,20 @@ impl From<io::Error> for CliError {
 	fn from(error: io::Error) -> Self {
 		let is_broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
 		let hint = (error.kind() == io::ErrorKind::StorageFull).then_some("the disk is full");
-		CliError { is_broken_pipe, ..CliError::of(ErrorKind::File, error) }.maybe_hint(hint)
+		CliError {
+			is_broken_pipe,
+			..CliError::of(ErrorKind::File, error)
+		}
+		.maybe_hint(hint)
 	}
 }
 
 impl From<SettingsError> for CliError {
 	fn from(error: SettingsError) -> Self {
 		let hint = match &error {
-			SettingsError::Parse { .. } => Some("`cairn config show` lists every key with its value and origin"),
+			SettingsError::Parse { .. } => {
+				Some("`cairn config show` lists every key with its value and origin")
+			}
 			SettingsError::Version { .. } => Some("a configuration file begins with `version = 1`"),
 			SettingsError::NoHome => Some("set HOME, or the XDG folders"),
 			SettingsError::Read { .. } => None,
@@ -267,10 +285,14 @@ impl From<RecordError> for CliError {
 	fn from(error: RecordError) -> Self {
 		let (kind, hint) = match &error {
 			RecordError::Io { .. } => (ErrorKind::File, None),
-			RecordError::Parse { .. } => {
-				(ErrorKind::Configuration, Some("move the file away; the deals remain on chain (`cairn deal ls`)"))
-			},
-			RecordError::Version { .. } => (ErrorKind::Configuration, Some("use the version of cairn that wrote it")),
+			RecordError::Parse { .. } => (
+				ErrorKind::Configuration,
+				Some("move the file away; the deals remain on chain (`cairn deal ls`)"),
+			),
+			RecordError::Version { .. } => (
+				ErrorKind::Configuration,
+				Some("use the version of cairn that wrote it"),
+			),
 			RecordError::Busy { .. } => (ErrorKind::Other, Some("wait for it, or end it")),
 			RecordError::Missing { .. } => (ErrorKind::NotFound, Some("`cairn ls` lists the objects")),
 		};
@@ -283,7 +305,7 @@ impl From<ConnectError> for CliError {
 		let hint = match &error {
 			ConnectError::Unreachable { .. } => {
 				Some("start a node (`cairn-node --dev`), or name one with --node or CAIRN_NODE")
-			},
+			}
 			ConnectError::InvalidUrl { .. } => Some("a node's address looks like ws://127.0.0.1:9944"),
 			ConnectError::NotCairn { .. } => Some("name a node of a Cairn chain with --node"),
 			_ => None,
@@ -296,8 +318,12 @@ impl From<ChainError> for CliError {
 	fn from(error: ChainError) -> Self {
 		let hint = match &error {
 			ChainError::Disconnected | ChainError::RequestTimeout => Some("is the node still running?"),
-			ChainError::StatePruned { .. } => Some("ask a node that keeps old states (`--state-pruning archive`)"),
-			ChainError::ChainReplaced { .. } => Some("the node was restarted with another chain; run the command again"),
+			ChainError::StatePruned { .. } => {
+				Some("ask a node that keeps old states (`--state-pruning archive`)")
+			}
+			ChainError::ChainReplaced { .. } => {
+				Some("the node was restarted with another chain; run the command again")
+			}
 			_ => None,
 		};
 		CliError::of(ErrorKind::Node, error).maybe_hint(hint)
@@ -310,46 +336,61 @@ impl From<SubmitError> for CliError {
 			SubmitError::Unfunded => (ErrorKind::Funds, Some(FUND_HINT.to_owned())),
 			SubmitError::Dispatch { failure, .. } => judge_dispatch(failure),
 			SubmitError::Rejected { .. } => (ErrorKind::Rejected, None),
-			SubmitError::Expired { .. } | SubmitError::Superseded { .. } => {
-				(ErrorKind::Timeout, Some("nothing happened; run the command again".to_owned()))
-			},
-			SubmitError::Dropped | SubmitError::Unresolved { .. } => {
-				(ErrorKind::Node, Some("look at the chain before you try again".to_owned()))
-			},
-			SubmitError::Chain(_) => (ErrorKind::Node, Some("nothing was sent; run the command again".to_owned())),
+			SubmitError::Expired { .. } | SubmitError::Superseded { .. } => (
+				ErrorKind::Timeout,
+				Some("nothing happened; run the command again".to_owned()),
+			),
+			SubmitError::Dropped | SubmitError::Unresolved { .. } => (
+				ErrorKind::Node,
+				Some("look at the chain before you try again".to_owned()),
+			),
+			SubmitError::Chain(_) => (
+				ErrorKind::Node,
+				Some("nothing was sent; run the command again".to_owned()),
+			),
 			_ => (ErrorKind::Rejected, None),
 		};
 		CliError::of(kind, error).maybe_hint(hint)
 	}
 }
 
-const FUND_HINT: &str = "`cairn wallet fund` asks a test network's faucet; `cairn wallet balance` shows what there is";
+const FUND_HINT: &str =
+	"`cairn wallet fund` asks a test network's faucet; `cairn wallet balance` shows what there is";
 
 /// Errors of Cairn's pallets that a user can do something about.
 fn judge_dispatch(failure: &DispatchFailure) -> (ErrorKind, Option<String>) {
 	let (kind, hint) = match failure {
 		DispatchFailure::Unfunded { .. } => (ErrorKind::Funds, Some(FUND_HINT)),
 		DispatchFailure::Module { pallet, error, .. } => match (pallet.as_str(), error.as_str()) {
-			("Market", "EscrowTooLow") => {
-				(ErrorKind::Funds, Some("what deals have drawn cannot be withdrawn; see `cairn wallet balance`"))
-			},
-			("Market", "ClientEscrowTooLow") => {
-				(ErrorKind::Funds, Some("set more aside with `cairn wallet add-balance`"))
-			},
-			("Market", "ProviderEscrowTooLow") => {
-				(ErrorKind::Provider, Some("the provider lacks collateral; choose another one"))
-			},
-			("Market", "ProviderNotRegistered") => {
-				(ErrorKind::NotFound, Some("`cairn chain providers` lists the providers"))
-			},
-			("Market", "ProposalUsed") => {
-				(ErrorKind::Rejected, Some("the deal may exist already; see `cairn deal ls`"))
-			},
+			("Market", "EscrowTooLow") => (
+				ErrorKind::Funds,
+				Some("what deals have drawn cannot be withdrawn; see `cairn wallet balance`"),
+			),
+			("Market", "ClientEscrowTooLow") => (
+				ErrorKind::Funds,
+				Some("set more aside with `cairn wallet add-balance`"),
+			),
+			("Market", "ProviderEscrowTooLow") => (
+				ErrorKind::Provider,
+				Some("the provider lacks collateral; choose another one"),
+			),
+			("Market", "ProviderNotRegistered") => (
+				ErrorKind::NotFound,
+				Some("`cairn chain providers` lists the providers"),
+			),
+			("Market", "ProposalUsed") => (
+				ErrorKind::Rejected,
+				Some("the deal may exist already; see `cairn deal ls`"),
+			),
 			("Market", "ProposalNotFound" | "DealNotFound") => (ErrorKind::NotFound, None),
-			("Market", "HotPieceStored") => {
-				(ErrorKind::Rejected, Some("the provider stores this piece already; choose another one"))
-			},
-			("Faucet", _) => (ErrorKind::Rejected, Some("the faucet serves each account once in a while")),
+			("Market", "HotPieceStored") => (
+				ErrorKind::Rejected,
+				Some("the provider stores this piece already; choose another one"),
+			),
+			("Faucet", _) => (
+				ErrorKind::Rejected,
+				Some("the faucet serves each account once in a while"),
+			),
 			_ => (ErrorKind::Rejected, None),
 		},
 		_ => (ErrorKind::Rejected, None),
@@ -366,15 +407,16 @@ impl From<ProviderError> for CliError {
 					ProblemKind::NotFound => ErrorKind::NotFound,
 					ProblemKind::CommitmentMismatch | ProblemKind::InvalidCar | ProblemKind::RootMissing => {
 						ErrorKind::Verification
-					},
+					}
 					_ => ErrorKind::Provider,
 				};
 				(kind, problem.hint.clone())
-			},
+			}
 			ProviderError::Read { .. } => (ErrorKind::File, None),
-			ProviderError::Unreachable { .. } => {
-				(ErrorKind::Provider, Some("is the provider running and reachable from here?".to_owned()))
-			},
+			ProviderError::Unreachable { .. } => (
+				ErrorKind::Provider,
+				Some("is the provider running and reachable from here?".to_owned()),
+			),
 			_ => (ErrorKind::Provider, None),
 		};
 		CliError::of(kind, error).maybe_hint(hint)
@@ -418,7 +460,7 @@ impl From<RetrieveError> for CliError {
 				};
 				CliError { kind: ErrorKind::NotFound, message, source, hint: None, is_broken_pipe: false }
 					.hint("name a provider with --provider or --provider-url; what was fetched is kept for the next try")
-			},
+			}
 			RetrieveError::Object(error) => error.into(),
 			error @ RetrieveError::Disk { .. } => CliError::of(ErrorKind::File, error),
 		}
@@ -439,12 +481,14 @@ impl From<ObjectError> for CliError {
 impl From<KeystoreError> for CliError {
 	fn from(error: KeystoreError) -> Self {
 		let (kind, hint) = match &error {
-			KeystoreError::Missing { .. } => {
-				(ErrorKind::Key, Some("`cairn wallet list` shows the accounts, `cairn wallet new NAME` makes one"))
-			},
-			KeystoreError::Write(cairn_keystore::WriteError::Exists { .. }) => {
-				(ErrorKind::Key, Some("choose another name; an account is never overwritten"))
-			},
+			KeystoreError::Missing { .. } => (
+				ErrorKind::Key,
+				Some("`cairn wallet list` shows the accounts, `cairn wallet new NAME` makes one"),
+			),
+			KeystoreError::Write(cairn_keystore::WriteError::Exists { .. }) => (
+				ErrorKind::Key,
+				Some("choose another name; an account is never overwritten"),
+			),
 			_ => (ErrorKind::Key, None),
 		};
 		CliError::of(kind, error).maybe_hint(hint)
@@ -487,8 +531,14 @@ impl From<ExportError> for CliError {
 	fn from(error: ExportError) -> Self {
 		let (kind, hint) = match &error {
 			ExportError::Read(_) | ExportError::UnsafeName { .. } => (ErrorKind::Verification, None),
-			ExportError::Exists { .. } => (ErrorKind::File, Some("choose another place with --output, or --force for a file")),
-			ExportError::UnsafeSymlink { .. } => (ErrorKind::Verification, Some("--symlinks skip leaves symbolic links out")),
+			ExportError::Exists { .. } => (
+				ErrorKind::File,
+				Some("choose another place with --output, or --force for a file"),
+			),
+			ExportError::UnsafeSymlink { .. } => (
+				ErrorKind::Verification,
+				Some("--symlinks skip leaves symbolic links out"),
+			),
 			_ => (ErrorKind::File, None),
 		};
 		CliError::of(kind, error).maybe_hint(hint)
@@ -556,8 +606,20 @@ mod tests {
 	fn all_kinds() -> [ErrorKind; 14] {
 		use ErrorKind::*;
 		[
-			Other, Usage, Configuration, Key, File, Node, Rejected, Funds, Provider, NotFound, Verification,
-			Timeout, Declined, Interrupted,
+			Other,
+			Usage,
+			Configuration,
+			Key,
+			File,
+			Node,
+			Rejected,
+			Funds,
+			Provider,
+			NotFound,
+			Verification,
+			Timeout,
+			Declined,
+			Interrupted,
 		]
 	}
 
@@ -566,7 +628,12 @@ mod tests {
 		let codes: std::collections::BTreeSet<u8> = all_kinds().iter().map(|kind| kind.exit_code()).collect();
 		assert_eq!(codes.len(), all_kinds().len());
 		for code in codes {
-			assert!(EXIT_CODES.lines().any(|line| line.trim().starts_with(&format!("{code} "))), "{code}");
+			assert!(
+				EXIT_CODES
+					.lines()
+					.any(|line| line.trim().starts_with(&format!("{code} "))),
+				"{code}"
+			);
 		}
 	}
 
@@ -599,9 +666,17 @@ mod tests {
 
 	#[test]
 	fn refusals_of_providers_keep_their_hint() {
-		let problem = cairn_provider_api::Problem::new(ProblemKind::ClientFunds, "too little").hint("add more");
+		let problem =
+			cairn_provider_api::Problem::new(ProblemKind::ClientFunds, "too little").hint("add more");
 		let url = "http://p".parse().unwrap();
-		let error: CliError = ProviderError::Refused { url, problem: Box::new(problem) }.into();
-		assert_eq!((error.kind(), error.hint.as_deref()), (ErrorKind::Funds, Some("add more")));
+		let error: CliError = ProviderError::Refused {
+			url,
+			problem: Box::new(problem),
+		}
+		.into();
+		assert_eq!(
+			(error.kind(), error.hint.as_deref()),
+			(ErrorKind::Funds, Some("add more"))
+		);
 	}
 }

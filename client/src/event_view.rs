@@ -1,9 +1,6 @@
 //! Chain events as scripts and people see them: a name in kebab case, and fields.
 
-use crate::{
-	account::display,
-	amount::Amount,
-};
+use crate::{account::display, amount::Amount};
 use cairn_chain_client::{
 	AccountId, BlockRef, ChainEvent, DispatchFailure, EventRecord, FaucetEvent, MarketEvent, ProofsEvent,
 	StorageProviderEvent,
@@ -59,16 +56,20 @@ impl EventFilter {
 	/// Whether an event is wanted.
 	pub fn matches(&self, event: &EventView) -> bool {
 		let subjects = &event.subjects;
-		(self.events.is_empty() || self.events.contains(&event.event)) &&
-			self.provider.is_none_or(|provider| subjects.provider == Some(provider)) &&
-			self.account.is_none_or(|account| subjects.accounts.contains(&account)) &&
-			self.sector.is_none_or(|sector| subjects.sector == Some(sector)) &&
-			self.deal.is_none_or(|deal| subjects.deals.contains(&deal))
+		(self.events.is_empty() || self.events.contains(&event.event))
+			&& self
+				.provider
+				.is_none_or(|provider| subjects.provider == Some(provider))
+			&& self
+				.account
+				.is_none_or(|account| subjects.accounts.contains(&account))
+			&& self.sector.is_none_or(|sector| subjects.sector == Some(sector))
+			&& self.deal.is_none_or(|deal| subjects.deals.contains(&deal))
 	}
 }
 
 /// Names of the events that carry fields: what `--event` takes.
-pub const EVENT_NAMES: [&str; 35] = [
+pub const EVENT_NAMES: [&str; 37] = [
 	"activation-part-accepted",
 	"ask-set",
 	"balance-added",
@@ -102,8 +103,10 @@ pub const EVENT_NAMES: [&str; 35] = [
 	"sector-recovered",
 	"sector-recovering",
 	"settlement-skipped",
+	"sudo",
 	"transfer",
 	"window-proof-accepted",
+	"worker-set",
 ];
 
 /// Collects an event's fields.
@@ -160,7 +163,12 @@ impl Builder {
 
 /// An event as scripts see it.
 pub fn view(block: BlockRef, record: &EventRecord) -> EventView {
-	let Builder { pallet, event, fields, subjects } = build(&record.event);
+	let Builder {
+		pallet,
+		event,
+		fields,
+		subjects,
+	} = build(&record.event);
 	EventView {
 		block: block.number,
 		block_hash: format!("0x{}", hex::encode(block.hash)),
@@ -178,13 +186,13 @@ fn build(event: &ChainEvent) -> Builder {
 		ChainEvent::Market(event) => market(event),
 		ChainEvent::Proofs(ProofsEvent::ProofTypeRegistered { id, .. }) => {
 			Builder::new("Proofs", "proof-type-registered").field("proof_type", id.0)
-		},
+		}
 		ChainEvent::Proofs(ProofsEvent::ProofTypeRetired { id }) => {
 			Builder::new("Proofs", "proof-type-retired").field("proof_type", id.0)
-		},
-		ChainEvent::Faucet(FaucetEvent::Dripped { who, amount }) => {
-			Builder::new("Faucet", "dripped").account("who", who).amount("amount", *amount)
-		},
+		}
+		ChainEvent::Faucet(FaucetEvent::Dripped { who, amount }) => Builder::new("Faucet", "dripped")
+			.account("who", who)
+			.amount("amount", *amount),
 		ChainEvent::Transfer { from, to, amount } => Builder::new("Balances", "transfer")
 			.account("from", from)
 			.account("to", to)
@@ -195,6 +203,10 @@ fn build(event: &ChainEvent) -> Builder {
 			.amount("tip", *tip),
 		ChainEvent::ExtrinsicSuccess => Builder::new("System", "extrinsic-success"),
 		ChainEvent::ExtrinsicFailed(failure) => failed(failure),
+		ChainEvent::Sudo(Ok(())) => Builder::new("Sudo", "sudo").field("failed", false),
+		ChainEvent::Sudo(Err(failure)) => Builder::new("Sudo", "sudo")
+			.field("failed", true)
+			.field("reason", failure.to_string()),
 		ChainEvent::Other { pallet, name } => Builder::new(pallet, &kebab(name)),
 		// Variants of a newer chain client.
 		_ => Builder::new("Unknown", "unknown"),
@@ -206,7 +218,7 @@ fn failed(failure: &DispatchFailure) -> Builder {
 	match failure {
 		DispatchFailure::Module { pallet, error, .. } => {
 			event.field("error", json!({ "pallet": pallet, "error": error }))
-		},
+		}
 		_ => event,
 	}
 }
@@ -217,24 +229,43 @@ fn storage_provider(event: &StorageProviderEvent) -> Builder {
 	match event {
 		ProviderRegistered { provider } => named("provider-registered").provider(provider),
 		ProviderUpdated { provider } => named("provider-updated").provider(provider),
-		WorkerSet { provider, worker } => {
-			named("worker-set").provider(provider).account("worker", worker)
-		},
+		WorkerSet { provider, worker } => named("worker-set").provider(provider).account("worker", worker),
 		ProviderDeregistered { provider } => named("provider-deregistered").provider(provider),
-		AskSet { provider, proof_type, ask } => {
-			named("ask-set").provider(provider).field("proof_type", proof_type.0).field("withdrawn", ask.is_none())
-		},
-		SectorPreCommitted { provider, sector, prove_from, prove_by } => named("sector-pre-committed")
+		AskSet {
+			provider,
+			proof_type,
+			ask,
+		} => named("ask-set")
+			.provider(provider)
+			.field("proof_type", proof_type.0)
+			.field("withdrawn", ask.is_none()),
+		SectorPreCommitted {
+			provider,
+			sector,
+			prove_from,
+			prove_by,
+		} => named("sector-pre-committed")
 			.provider(provider)
 			.sector(*sector)
 			.field("prove_from", *prove_from)
 			.field("prove_by", *prove_by),
-		ActivationPartAccepted { provider, sector, answered, of } => named("activation-part-accepted")
+		ActivationPartAccepted {
+			provider,
+			sector,
+			answered,
+			of,
+		} => named("activation-part-accepted")
 			.provider(provider)
 			.sector(*sector)
 			.field("answered", *answered)
 			.field("of", *of),
-		SectorActivated { provider, sector, deadline, partition, deals } => {
+		SectorActivated {
+			provider,
+			sector,
+			deadline,
+			partition,
+			deals,
+		} => {
 			let mut event = named("sector-activated")
 				.provider(provider)
 				.sector(*sector)
@@ -243,21 +274,38 @@ fn storage_provider(event: &StorageProviderEvent) -> Builder {
 				.field("deals", deals.clone());
 			event.subjects.deals.clone_from(deals);
 			event
-		},
-		PreCommitExpired { provider, sector, forfeited } => {
-			named("pre-commit-expired").provider(provider).sector(*sector).amount("forfeited", *forfeited)
-		},
-		WindowProofAccepted { provider, deadline, period, partitions, sectors } => named("window-proof-accepted")
+		}
+		PreCommitExpired {
+			provider,
+			sector,
+			forfeited,
+		} => named("pre-commit-expired")
+			.provider(provider)
+			.sector(*sector)
+			.amount("forfeited", *forfeited),
+		WindowProofAccepted {
+			provider,
+			deadline,
+			period,
+			partitions,
+			sectors,
+		} => named("window-proof-accepted")
 			.provider(provider)
 			.field("deadline", *deadline)
 			.field("period", *period)
 			.field("partitions", partitions.clone())
 			.field("sectors", *sectors),
-		SectorFaulty { provider, sector, reason } => named("sector-faulty")
+		SectorFaulty {
+			provider,
+			sector,
+			reason,
+		} => named("sector-faulty")
 			.provider(provider)
 			.sector(*sector)
 			.field("reason", format!("{reason:?}").to_lowercase()),
-		SectorRecovering { provider, sector } => named("sector-recovering").provider(provider).sector(*sector),
+		SectorRecovering { provider, sector } => {
+			named("sector-recovering").provider(provider).sector(*sector)
+		}
 		SectorRecovered { provider, sector } => named("sector-recovered").provider(provider).sector(*sector),
 		SectorExpired { provider, sector } => named("sector-expired").provider(provider).sector(*sector),
 		ParametersSet { .. } => named("parameters-set"),
@@ -269,32 +317,63 @@ fn market(event: &MarketEvent) -> Builder {
 	use MarketEvent::*;
 	let named = |name: &str| Builder::new("Market", name);
 	match event {
-		BalanceAdded { who, amount } => named("balance-added").account("who", who).amount("amount", *amount),
-		BalanceWithdrawn { who, amount } => named("balance-withdrawn").account("who", who).amount("amount", *amount),
-		DealProposed { proposal_hash, proposal } => named("deal-proposed")
+		BalanceAdded { who, amount } => named("balance-added")
+			.account("who", who)
+			.amount("amount", *amount),
+		BalanceWithdrawn { who, amount } => named("balance-withdrawn")
+			.account("who", who)
+			.amount("amount", *amount),
+		DealProposed {
+			proposal_hash,
+			proposal,
+		} => named("deal-proposed")
 			.hash("proposal_hash", proposal_hash)
 			.account("client", &proposal.client)
 			.provider(&proposal.provider),
-		ProposalCancelled { proposal_hash, client, refund } => named("proposal-cancelled")
+		ProposalCancelled {
+			proposal_hash,
+			client,
+			refund,
+		} => named("proposal-cancelled")
 			.hash("proposal_hash", proposal_hash)
 			.account("client", client)
 			.amount("refund", *refund),
-		ProposalExpired { proposal_hash, client, refund } => named("proposal-expired")
+		ProposalExpired {
+			proposal_hash,
+			client,
+			refund,
+		} => named("proposal-expired")
 			.hash("proposal_hash", proposal_hash)
 			.account("client", client)
 			.amount("refund", *refund),
-		DealPublished { deal, proposal_hash, client, provider } => named("deal-published")
+		DealPublished {
+			deal,
+			proposal_hash,
+			client,
+			provider,
+		} => named("deal-published")
 			.deal(*deal)
 			.hash("proposal_hash", proposal_hash)
 			.account("client", client)
 			.provider(provider),
-		DealActivated { deal, provider, sector, activated_at, end } => named("deal-activated")
+		DealActivated {
+			deal,
+			provider,
+			sector,
+			activated_at,
+			end,
+		} => named("deal-activated")
 			.deal(*deal)
 			.provider(provider)
 			.sector(*sector)
 			.field("activated_at", *activated_at)
 			.field("end", *end),
-		PaymentSettled { deal, to, amount, paid_blocks } => named("payment-settled")
+		PaymentSettled {
+			deal,
+			to,
+			amount,
+			paid_blocks,
+		} => named("payment-settled")
 			.deal(*deal)
 			.account("to", to)
 			.amount("amount", *amount)
@@ -302,25 +381,42 @@ fn market(event: &MarketEvent) -> Builder {
 		SettlementSkipped { deal, reason } => named("settlement-skipped")
 			.deal(*deal)
 			.field("reason", kebab(&format!("{reason:?}"))),
-		DealEnded { deal, paid_blocks, refund } => named("deal-ended")
+		DealEnded {
+			deal,
+			paid_blocks,
+			refund,
+		} => named("deal-ended")
 			.deal(*deal)
 			.field("paid_blocks", *paid_blocks)
 			.amount("refund", *refund),
-		DealNotStarted { deal, refund, compensation, burnt } => named("deal-not-started")
+		DealNotStarted {
+			deal,
+			refund,
+			compensation,
+			burnt,
+		} => named("deal-not-started")
 			.deal(*deal)
 			.amount("refund", *refund)
 			.amount("compensation", *compensation)
 			.amount("burnt", *burnt),
-		DealTerminated { deal, paid_blocks, refund, compensation, burnt } => named("deal-terminated")
+		DealTerminated {
+			deal,
+			paid_blocks,
+			refund,
+			compensation,
+			burnt,
+		} => named("deal-terminated")
 			.deal(*deal)
 			.field("paid_blocks", *paid_blocks)
 			.amount("refund", *refund)
 			.amount("compensation", *compensation)
 			.amount("burnt", *burnt),
-		KeptInEscrow { who, amount } => named("kept-in-escrow").account("who", who).amount("amount", *amount),
-		CalendarServiced { items, next_block } => {
-			named("calendar-serviced").field("items", *items).field("next_block", *next_block)
-		},
+		KeptInEscrow { who, amount } => named("kept-in-escrow")
+			.account("who", who)
+			.amount("amount", *amount),
+		CalendarServiced { items, next_block } => named("calendar-serviced")
+			.field("items", *items)
+			.field("next_block", *next_block),
 		_ => named("unknown"),
 	}
 }
@@ -339,13 +435,21 @@ fn kebab(name: &str) -> String {
 
 /// An event on one line, for people. Amounts are shown in CAIRN.
 pub fn describe(event: &EventView) -> String {
-	const AMOUNTS: [&str; 7] = ["amount", "refund", "compensation", "burnt", "fee", "tip", "forfeited"];
+	const AMOUNTS: [&str; 7] = [
+		"amount",
+		"refund",
+		"compensation",
+		"burnt",
+		"fee",
+		"tip",
+		"forfeited",
+	];
 	let mut line = format!("#{} {}", event.block, event.event);
 	for (name, value) in &event.fields {
 		let text = match value {
-			Value::String(text) if AMOUNTS.contains(&name.as_str()) => {
-				text.parse().map_or_else(|_| text.clone(), |plancks| Amount(plancks).to_string())
-			},
+			Value::String(text) if AMOUNTS.contains(&name.as_str()) => text
+				.parse()
+				.map_or_else(|_| text.clone(), |plancks| Amount(plancks).to_string()),
 			Value::String(text) => text.clone(),
 			other => other.to_string(),
 		};
@@ -360,9 +464,22 @@ mod tests {
 	use cairn_chain_client::FaultReason;
 
 	fn faulty() -> EventView {
-		let event = StorageProviderEvent::SectorFaulty { provider: [7; 32], sector: 3, reason: FaultReason::Missed };
-		let record = EventRecord { extrinsic: None, event: ChainEvent::StorageProvider(event) };
-		view(BlockRef { number: 12, hash: [1; 32] }, &record)
+		let event = StorageProviderEvent::SectorFaulty {
+			provider: [7; 32],
+			sector: 3,
+			reason: FaultReason::Missed,
+		};
+		let record = EventRecord {
+			extrinsic: None,
+			event: ChainEvent::StorageProvider(event),
+		};
+		view(
+			BlockRef {
+				number: 12,
+				hash: [1; 32],
+			},
+			&record,
+		)
 	}
 
 	#[test]
@@ -374,13 +491,29 @@ mod tests {
 		assert_eq!(value["fields"]["reason"], "missed");
 		assert!(value.get("subjects").is_none());
 		let line = describe(&view);
-		assert!(line.starts_with("#12 sector-faulty ") && line.contains("reason=missed"), "{line}");
+		assert!(
+			line.starts_with("#12 sector-faulty ") && line.contains("reason=missed"),
+			"{line}"
+		);
 	}
 
 	#[test]
 	fn amounts_are_decimal_strings_in_json_and_cairn_for_people() {
-		let event = ChainEvent::Transfer { from: [1; 32], to: [2; 32], amount: 1_500_000_000_000 };
-		let view = view(BlockRef { number: 1, hash: [0; 32] }, &EventRecord { extrinsic: Some(0), event });
+		let event = ChainEvent::Transfer {
+			from: [1; 32],
+			to: [2; 32],
+			amount: 1_500_000_000_000,
+		};
+		let view = view(
+			BlockRef {
+				number: 1,
+				hash: [0; 32],
+			},
+			&EventRecord {
+				extrinsic: Some(0),
+				event,
+			},
+		);
 		assert_eq!(view.fields["amount"], "1500000000000");
 		assert!(describe(&view).contains("amount=1.5 CAIRN"));
 	}
@@ -390,12 +523,33 @@ mod tests {
 		let event = faulty();
 		let all = EventFilter::default();
 		assert!(all.matches(&event));
-		let named = EventFilter { events: vec!["sector-faulty".to_owned()], provider: Some([7; 32]), ..all.clone() };
+		let named = EventFilter {
+			events: vec!["sector-faulty".to_owned()],
+			provider: Some([7; 32]),
+			..all.clone()
+		};
 		assert!(named.matches(&event));
-		assert!(!EventFilter { provider: Some([8; 32]), ..named.clone() }.matches(&event));
-		assert!(!EventFilter { sector: Some(4), ..named.clone() }.matches(&event));
-		assert!(!EventFilter { deal: Some(1), ..named }.matches(&event));
-		assert!(EventFilter { account: Some([7; 32]), sector: Some(3), ..all }.matches(&event));
+		assert!(!EventFilter {
+			provider: Some([8; 32]),
+			..named.clone()
+		}
+		.matches(&event));
+		assert!(!EventFilter {
+			sector: Some(4),
+			..named.clone()
+		}
+		.matches(&event));
+		assert!(!EventFilter {
+			deal: Some(1),
+			..named
+		}
+		.matches(&event));
+		assert!(EventFilter {
+			account: Some([7; 32]),
+			sector: Some(3),
+			..all
+		}
+		.matches(&event));
 	}
 
 	#[test]

@@ -62,7 +62,7 @@ impl Output {
 				let mut line = serde_json::to_vec(&Tagged { schema, value }).map_err(io::Error::from)?;
 				line.push(b'\n');
 				out.write_all(&line)?;
-			},
+			}
 			Format::Human => human(&mut out)?,
 		}
 		out.flush()?;
@@ -136,7 +136,10 @@ mod tests {
 		struct Result {
 			value: u8,
 		}
-		let json = serde_json::to_string(&Tagged { schema: "cairn.test/1", value: &Result { value: 7 } });
+		let json = serde_json::to_string(&Tagged {
+			schema: "cairn.test/1",
+			value: &Result { value: 7 },
+		});
 		assert_eq!(json.unwrap(), r#"{"schema":"cairn.test/1","value":7}"#);
 	}
 
@@ -144,10 +147,16 @@ mod tests {
 	fn tables_align() {
 		let table = table(
 			["name", "price "],
-			[["a".to_owned(), "7".to_owned()], ["longer".to_owned(), "1000".to_owned()]],
+			[
+				["a".to_owned(), "7".to_owned()],
+				["longer".to_owned(), "1000".to_owned()],
+			],
 		);
 		let mut out = Vec::new();
 		write_table(&mut out, &table).unwrap();
-		assert_eq!(String::from_utf8(out).unwrap(), "NAME    PRICE\na           7\nlonger   1000\n");
+		assert_eq!(
+			String::from_utf8(out).unwrap(),
+			"NAME    PRICE\na           7\nlonger   1000\n"
+		);
 	}
 }

@@ -15,8 +15,15 @@ impl Progress {
 	/// Draws when `output` allows, otherwise keeps silent.
 	pub fn new(output: &Output) -> Self {
 		let visible = output.shows_progress();
-		let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-		Progress { bars: MultiProgress::with_draw_target(target), visible }
+		let target = if visible {
+			ProgressDrawTarget::stderr()
+		} else {
+			ProgressDrawTarget::hidden()
+		};
+		Progress {
+			bars: MultiProgress::with_draw_target(target),
+			visible,
+		}
 	}
 
 	/// A bar over `total` bytes.
@@ -31,7 +38,10 @@ impl Progress {
 
 	/// A spinner that counts bytes whose total is unknown.
 	pub fn counted_bytes(&self, label: impl Into<String>) -> ProgressBar {
-		self.spinner_with(label, "{prefix:<28} {spinner} {binary_bytes} {binary_bytes_per_sec} {msg}")
+		self.spinner_with(
+			label,
+			"{prefix:<28} {spinner} {binary_bytes} {binary_bytes_per_sec} {msg}",
+		)
 	}
 
 	/// A spinner with a message that changes.

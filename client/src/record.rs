@@ -200,7 +200,10 @@ impl DealState {
 
 	/// Whether the client's escrow must still cover the deal: it is not on chain yet, and may get there.
 	pub fn draws_on_escrow(&self) -> bool {
-		matches!(self, DealState::Signed | DealState::Accepted | DealState::Uploaded)
+		matches!(
+			self,
+			DealState::Signed | DealState::Accepted | DealState::Uploaded
+		)
 	}
 
 	/// One word for people.
@@ -286,14 +289,21 @@ impl ObjectRecord {
 
 	/// Whether every copy is active.
 	pub fn is_complete(&self) -> bool {
-		let active = self.deals.iter().filter(|deal| matches!(deal.state, DealState::Active { .. })).count();
+		let active = self
+			.deals
+			.iter()
+			.filter(|deal| matches!(deal.state, DealState::Active { .. }))
+			.count();
 		self.content.is_some() && active >= usize::from(self.wanted.copies)
 	}
 
 	/// Whether an upload still needs the archive, or a copy still lacks a deal.
 	pub fn needs_archive(&self) -> bool {
-		self.alive().count() < usize::from(self.wanted.copies) ||
-			self.deals.iter().any(|deal| matches!(deal.state, DealState::Signed | DealState::Accepted))
+		self.alive().count() < usize::from(self.wanted.copies)
+			|| self
+				.deals
+				.iter()
+				.any(|deal| matches!(deal.state, DealState::Signed | DealState::Accepted))
 	}
 }
 
@@ -312,7 +322,9 @@ pub struct ObjectLock {
 impl Records {
 	/// The records under `state_dir`, which need not exist.
 	pub fn new(state_dir: &Path) -> Self {
-		Records { folder: state_dir.join("objects") }
+		Records {
+			folder: state_dir.join("objects"),
+		}
 	}
 
 	fn file(&self, id: &str) -> PathBuf {
@@ -324,11 +336,19 @@ impl Records {
 		let entries = match fs::read_dir(&self.folder) {
 			Ok(entries) => entries,
 			Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-			Err(source) => return Err(RecordError::Io { path: self.folder.clone(), source }),
+			Err(source) => {
+				return Err(RecordError::Io {
+					path: self.folder.clone(),
+					source,
+				})
+			}
 		};
 		let mut records = Vec::new();
 		for entry in entries {
-			let entry = entry.map_err(|source| RecordError::Io { path: self.folder.clone(), source })?;
+			let entry = entry.map_err(|source| RecordError::Io {
+				path: self.folder.clone(),
+				source,
+			})?;
 			let path = entry.path();
 			if path.extension().is_some_and(|extension| extension == "json") {
 				records.push(read(&path)?);
@@ -347,7 +367,7 @@ impl Records {
 		match read(&self.file(id)) {
 			Err(RecordError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
 				Err(RecordError::Missing { id: id.to_owned() })
-			},
+			}
 			other => other,
 		}
 	}
@@ -355,13 +375,20 @@ impl Records {
 	/// Writes a record, whole or not at all; it survives a crash right after.
 	pub fn save(&self, record: &ObjectRecord) -> Result<(), RecordError> {
 		let path = self.file(&record.id);
-		let io_error = |source| RecordError::Io { path: path.clone(), source };
+		let io_error = |source| RecordError::Io {
+			path: path.clone(),
+			source,
+		};
 		let json = serde_json::to_vec_pretty(record).map_err(|error| io_error(error.into()))?;
 		fs::create_dir_all(&self.folder).map_err(io_error)?;
 		let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(io_error)?;
-		file.write_all(&json).and_then(|()| file.as_file().sync_all()).map_err(io_error)?;
+		file.write_all(&json)
+			.and_then(|()| file.as_file().sync_all())
+			.map_err(io_error)?;
 		file.persist(&path).map_err(|error| io_error(error.error))?;
-		File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(io_error)
+		File::open(&self.folder)
+			.and_then(|folder| folder.sync_all())
+			.map_err(io_error)
 	}
 
 	/// Forgets an object. The caller holds its lock.
@@ -370,8 +397,8 @@ impl Records {
 			match fs::remove_file(&path) {
 				Err(error) if error.kind() != io::ErrorKind::NotFound => {
 					return Err(RecordError::Io { path, source: error });
-				},
-				_ => {},
+				}
+				_ => {}
 			}
 		}
 		Ok(())
@@ -380,9 +407,16 @@ impl Records {
 	/// Takes an object for this process.
 	pub fn lock(&self, id: &str) -> Result<ObjectLock, RecordError> {
 		let path = self.folder.join(format!("{id}.lock"));
-		let io_error = |source| RecordError::Io { path: path.clone(), source };
+		let io_error = |source| RecordError::Io {
+			path: path.clone(),
+			source,
+		};
 		fs::create_dir_all(&self.folder).map_err(io_error)?;
-		let file = File::options().create(true).append(true).open(&path).map_err(io_error)?;
+		let file = File::options()
+			.create(true)
+			.append(true)
+			.open(&path)
+			.map_err(io_error)?;
 		match file.try_lock() {
 			Ok(()) => Ok(ObjectLock { _file: file }),
 			Err(TryLockError::WouldBlock) => Err(RecordError::Busy { id: id.to_owned() }),
@@ -392,8 +426,14 @@ impl Records {
 }
 
 fn read(path: &Path) -> Result<ObjectRecord, RecordError> {
-	let io_error = |source| RecordError::Io { path: path.to_owned(), source };
-	let parse_error = |source| RecordError::Parse { path: path.to_owned(), source };
+	let io_error = |source| RecordError::Io {
+		path: path.to_owned(),
+		source,
+	};
+	let parse_error = |source| RecordError::Parse {
+		path: path.to_owned(),
+		source,
+	};
 	let size = fs::metadata(path).map_err(io_error)?.len();
 	if size > MAX_FILE {
 		return Err(io_error(io::Error::other("the file is too large")));
@@ -405,7 +445,10 @@ fn read(path: &Path) -> Result<ObjectRecord, RecordError> {
 	}
 	let Versioned { schema } = serde_json::from_slice(&json).map_err(parse_error)?;
 	if schema != SCHEMA {
-		return Err(RecordError::Version { path: path.to_owned(), found: schema });
+		return Err(RecordError::Version {
+			path: path.to_owned(),
+			found: schema,
+		});
 	}
 	serde_json::from_slice(&json).map_err(parse_error)
 }
@@ -419,7 +462,12 @@ mod tests {
 	};
 
 	fn record(id: u8) -> ObjectRecord {
-		let wanted = Wanted { copies: 1, tier: TierName::Hot, duration: 30, providers: vec![] };
+		let wanted = Wanted {
+			copies: 1,
+			tier: TierName::Hot,
+			duration: 30,
+			providers: vec![],
+		};
 		let mut record = ObjectRecord::new(
 			[id; 8],
 			Hash32([1; 32]),
@@ -429,8 +477,15 @@ mod tests {
 			wanted,
 		);
 		let proposal = Proposal {
-			piece: PieceInfo { commitment: [1; 32], size_log2: 11, payload_size: 2000 },
-			payload: DealPayload::V1 { kind: PayloadKind::Public, root: vec![1, 0x55].try_into().unwrap() },
+			piece: PieceInfo {
+				commitment: [1; 32],
+				size_log2: 11,
+				payload_size: 2000,
+			},
+			payload: DealPayload::V1 {
+				kind: PayloadKind::Public,
+				root: vec![1, 0x55].try_into().unwrap(),
+			},
 			client: [2; 32],
 			provider: [3; 32],
 			tier: Tier::Hot,
@@ -441,7 +496,13 @@ mod tests {
 			nonce: u64::MAX,
 			label: b"label".to_vec().try_into().unwrap(),
 		};
-		record.deals.push(DealRecord::signed(&proposal, Hash32([9; 32]), vec![1; 65], "http://p".into(), 210));
+		record.deals.push(DealRecord::signed(
+			&proposal,
+			Hash32([9; 32]),
+			vec![1; 65],
+			"http://p".into(),
+			210,
+		));
 		record
 	}
 
@@ -452,14 +513,25 @@ mod tests {
 		assert_eq!(records.all().unwrap(), []);
 		let mut record = record(7);
 		records.save(&record).unwrap();
-		record.deals[0].state = DealState::Active { deal_id: 1, sector: 2, since: 3, ends: 4 };
+		record.deals[0].state = DealState::Active {
+			deal_id: 1,
+			sector: 2,
+			since: 3,
+			ends: 4,
+		};
 		records.save(&record).unwrap();
 		assert_eq!(records.all().unwrap(), [record.clone()]);
 		assert_eq!(records.load("0707070707070707").unwrap(), record);
 		let proposal = record.deals[0].decode_proposal().unwrap();
 		assert_eq!((proposal.nonce, proposal.start_by), (u64::MAX, 100));
-		assert!(matches!(records.load("0000000000000000"), Err(RecordError::Missing { .. })));
-		assert!(matches!(records.load("../../etc/passwd"), Err(RecordError::Missing { .. })));
+		assert!(matches!(
+			records.load("0000000000000000"),
+			Err(RecordError::Missing { .. })
+		));
+		assert!(matches!(
+			records.load("../../etc/passwd"),
+			Err(RecordError::Missing { .. })
+		));
 	}
 
 	#[test]
@@ -469,7 +541,9 @@ mod tests {
 		records.save(&record(1)).unwrap();
 		let path = records.file("0101010101010101");
 		fs::write(&path, r#"{"schema":"cairn.object/2"}"#).unwrap();
-		assert!(matches!(records.all(), Err(RecordError::Version { found, .. }) if found == "cairn.object/2"));
+		assert!(
+			matches!(records.all(), Err(RecordError::Version { found, .. }) if found == "cairn.object/2")
+		);
 		fs::write(&path, "{").unwrap();
 		assert!(matches!(records.all(), Err(RecordError::Parse { .. })));
 	}
@@ -500,9 +574,16 @@ mod tests {
 		});
 		record.deals[0].state = DealState::Uploaded;
 		assert!(!record.needs_archive() && !record.is_complete());
-		record.deals[0].state = DealState::Active { deal_id: 1, sector: 2, since: 3, ends: 4 };
+		record.deals[0].state = DealState::Active {
+			deal_id: 1,
+			sector: 2,
+			since: 3,
+			ends: 4,
+		};
 		assert!(record.is_complete());
-		record.deals[0].state = DealState::Failed { reason: String::new() };
+		record.deals[0].state = DealState::Failed {
+			reason: String::new(),
+		};
 		assert!(record.needs_archive() && !record.is_complete());
 		assert_eq!(record.name(), "a.txt");
 	}

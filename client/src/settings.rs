@@ -154,7 +154,10 @@ mod toml_amount {
 
 	impl<'de> Deserialize<'de> for TextAmount {
 		fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-			String::deserialize(deserializer)?.parse().map(TextAmount).map_err(serde::de::Error::custom)
+			String::deserialize(deserializer)?
+				.parse()
+				.map(TextAmount)
+				.map_err(serde::de::Error::custom)
 		}
 	}
 }
@@ -186,22 +189,64 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SettingArgs {
 	/// Websocket address of a Cairn node [default: ws://127.0.0.1:9944]
-	#[arg(long, global = true, value_name = "URL", env = "CAIRN_NODE", hide_env_values = true, help_heading = "Global options")]
+	#[arg(
+		long,
+		global = true,
+		value_name = "URL",
+		env = "CAIRN_NODE",
+		hide_env_values = true,
+		help_heading = "Global options"
+	)]
 	node: Option<String>,
 	/// Account that signs: its name in the keystore, or its address
-	#[arg(long, global = true, value_name = "NAME|ADDRESS", env = "CAIRN_ACCOUNT", hide_env_values = true, help_heading = "Global options")]
+	#[arg(
+		long,
+		global = true,
+		value_name = "NAME|ADDRESS",
+		env = "CAIRN_ACCOUNT",
+		hide_env_values = true,
+		help_heading = "Global options"
+	)]
 	account: Option<String>,
 	/// Folder of encrypted keys [default: $XDG_DATA_HOME/cairn/keys]
-	#[arg(long, global = true, value_name = "DIR", env = "CAIRN_KEYSTORE", hide_env_values = true, help_heading = "Global options")]
+	#[arg(
+		long,
+		global = true,
+		value_name = "DIR",
+		env = "CAIRN_KEYSTORE",
+		hide_env_values = true,
+		help_heading = "Global options"
+	)]
 	keystore: Option<PathBuf>,
 	/// Folder of the local record of stored objects [default: $XDG_STATE_HOME/cairn]
-	#[arg(long, global = true, value_name = "DIR", env = "CAIRN_STATE_DIR", hide_env_values = true, help_heading = "Global options")]
+	#[arg(
+		long,
+		global = true,
+		value_name = "DIR",
+		env = "CAIRN_STATE_DIR",
+		hide_env_values = true,
+		help_heading = "Global options"
+	)]
 	state_dir: Option<PathBuf>,
 	/// Folder of archives and blocks in transit [default: $XDG_CACHE_HOME/cairn]
-	#[arg(long, global = true, value_name = "DIR", env = "CAIRN_CACHE_DIR", hide_env_values = true, help_heading = "Global options")]
+	#[arg(
+		long,
+		global = true,
+		value_name = "DIR",
+		env = "CAIRN_CACHE_DIR",
+		hide_env_values = true,
+		help_heading = "Global options"
+	)]
 	cache_dir: Option<PathBuf>,
 	/// Configuration file [default: $XDG_CONFIG_HOME/cairn/config.toml]
-	#[arg(long, global = true, value_name = "FILE", env = "CAIRN_CONFIG", hide_env_values = true, help_heading = "Global options")]
+	#[arg(
+		long,
+		global = true,
+		value_name = "FILE",
+		env = "CAIRN_CONFIG",
+		hide_env_values = true,
+		help_heading = "Global options"
+	)]
 	config: Option<PathBuf>,
 }
 
@@ -211,7 +256,10 @@ impl Settings {
 	pub fn resolve(args: SettingArgs, matches: &ArgMatches) -> Result<Self, SettingsError> {
 		let xdg = Xdg::new().map_err(|_| SettingsError::NoHome)?;
 		let named = args.config.is_some();
-		let path = args.config.clone().unwrap_or_else(|| xdg.config_dir().join("cairn/config.toml"));
+		let path = args
+			.config
+			.clone()
+			.unwrap_or_else(|| xdg.config_dir().join("cairn/config.toml"));
 		let file = match std::fs::read_to_string(&path) {
 			Ok(text) => parse(&path, &text)?,
 			Err(error) if error.kind() == io::ErrorKind::NotFound && !named => File::default(),
@@ -221,7 +269,13 @@ impl Settings {
 			// Only ids defined above are asked for.
 			matches.value_source(id) == Some(ValueSource::EnvVariable)
 		};
-		Ok(Self::layer(args, file, &path, &Defaults::of(&xdg), from_environment))
+		Ok(Self::layer(
+			args,
+			file,
+			&path,
+			&Defaults::of(&xdg),
+			from_environment,
+		))
 	}
 
 	fn layer(
@@ -241,16 +295,31 @@ impl Settings {
 		fn pick<T>(flag: Option<T>, given: Origin, file: Option<T>, path: &Path, default: T) -> Setting<T> {
 			match (flag, file) {
 				(Some(value), _) => Setting { value, origin: given },
-				(None, Some(value)) => Setting { value, origin: Origin::File(path.to_owned()) },
-				(None, None) => Setting { value: default, origin: Origin::Default },
+				(None, Some(value)) => Setting {
+					value,
+					origin: Origin::File(path.to_owned()),
+				},
+				(None, None) => Setting {
+					value: default,
+					origin: Origin::Default,
+				},
 			}
 		}
 		// Relative paths in the file start at the file's folder.
 		let beside = |value: Option<PathBuf>| {
-			value.map(|value| path.parent().map_or_else(|| value.clone(), |folder| folder.join(&value)))
+			value.map(|value| {
+				path.parent()
+					.map_or_else(|| value.clone(), |folder| folder.join(&value))
+			})
 		};
 		Settings {
-			node: pick(args.node, given("node", "CAIRN_NODE"), file.node, path, DEFAULT_NODE.to_owned()),
+			node: pick(
+				args.node,
+				given("node", "CAIRN_NODE"),
+				file.node,
+				path,
+				DEFAULT_NODE.to_owned(),
+			),
 			account: pick(
 				args.account.map(Some),
 				given("account", "CAIRN_ACCOUNT"),
@@ -317,7 +386,10 @@ impl Defaults {
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, SettingsError> {
-	let parse_error = |source| SettingsError::Parse { path: path.to_owned(), source: Box::new(source) };
+	let parse_error = |source| SettingsError::Parse {
+		path: path.to_owned(),
+		source: Box::new(source),
+	};
 	// The version first: a file of another version has every right to have other keys.
 	#[derive(Deserialize)]
 	struct Versioned {
@@ -325,11 +397,21 @@ fn parse(path: &Path, text: &str) -> Result<File, SettingsError> {
 	}
 	let found = toml::from_str::<Versioned>(text).map_err(parse_error)?.version;
 	if let Some(found) = found.filter(|found| *found != VERSION) {
-		return Err(SettingsError::Version { path: path.to_owned(), found });
+		return Err(SettingsError::Version {
+			path: path.to_owned(),
+			found,
+		});
 	}
 	let file: File = toml::from_str(text).map_err(parse_error)?;
-	if file.version.is_none() && text.lines().any(|line| !line.trim().is_empty() && !line.trim().starts_with('#')) {
-		return Err(SettingsError::Version { path: path.to_owned(), found: 0 });
+	if file.version.is_none()
+		&& text
+			.lines()
+			.any(|line| !line.trim().is_empty() && !line.trim().starts_with('#'))
+	{
+		return Err(SettingsError::Version {
+			path: path.to_owned(),
+			found: 0,
+		});
 	}
 	Ok(file)
 }
@@ -343,7 +425,11 @@ mod tests {
 	}
 
 	fn layered(args: SettingArgs, text: &str, environment: &[&str]) -> Settings {
-		let defaults = Defaults { keystore: "/k".into(), state: "/s".into(), cache: "/c".into() };
+		let defaults = Defaults {
+			keystore: "/k".into(),
+			state: "/s".into(),
+			cache: "/c".into(),
+		};
 		let file = parse(path(), text).unwrap();
 		Settings::layer(args, file, path(), &defaults, |id| environment.contains(&id))
 	}
@@ -351,7 +437,13 @@ mod tests {
 	#[test]
 	fn defaults() {
 		let settings = layered(SettingArgs::default(), "", &[]);
-		assert_eq!(settings.node, Setting { value: DEFAULT_NODE.to_owned(), origin: Origin::Default });
+		assert_eq!(
+			settings.node,
+			Setting {
+				value: DEFAULT_NODE.to_owned(),
+				origin: Origin::Default
+			}
+		);
 		assert_eq!(settings.copies.value, 2);
 		assert_eq!(settings.tier.value, TierName::Hot);
 		assert_eq!(settings.keystore.value, Path::new("/k"));
@@ -364,9 +456,21 @@ mod tests {
 			[put]\ncopies = 3\ntier = \"sealed\"\nduration = \"500 blocks\"\nmax-price = \"1.5 CAIRN\"\n";
 		let file = Origin::File(path().to_owned());
 		let settings = layered(SettingArgs::default(), text, &[]);
-		assert_eq!(settings.node, Setting { value: "ws://file".to_owned(), origin: file.clone() });
+		assert_eq!(
+			settings.node,
+			Setting {
+				value: "ws://file".to_owned(),
+				origin: file.clone()
+			}
+		);
 		assert_eq!(settings.keystore.value, Path::new("/etc/cairn/keys"));
-		assert_eq!(settings.copies, Setting { value: 3, origin: file.clone() });
+		assert_eq!(
+			settings.copies,
+			Setting {
+				value: 3,
+				origin: file.clone()
+			}
+		);
 		assert_eq!(settings.tier.value, TierName::Sealed);
 		assert_eq!(settings.duration.value, BlockSpan::Blocks(500));
 		assert_eq!(settings.max_price.value, Some(Amount(1_500_000_000_000)));
@@ -377,7 +481,13 @@ mod tests {
 			..Default::default()
 		};
 		let settings = layered(args, text, &["account"]);
-		assert_eq!(settings.node, Setting { value: "ws://flag".to_owned(), origin: Origin::Flag });
+		assert_eq!(
+			settings.node,
+			Setting {
+				value: "ws://flag".to_owned(),
+				origin: Origin::Flag
+			}
+		);
 		assert_eq!(settings.account.value.as_deref(), Some("alice"));
 		assert_eq!(settings.account.origin, Origin::Environment("CAIRN_ACCOUNT"));
 	}
@@ -385,12 +495,26 @@ mod tests {
 	#[test]
 	fn unknown_keys_and_versions_are_errors() {
 		let error = parse(path(), "version = 1\nnodes = \"ws://x\"").unwrap_err();
-		let SettingsError::Parse { source, .. } = error else { panic!("{error}") };
+		let SettingsError::Parse { source, .. } = error else {
+			panic!("{error}")
+		};
 		assert!(source.to_string().contains("unknown field `nodes`"), "{source}");
-		assert!(matches!(parse(path(), "version = 1\n[put]\ncopys = 2"), Err(SettingsError::Parse { .. })));
-		assert!(matches!(parse(path(), "version = 1\n[put]\nmax-price = \"5\""), Err(SettingsError::Parse { .. })));
-		assert!(matches!(parse(path(), "version = 2\nfuture = 1"), Err(SettingsError::Version { found: 2, .. })));
-		assert!(matches!(parse(path(), "node = \"ws://x\""), Err(SettingsError::Version { found: 0, .. })));
+		assert!(matches!(
+			parse(path(), "version = 1\n[put]\ncopys = 2"),
+			Err(SettingsError::Parse { .. })
+		));
+		assert!(matches!(
+			parse(path(), "version = 1\n[put]\nmax-price = \"5\""),
+			Err(SettingsError::Parse { .. })
+		));
+		assert!(matches!(
+			parse(path(), "version = 2\nfuture = 1"),
+			Err(SettingsError::Version { found: 2, .. })
+		));
+		assert!(matches!(
+			parse(path(), "node = \"ws://x\""),
+			Err(SettingsError::Version { found: 0, .. })
+		));
 		assert!(parse(path(), "# nothing yet\n\n").is_ok());
 	}
 }

@@ -16,7 +16,7 @@ pub mod challenge;
 pub mod commitment;
 pub mod deal;
 pub mod draw;
-#[cfg(any(test, feature = "runtime-benchmarks"))]
+#[cfg(any(feature = "std", feature = "runtime-benchmarks"))]
 pub mod forged;
 pub mod fr32;
 pub mod hash;

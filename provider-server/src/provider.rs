@@ -111,13 +111,20 @@ impl View {
 	/// # Errors
 	/// See [`ViewError`].
 	pub async fn read(chain: &dyn Chain, owner: &AccountId) -> Result<View, ViewError> {
+		let (finalized, parameters, proof_types, asks, provider) = tokio::try_join!(
+			chain.finalized(),
+			chain.parameters(),
+			chain.proof_types(),
+			chain.asks(owner),
+			chain.provider(owner),
+		)?;
 		Ok(View {
-			finalized: chain.finalized().await?,
+			finalized,
 			seen: Instant::now(),
-			parameters: chain.parameters().await?,
-			proof_types: chain.proof_types().await?,
-			asks: chain.asks(owner).await?,
-			provider: chain.provider(owner).await?.ok_or(ViewError::NotRegistered)?,
+			parameters,
+			proof_types,
+			asks,
+			provider: provider.ok_or(ViewError::NotRegistered)?,
 			block_seconds: 6.0,
 		})
 	}
@@ -293,7 +300,9 @@ impl Provider {
 		let provider_escrow = self.chain.escrow(&self.owner).await.map_err(chain_problem)?;
 		let open = self.store.run(|store| store.open_deals()).await.map_err(store_problem)?;
 		let promised = Promised::of(&open, &proposal, &view, |hash| self.uploads.received(hash));
-		if promised.pending >= self.config.deals.max_pending {
+		// One client must not take every place.
+		let own_share = self.config.deals.max_pending.div_ceil(4);
+		if promised.pending >= self.config.deals.max_pending || promised.pending_of_client >= own_share {
 			return Err(Problem::new(ErrorKind::Busy, "too many deals wait for their sectors here")
 				.hint("try again later or choose another provider"));
 		}
@@ -402,6 +411,8 @@ impl Provider {
 struct Promised {
 	/// Deals that are not active.
 	pending: usize,
+	/// Those of the proposal's client.
+	pending_of_client: usize,
 	/// Total price of this client's deals that are not published.
 	by_client: Balance,
 	/// Collateral of deals that are not published.
@@ -419,7 +430,14 @@ impl Promised {
 		view: &View,
 		received: impl Fn(&ProposalHash) -> u64,
 	) -> Promised {
-		let mut promised = Promised { pending: 0, by_client: 0, collateral: 0, disk: 0, hot_piece: false };
+		let mut promised = Promised {
+			pending: 0,
+			pending_of_client: 0,
+			by_client: 0,
+			collateral: 0,
+			disk: 0,
+			hot_piece: false,
+		};
 		for (hash, deal) in open {
 			let other = &deal.proposal;
 			if other.tier == Tier::Hot && other.piece.commitment == proposal.piece.commitment {
@@ -429,6 +447,7 @@ impl Promised {
 				continue;
 			}
 			promised.pending += 1;
+			promised.pending_of_client += usize::from(other.client == proposal.client);
 			let unpublished =
 				matches!(deal.state, DealState::Accepted | DealState::Received | DealState::Publishing { .. });
 			if unpublished {

@@ -238,7 +238,7 @@ function typesPage() {
 	const texts = [...explained.values()].sort((a, b) => (a < b ? -1 : 1));
 	return (
 		'# Types\n\nTypes of calls, events, storage and runtime APIs. Encoding is SCALE, fields in this order. ' +
-		`\`Balance\` is u128 plancks, \`BlockNumber\` u32.\n\n${[...new Set(texts)].join('')}`
+		`Amounts (u128) are plancks, times (u32) block numbers.\n\n${[...new Set(texts)].join('')}`
 	);
 }
 

@@ -259,10 +259,8 @@ impl Demo {
 			.to_owned();
 		for deal in report["deals"].as_array().context("put did not list its deals")? {
 			ensure!(deal["state"] == "active", "a deal is not active: {deal}");
-			step::note(&format!(
-				"deal {} in sector {} of {}",
-				deal["deal_id"], deal["sector"], deal["provider"]
-			));
+			let provider = self.shown(&deal["provider"]);
+			step::note(&format!("deal {} in sector {} of {provider}", deal["deal_id"], deal["sector"]));
 		}
 		if !self.roots.contains(&root) {
 			step::note(&format!("root {root}"));

@@ -36,7 +36,11 @@ pub fn run(context: &Context, command: Command) -> Result<(), CliError> {
 	let settings = &context.settings;
 	fn row<T>(key: &'static str, setting: &Setting<T>, show: impl Fn(&T) -> Option<String>) -> Row {
 		let origin: &Origin = &setting.origin;
-		Row { key, value: show(&setting.value), origin: origin.to_string() }
+		Row {
+			key,
+			value: show(&setting.value),
+			origin: origin.to_string(),
+		}
 	}
 	let path = |path: &std::path::PathBuf| Some(path.display().to_string());
 	let report = Report {
@@ -48,8 +52,12 @@ pub fn run(context: &Context, command: Command) -> Result<(), CliError> {
 			row("cache-dir", &settings.cache_dir, path),
 			row("put.copies", &settings.copies, |copies| Some(copies.to_string())),
 			row("put.tier", &settings.tier, |tier| Some(tier.to_string())),
-			row("put.duration", &settings.duration, |duration| Some(duration.to_string())),
-			row("put.max-price", &settings.max_price, |price| price.map(|price| price.to_string())),
+			row("put.duration", &settings.duration, |duration| {
+				Some(duration.to_string())
+			}),
+			row("put.max-price", &settings.max_price, |price| {
+				price.map(|price| price.to_string())
+			}),
 		],
 	};
 	context.output.result("cairn.config/1", &report, |out| {

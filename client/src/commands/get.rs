@@ -106,20 +106,34 @@ struct Report {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let (root, path) = parse_object(&args.object)?;
-	let wanted = Wanted { root, path, range: args.range };
+	let wanted = Wanted {
+		root,
+		path,
+		range: args.range,
+	};
 	let destination = match &args.output {
 		Some(output) if output.as_os_str() == "-" => None,
 		output => Some(destination(context, output.as_deref(), &wanted)?),
 	};
-	if let Some(destination) = destination.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
+	if let Some(destination) = destination
+		.as_ref()
+		.filter(|path| path.symlink_metadata().is_ok())
+	{
 		if !args.force || destination.is_dir() {
-			return Err(CliError::from(ExportError::Exists { path: destination.clone() }));
+			return Err(CliError::from(ExportError::Exists {
+				path: destination.clone(),
+			}));
 		}
 	}
 
 	let http = http_client()?;
 	let mut candidates = candidates(context, &args, &root).await?;
-	let file = context.settings.cache_dir.value.join("get").join(format!("{root}.car"));
+	let file = context
+		.settings
+		.cache_dir
+		.value
+		.join("get")
+		.join(format!("{root}.car"));
 	let blocks = {
 		let root = wanted.root;
 		tokio::task::spawn_blocking(move || BlockStore::open(&file, &root)).await??
@@ -134,10 +148,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 				let unreachable = candidates.chain_error.take();
 				let error = CliError::from(error);
 				return Err(match unreachable {
-					Some(chain) => error.but_first(format!("the chain could not be asked who has it ({chain})")),
+					Some(chain) => {
+						error.but_first(format!("the chain could not be asked who has it ({chain})"))
+					}
 					None => error,
 				});
-			},
+			}
 		};
 		watcher.bar.set_message("writing");
 		match export(&blocks, &retrieved, &wanted, destination.clone(), &args).await {
@@ -148,7 +164,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			{
 				repairs += 1;
 				candidates = self::candidates(context, &args, &root).await?;
-			},
+			}
 			Err(Export::Failed(error)) => return Err(error.into()),
 			Err(Export::Panicked(error)) => return Err(error.into()),
 		}
@@ -174,22 +190,31 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		return Ok(());
 	}
 	let essential = report.output.clone().unwrap_or_default();
-	context.output.result_or_line("cairn.get/1", &report, &essential, |out| {
-		let from: Vec<&str> = report.providers.iter().map(Url::as_str).collect();
-		writeln!(
-			out,
-			"{essential}: {} in {} {}, verified{}",
-			HumanBytes(report.bytes),
-			report.files,
-			if report.files == 1 { "file" } else { "files" },
-			if from.is_empty() { String::new() } else { format!(", from {}", from.join(" and ")) },
-		)
-	})
+	context
+		.output
+		.result_or_line("cairn.get/1", &report, &essential, |out| {
+			let from: Vec<&str> = report.providers.iter().map(Url::as_str).collect();
+			writeln!(
+				out,
+				"{essential}: {} in {} {}, verified{}",
+				HumanBytes(report.bytes),
+				report.files,
+				if report.files == 1 { "file" } else { "files" },
+				if from.is_empty() {
+					String::new()
+				} else {
+					format!(", from {}", from.join(" and "))
+				},
+			)
+		})
 }
 
 /// `CID`, `CID/path`, and what people copy from elsewhere: `/ipfs/CID/path`, `ipfs://CID/path`.
 fn parse_object(text: &str) -> Result<(Cid, String), CliError> {
-	let text = text.strip_prefix("ipfs://").or_else(|| text.strip_prefix("/ipfs/")).unwrap_or(text);
+	let text = text
+		.strip_prefix("ipfs://")
+		.or_else(|| text.strip_prefix("/ipfs/"))
+		.unwrap_or(text);
 	let (root, path) = text.split_once('/').unwrap_or((text, ""));
 	let root = root.parse().map_err(|_| {
 		CliError::new(ErrorKind::Usage, format!("{root} is not a CID"))
@@ -211,7 +236,7 @@ fn parse_range(text: &str) -> Result<ByteRange, String> {
 				return Err("the range ends before it starts".to_owned());
 			}
 			Some(last.saturating_add(1))
-		},
+		}
 	};
 	Ok(ByteRange { start, end })
 }
@@ -230,7 +255,11 @@ fn destination(context: &Context, output: Option<&Path>, wanted: &Wanted) -> Res
 		let root = wanted.root.to_string();
 		let records = context.records().all()?;
 		let known = records.iter().find(|record| {
-			record.sources.len() == 1 && record.content.as_ref().is_some_and(|content| content.root == root)
+			record.sources.len() == 1
+				&& record
+					.content
+					.as_ref()
+					.is_some_and(|content| content.root == root)
 		});
 		Ok(known.map_or(root, |record| record.name()))
 	};
@@ -242,13 +271,22 @@ fn destination(context: &Context, output: Option<&Path>, wanted: &Wanted) -> Res
 }
 
 async fn candidates<'a>(context: &'a Context, args: &Args, root: &Cid) -> Result<Candidates<'a>, CliError> {
-	let mut known: Vec<Candidate> =
-		args.provider_url.iter().map(|url| Candidate { url: url.clone(), reason: Reason::Named }).collect();
+	let mut known: Vec<Candidate> = args
+		.provider_url
+		.iter()
+		.map(|url| Candidate {
+			url: url.clone(),
+			reason: Reason::Named,
+		})
+		.collect();
 	if !args.provider.is_empty() {
 		let chain = context.connect().await?;
 		for text in &args.provider {
 			let provider = offers::provider(&chain, &context.parse_account(text)?).await?;
-			known.extend(urls(&provider).into_iter().map(|url| Candidate { url, reason: Reason::Named }));
+			known.extend(urls(&provider).into_iter().map(|url| Candidate {
+				url,
+				reason: Reason::Named,
+			}));
 		}
 	}
 	if args.only {
@@ -267,13 +305,26 @@ fn recorded(context: &Context, root: &Cid) -> Result<Vec<Candidate>, CliError> {
 	let records = context.records().all()?;
 	let deals = records
 		.iter()
-		.filter(|record| record.content.as_ref().is_some_and(|content| content.root == root))
+		.filter(|record| {
+			record
+				.content
+				.as_ref()
+				.is_some_and(|content| content.root == root)
+		})
 		.flat_map(|record| &record.deals)
 		.filter(|deal| {
-			matches!(deal.state, DealState::Uploaded | DealState::Published { .. } | DealState::Active { .. })
+			matches!(
+				deal.state,
+				DealState::Uploaded | DealState::Published { .. } | DealState::Active { .. }
+			)
 		});
 	Ok(deals
-		.filter_map(|deal| Some(Candidate { url: deal.endpoint.parse().ok()?, reason: Reason::Recorded }))
+		.filter_map(|deal| {
+			Some(Candidate {
+				url: deal.endpoint.parse().ok()?,
+				reason: Reason::Recorded,
+			})
+		})
 		.collect())
 }
 
@@ -291,8 +342,11 @@ async fn export(
 	args: &Args,
 ) -> Result<Exported, Export> {
 	let (blocks, target, range) = (blocks.clone(), retrieved.target, wanted.range);
-	let options =
-		ExportOptions { symlinks: args.symlinks.into(), overwrite: args.force, ..ExportOptions::default() };
+	let options = ExportOptions {
+		symlinks: args.symlinks.into(),
+		overwrite: args.force,
+		..ExportOptions::default()
+	};
 	tokio::task::spawn_blocking(move || write_out(&blocks, &target, range, destination, &options))
 		.await
 		.map_err(Export::Panicked)?
@@ -318,28 +372,33 @@ fn write_out(
 			let bytes = file(blocks, target, &mut out, range_or_all)?;
 			out.flush().map_err(ExportError::Output)?;
 			Ok(one_file(bytes))
-		},
+		}
 		(Some(destination), None) => tree(blocks, target, &destination, options),
 		(Some(destination), Some(_)) => {
 			if stat(blocks, target)?.kind != Kind::File {
 				// The reader says it better.
 				file(blocks, target, &mut io::sink(), range_or_all)?;
 			}
-			let write_error = |error| ExportError::Write { path: destination.clone(), error };
+			let write_error = |error| ExportError::Write {
+				path: destination.clone(),
+				error,
+			};
 			let folder = match destination.parent() {
 				Some(parent) if !parent.as_os_str().is_empty() => parent,
 				_ => Path::new("."),
 			};
 			let mut out = BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(write_error)?);
 			let bytes = file(blocks, target, &mut out, range_or_all)?;
-			let out = out.into_inner().map_err(|error| write_error(error.into_error()))?;
+			let out = out
+				.into_inner()
+				.map_err(|error| write_error(error.into_error()))?;
 			let kept = match options.overwrite {
 				true => out.persist(&destination),
 				false => out.persist_noclobber(&destination),
 			};
 			kept.map_err(|error| write_error(error.error))?;
 			Ok(one_file(bytes))
-		},
+		}
 	}
 }
 
@@ -353,7 +412,11 @@ struct Watcher<'a> {
 impl<'a> Watcher<'a> {
 	fn new(context: &'a Context) -> Self {
 		let bar = Progress::new(&context.output).counted_bytes("fetching");
-		Watcher { context, bar, asked: Mutex::new(None) }
+		Watcher {
+			context,
+			bar,
+			asked: Mutex::new(None),
+		}
 	}
 }
 
@@ -363,7 +426,8 @@ impl Observer for Watcher<'_> {
 		let mut asked = self.asked.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
 		if asked.as_ref() != Some(&candidate.url) {
 			*asked = Some(candidate.url.clone());
-			self.bar.set_message(format!("from {} ({})", candidate.url, candidate.reason));
+			self.bar
+				.set_message(format!("from {} ({})", candidate.url, candidate.reason));
 		}
 	}
 
@@ -400,8 +464,20 @@ mod tests {
 
 	#[test]
 	fn ranges() {
-		assert_eq!(parse_range("0-9"), Ok(ByteRange { start: 0, end: Some(10) }));
-		assert_eq!(parse_range("5-5"), Ok(ByteRange { start: 5, end: Some(6) }));
+		assert_eq!(
+			parse_range("0-9"),
+			Ok(ByteRange {
+				start: 0,
+				end: Some(10)
+			})
+		);
+		assert_eq!(
+			parse_range("5-5"),
+			Ok(ByteRange {
+				start: 5,
+				end: Some(6)
+			})
+		);
 		assert_eq!(parse_range("5-"), Ok(ByteRange { start: 5, end: None }));
 		for bad in ["", "-", "-5", "9-3", "a-b", "5", "1-2-3"] {
 			assert!(parse_range(bad).is_err(), "{bad}");

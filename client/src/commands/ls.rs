@@ -41,7 +41,11 @@ struct Object {
 
 impl From<&ObjectRecord> for Object {
 	fn from(record: &ObjectRecord) -> Self {
-		let active = record.deals.iter().filter(|deal| matches!(deal.state, DealState::Active { .. })).count();
+		let active = record
+			.deals
+			.iter()
+			.filter(|deal| matches!(deal.state, DealState::Active { .. }))
+			.count();
 		Object {
 			id: record.id.clone(),
 			name: record.name(),
@@ -51,7 +55,11 @@ impl From<&ObjectRecord> for Object {
 			copies_wanted: record.wanted.copies,
 			copies_active: active,
 			copies_pending: record.alive().count() - active,
-			price: WireAmount(record.alive().fold(0, |sum, deal| sum.saturating_add(deal.total_price.0))),
+			price: WireAmount(
+				record
+					.alive()
+					.fold(0, |sum, deal| sum.saturating_add(deal.total_price.0)),
+			),
 			created_at: record.created_at,
 			genesis_hash: record.genesis_hash,
 			client: crate::account::display(&record.client.0),
@@ -62,25 +70,41 @@ impl From<&ObjectRecord> for Object {
 /// Runs the command.
 pub fn run(context: &Context, _: Args) -> Result<(), CliError> {
 	let records = context.records().all()?;
-	let report = Report { objects: records.iter().map(Object::from).collect() };
+	let report = Report {
+		objects: records.iter().map(Object::from).collect(),
+	};
 	context.output.result("cairn.objects/1", &report, |out| {
 		if report.objects.is_empty() {
-			return writeln!(out, "nothing was stored from here yet; `cairn put PATH` stores something");
+			return writeln!(
+				out,
+				"nothing was stored from here yet; `cairn put PATH` stores something"
+			);
 		}
 		let rows = report.objects.iter().map(|object| {
 			let copies = match object.copies_pending {
 				0 => format!("{} of {}", object.copies_active, object.copies_wanted),
-				pending => format!("{} of {}, {pending} pending", object.copies_active, object.copies_wanted),
+				pending => format!(
+					"{} of {}, {pending} pending",
+					object.copies_active, object.copies_wanted
+				),
 			};
 			[
-				object.root.clone().unwrap_or_else(|| "(not packed yet)".to_owned()),
+				object
+					.root
+					.clone()
+					.unwrap_or_else(|| "(not packed yet)".to_owned()),
 				object.name.clone(),
-				object.content_size.map_or_else(String::new, |size| HumanBytes(size).to_string()),
+				object
+					.content_size
+					.map_or_else(String::new, |size| HumanBytes(size).to_string()),
 				object.tier.to_string(),
 				copies,
 				Amount(object.price.0).to_string(),
 			]
 		});
-		write_table(out, &table(["root", "name", "size ", "tier", "copies", "price "], rows))
+		write_table(
+			out,
+			&table(["root", "name", "size ", "tier", "copies", "price "], rows),
+		)
 	})
 }

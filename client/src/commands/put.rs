@@ -139,16 +139,25 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let now = chain.finalized().await?.number;
 	let parameters = chain.query().parameters().await?;
 
-	let mut pack = PackOptions { wrap: args.wrap, ..PackOptions::default() };
+	let mut pack = PackOptions {
+		wrap: args.wrap,
+		..PackOptions::default()
+	};
 	pack.import.hidden = !args.no_hidden;
 	let choices = Choices {
-		max_price: args.max_price.or(context.settings.max_price.value).map(|amount| amount.0),
+		max_price: args
+			.max_price
+			.or(context.settings.max_price.value)
+			.map(|amount| amount.0),
 		start_within: args.start_within.in_blocks(block_time)?,
 		label: args.label.clone().into_bytes(),
 		pack,
 	};
 	if choices.label.len() > 128 {
-		return Err(CliError::new(ErrorKind::Usage, "the label has more than 128 bytes"));
+		return Err(CliError::new(
+			ErrorKind::Usage,
+			"the label has more than 128 bytes",
+		));
 	}
 
 	let own = |record: &ObjectRecord| record.genesis_hash == genesis_hash && record.client == client;
@@ -171,11 +180,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			tokio::task::spawn_blocking(move || packing::fingerprint(&sources)).await??
 		};
 		let same = |record: &ObjectRecord| {
-			own(record) && record.sources == sources && record.fingerprint == fingerprint && record.wanted == wanted
+			own(record)
+				&& record.sources == sources
+				&& record.fingerprint == fingerprint
+				&& record.wanted == wanted
 		};
 		let known = match args.again {
 			true => None,
-			false => records.all()?.into_iter().rev().find(|record| same(record) && is_current(record, now)),
+			false => records
+				.all()?
+				.into_iter()
+				.rev()
+				.find(|record| same(record) && is_current(record, now)),
 		};
 		let object: (ObjectLock, ObjectRecord) = match known {
 			Some(record) => {
@@ -186,7 +202,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 					false => "going on with the put that was interrupted",
 				});
 				(lock, record)
-			},
+			}
 			None => {
 				let mut id = [0; 8];
 				OsRng.fill_bytes(&mut id);
@@ -194,7 +210,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 				let lock = records.lock(&record.id)?;
 				records.save(&record)?;
 				(lock, record)
-			},
+			}
 		};
 		objects.push(object);
 	}
@@ -236,7 +252,9 @@ fn wanted(
 	let duration = match args.duration {
 		Some(duration) => duration.in_blocks(block_time)?,
 		// Nobody asked for it: what the chain allows will do.
-		None if setting.origin == Origin::Default => setting.value.in_blocks(block_time)?.clamp(min, max.max(min)),
+		None if setting.origin == Origin::Default => {
+			setting.value.in_blocks(block_time)?.clamp(min, max.max(min))
+		}
 		None => setting.value.in_blocks(block_time)?,
 	};
 	if !(min..=max).contains(&duration) {
@@ -266,7 +284,10 @@ fn wanted(
 fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
 	paths
 		.iter()
-		.map(|path| path.canonicalize().map_err(|error| CliError::from(error).during(path.display())))
+		.map(|path| {
+			path.canonicalize()
+				.map_err(|error| CliError::from(error).during(path.display()))
+		})
 		.collect()
 }
 
@@ -289,7 +310,9 @@ fn print(context: &Context, storing: &Storing<'_>) -> Result<(), CliError> {
 		root: content.map(|content| content.root.clone()),
 		piece_cid: content.map(|content| {
 			let piece = content.piece();
-			piece_cid::v2(&piece).unwrap_or_else(|| piece_cid::v1(&piece.commitment)).to_string()
+			piece_cid::v2(&piece)
+				.unwrap_or_else(|| piece_cid::v1(&piece.commitment))
+				.to_string()
 		}),
 		content_size: content.map(|content| content.size),
 		archive_size: content.map(|content| content.payload_size),
@@ -310,24 +333,35 @@ fn print(context: &Context, storing: &Storing<'_>) -> Result<(), CliError> {
 			.collect(),
 	};
 	let root = report.root.clone().unwrap_or_default();
-	context.output.result_or_line("cairn.put/1", &report, &root, |out| {
-		writeln!(out, "{root}")?;
-		let rows = report.deals.iter().map(|deal| {
-			let (id, sector) = match &deal.state {
-				DealState::Active { deal_id, sector, .. } => (deal_id.to_string(), sector.to_string()),
-				DealState::Published { deal_id } => (deal_id.to_string(), String::new()),
-				_ => Default::default(),
-			};
-			let price = Amount(deal.price.0).to_string();
-			[deal.provider.clone(), deal.state.name().to_owned(), id, sector, price]
-		});
-		write_table(out, &table(["provider", "state", "deal ", "sector ", "price "], rows))?;
-		writeln!(
-			out,
-			"{} for {}, {} tier; read it back with: cairn get {root}",
-			Amount(report.price.0),
-			human_blocks(report.duration, storing.block_time),
-			report.tier,
-		)
-	})
+	context
+		.output
+		.result_or_line("cairn.put/1", &report, &root, |out| {
+			writeln!(out, "{root}")?;
+			let rows = report.deals.iter().map(|deal| {
+				let (id, sector) = match &deal.state {
+					DealState::Active { deal_id, sector, .. } => (deal_id.to_string(), sector.to_string()),
+					DealState::Published { deal_id } => (deal_id.to_string(), String::new()),
+					_ => Default::default(),
+				};
+				let price = Amount(deal.price.0).to_string();
+				[
+					deal.provider.clone(),
+					deal.state.name().to_owned(),
+					id,
+					sector,
+					price,
+				]
+			});
+			write_table(
+				out,
+				&table(["provider", "state", "deal ", "sector ", "price "], rows),
+			)?;
+			writeln!(
+				out,
+				"{} for {}, {} tier; read it back with: cairn get {root}",
+				Amount(report.price.0),
+				human_blocks(report.duration, storing.block_time),
+				report.tier,
+			)
+		})
 }

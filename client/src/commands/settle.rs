@@ -60,18 +60,29 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 /// Deals of an account that have something to settle.
 async fn due(chain: &ChainClient, account: &[u8; 32]) -> Result<Vec<DealId>, CliError> {
 	let deals = follow::deals_of(chain, account).await?;
-	Ok(deals.into_iter().filter(|view| view.deal.is_active() && view.due > 0).map(|view| view.id).collect())
+	Ok(deals
+		.into_iter()
+		.filter(|view| view.deal.is_active() && view.due > 0)
+		.map(|view| view.id)
+		.collect())
 }
 
 /// Settles deals and prints what came of it.
 pub async fn settle(context: &Context, submitter: &Submitter, deals: &[DealId]) -> Result<(), CliError> {
 	let mut settled = Vec::new();
 	for batch in deals.chunks(BATCH) {
-		let included = submitter.submit(calls::market::settle_deal_payments(batch)).await?;
+		let included = submitter
+			.submit(calls::market::settle_deal_payments(batch))
+			.await?;
 		settled.extend(batch.iter().map(|deal| outcome(*deal, &included.events)));
 	}
-	let paid = settled.iter().fold(0u128, |sum, deal: &Settled| sum.saturating_add(deal.paid.0));
-	let report = Report { paid: WireAmount(paid), deals: settled };
+	let paid = settled
+		.iter()
+		.fold(0u128, |sum, deal: &Settled| sum.saturating_add(deal.paid.0));
+	let report = Report {
+		paid: WireAmount(paid),
+		deals: settled,
+	};
 	context.output.result("cairn.settlement/1", &report, |out| {
 		if report.deals.is_empty() {
 			return writeln!(out, "nothing is due");
@@ -86,12 +97,16 @@ pub async fn settle(context: &Context, submitter: &Submitter, deals: &[DealId]) 
 			[
 				deal.deal.to_string(),
 				Amount(deal.paid.0).to_string(),
-				deal.paid_blocks.map_or_else(String::new, |blocks| blocks.to_string()),
+				deal.paid_blocks
+					.map_or_else(String::new, |blocks| blocks.to_string()),
 				deal.to.clone().unwrap_or_default(),
 				note,
 			]
 		});
-		write_table(out, &table(["deal ", "paid ", "paid blocks ", "to", "note"], rows))?;
+		write_table(
+			out,
+			&table(["deal ", "paid ", "paid blocks ", "to", "note"], rows),
+		)?;
 		writeln!(out, "{} paid in all", Amount(report.paid.0))
 	})
 }
@@ -109,16 +124,25 @@ fn outcome(id: DealId, events: &[ChainEvent]) -> Settled {
 	};
 	for event in events {
 		match event {
-			ChainEvent::Market(MarketEvent::PaymentSettled { deal, to, amount, paid_blocks }) if *deal == id => {
+			ChainEvent::Market(MarketEvent::PaymentSettled {
+				deal,
+				to,
+				amount,
+				paid_blocks,
+			}) if *deal == id => {
 				settled.paid = WireAmount(settled.paid.0.saturating_add(*amount));
 				settled.paid_blocks = Some(*paid_blocks);
 				settled.to = Some(display(to));
-			},
-			ChainEvent::Market(MarketEvent::DealEnded { deal, paid_blocks, refund }) if *deal == id => {
+			}
+			ChainEvent::Market(MarketEvent::DealEnded {
+				deal,
+				paid_blocks,
+				refund,
+			}) if *deal == id => {
 				settled.ended = true;
 				settled.paid_blocks = Some(*paid_blocks);
 				settled.refund = Some(WireAmount(*refund));
-			},
+			}
 			ChainEvent::Market(MarketEvent::SettlementSkipped { deal, reason }) if *deal == id => {
 				settled.skipped = Some(match reason {
 					SkipReason::NotFound => "there is no such deal, or it is over",
@@ -126,8 +150,8 @@ fn outcome(id: DealId, events: &[ChainEvent]) -> Settled {
 					SkipReason::NothingDue => "nothing was proven since the last settlement",
 					SkipReason::Unpayable => "the provider cannot receive the amount yet",
 				});
-			},
-			_ => {},
+			}
+			_ => {}
 		}
 	}
 	settled
@@ -140,12 +164,27 @@ mod tests {
 	#[test]
 	fn outcomes_are_per_deal() {
 		let events = [
-			ChainEvent::Market(MarketEvent::PaymentSettled { deal: 1, to: [5; 32], amount: 70, paid_blocks: 10 }),
-			ChainEvent::Market(MarketEvent::DealEnded { deal: 1, paid_blocks: 10, refund: 30 }),
-			ChainEvent::Market(MarketEvent::SettlementSkipped { deal: 2, reason: SkipReason::NothingDue }),
+			ChainEvent::Market(MarketEvent::PaymentSettled {
+				deal: 1,
+				to: [5; 32],
+				amount: 70,
+				paid_blocks: 10,
+			}),
+			ChainEvent::Market(MarketEvent::DealEnded {
+				deal: 1,
+				paid_blocks: 10,
+				refund: 30,
+			}),
+			ChainEvent::Market(MarketEvent::SettlementSkipped {
+				deal: 2,
+				reason: SkipReason::NothingDue,
+			}),
 		];
 		let first = outcome(1, &events);
-		assert_eq!((first.paid.0, first.paid_blocks, first.ended), (70, Some(10), true));
+		assert_eq!(
+			(first.paid.0, first.paid_blocks, first.ended),
+			(70, Some(10), true)
+		);
 		assert_eq!(first.refund, Some(WireAmount(30)));
 		let second = outcome(2, &events);
 		assert!(second.skipped.is_some() && second.paid.0 == 0);

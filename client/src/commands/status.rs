@@ -92,7 +92,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		(Some(root), Some(content)) => content.root == *root,
 		(Some(_), None) => false,
 	};
-	for mut record in records.all()?.into_iter().filter(|record| record.genesis_hash == genesis_hash) {
+	for mut record in records
+		.all()?
+		.into_iter()
+		.filter(|record| record.genesis_hash == genesis_hash)
+	{
 		if !asked(&record) {
 			continue;
 		}
@@ -111,7 +115,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		objects.push(Object {
 			id: Some(record.id.clone()),
 			name: Some(record.name()),
-			root: record.content.as_ref().map_or_else(String::new, |content| content.root.clone()),
+			root: record
+				.content
+				.as_ref()
+				.map_or_else(String::new, |content| content.root.clone()),
 			copies_wanted: Some(record.wanted.copies),
 			deals,
 		});
@@ -145,7 +152,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 				[
 					deal.deal_id.map_or_else(String::new, |id| id.to_string()),
 					deal.provider.clone(),
-					deal.reason.clone().map_or(deal.state.to_owned(), |reason| format!("{}: {reason}", deal.state)),
+					deal.reason.clone().map_or(deal.state.to_owned(), |reason| {
+						format!("{}: {reason}", deal.state)
+					}),
 					deal.sector.map_or_else(String::new, |sector| sector.to_string()),
 					deal.sector_state.unwrap_or_default().to_owned(),
 					proven,
@@ -154,8 +163,17 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 					deal.due.map_or_else(String::new, |due| Amount(due.0).to_string()),
 				]
 			});
-			let header =
-				["deal ", "provider", "state", "sector ", "proofs", "proven blocks", "next proof", "left", "due "];
+			let header = [
+				"deal ",
+				"provider",
+				"state",
+				"sector ",
+				"proofs",
+				"proven blocks",
+				"next proof",
+				"left",
+				"due ",
+			];
 			write_table(out, &table(header, rows))?;
 		}
 		writeln!(out, "at block #{block}")
@@ -169,8 +187,9 @@ async fn unrecorded(
 	cache: &mut Cache,
 	root: &str,
 ) -> Result<Object, CliError> {
-	let cid: cairn_dag::Cid =
-		root.parse().map_err(|_| CliError::new(ErrorKind::Usage, format!("{root} is not a CID")))?;
+	let cid: cairn_dag::Cid = root
+		.parse()
+		.map_err(|_| CliError::new(ErrorKind::Usage, format!("{root} is not a CID")))?;
 	let missing = || {
 		CliError::new(ErrorKind::NotFound, format!("no deal for {root} is known"))
 			.hint("`cairn ls` lists what was stored from here, `cairn deal ls` the deals of an account")
@@ -185,7 +204,13 @@ async fn unrecorded(
 	if deals.is_empty() {
 		return Err(missing());
 	}
-	Ok(Object { id: None, name: None, root: root.to_owned(), copies_wanted: None, deals })
+	Ok(Object {
+		id: None,
+		name: None,
+		root: root.to_owned(),
+		copies_wanted: None,
+		deals,
+	})
 }
 
 async fn deal_of_record(chain: &ChainClient, cache: &mut Cache, deal: &DealRecord) -> Result<Deal, CliError> {
@@ -233,7 +258,7 @@ async fn deal_on_chain(chain: &ChainClient, cache: &mut Cache, view: &DealView) 
 				let read = chain.query().sector(&provider, number).await?;
 				cache.sectors.insert((provider, number), read.clone());
 				read
-			},
+			}
 		},
 	};
 	let next_deadline = match sector.as_ref().and_then(|sector| sector.location) {
@@ -245,16 +270,20 @@ async fn deal_on_chain(chain: &ChainClient, cache: &mut Cache, view: &DealView) 
 					let read = chain.query().current_deadline(&provider).await?;
 					cache.windows.insert(provider, read);
 					read
-				},
+				}
 			};
 			let parameters = chain.query().parameters().await?;
 			window.map(|window| next(window, index, parameters.deadlines))
-		},
+		}
 	};
 	Ok(Deal {
 		provider: display(&provider),
 		proposal_hash: Hash32(view.deal.proposal_hash),
-		state: if view.deal.is_active() { "active" } else { "published" },
+		state: if view.deal.is_active() {
+			"active"
+		} else {
+			"published"
+		},
 		reason: None,
 		deal_id: Some(view.id),
 		sector: view.deal.sector(),
@@ -273,7 +302,11 @@ fn next(window: DeadlineWindow, index: u32, deadlines: u32) -> Deadline {
 	let length = window.close.saturating_sub(window.open);
 	let ahead = (index + deadlines).saturating_sub(window.deadline) % deadlines.max(1);
 	let shift = length.saturating_mul(ahead);
-	Deadline { index, open: window.open.saturating_add(shift), close: window.close.saturating_add(shift) }
+	Deadline {
+		index,
+		open: window.open.saturating_add(shift),
+		close: window.close.saturating_add(shift),
+	}
 }
 
 /// A sector's state in one word.
@@ -290,14 +323,21 @@ pub fn state_name(state: &SectorState) -> &'static str {
 /// A table of deals, as `deal ls` prints it too.
 pub fn short_row(view: &DealView) -> [String; 8] {
 	let (since, ends) = match view.ends {
-		Some(ends) => (ends.saturating_sub(view.deal.duration).to_string(), ends.to_string()),
+		Some(ends) => (
+			ends.saturating_sub(view.deal.duration).to_string(),
+			ends.to_string(),
+		),
 		None => (String::new(), String::new()),
 	};
 	[
 		view.id.to_string(),
 		short(&view.deal.client),
 		short(&view.deal.provider),
-		if view.deal.is_active() { "active".to_owned() } else { "published".to_owned() },
+		if view.deal.is_active() {
+			"active".to_owned()
+		} else {
+			"published".to_owned()
+		},
 		since,
 		ends,
 		format!("{} of {}", view.proven_blocks, view.deal.duration),
@@ -311,7 +351,12 @@ mod tests {
 
 	#[test]
 	fn next_deadlines() {
-		let window = DeadlineWindow { deadline: 2, period: 7, open: 100, close: 105 };
+		let window = DeadlineWindow {
+			deadline: 2,
+			period: 7,
+			open: 100,
+			close: 105,
+		};
 		let next_of = |index| {
 			let deadline = next(window, index, 4);
 			(deadline.open, deadline.close)

@@ -53,7 +53,10 @@ pub async fn ensure(
 	if let Some(question) = question {
 		context.confirm(&match missing {
 			0 => format!("{question}\nThe escrow covers it. Go on?"),
-			_ => format!("{question}\n{} will move from the account to its escrow. Go on?", Amount(missing)),
+			_ => format!(
+				"{question}\n{} will move from the account to its escrow. Go on?",
+				Amount(missing)
+			),
 		})?;
 	}
 	if missing == 0 {
@@ -73,7 +76,9 @@ pub async fn ensure(
 		.hint("`cairn wallet fund` asks a test network's faucet"));
 	}
 	submitter.submit(calls::market::add_balance(missing)).await?;
-	context.output.note(format!("{} moved to the escrow", Amount(missing)));
+	context
+		.output
+		.note(format!("{} moved to the escrow", Amount(missing)));
 	Ok(Amount(missing))
 }
 
@@ -92,12 +97,30 @@ mod tests {
 
 	#[test]
 	fn only_live_unpublished_proposals_of_the_account_count() {
-		let wanted = Wanted { copies: 1, tier: TierName::Hot, duration: 30, providers: vec![] };
-		let mut record =
-			ObjectRecord::new([1; 8], Hash32([1; 32]), Hash32([2; 32]), vec![], Hash32::default(), wanted);
+		let wanted = Wanted {
+			copies: 1,
+			tier: TierName::Hot,
+			duration: 30,
+			providers: vec![],
+		};
+		let mut record = ObjectRecord::new(
+			[1; 8],
+			Hash32([1; 32]),
+			Hash32([2; 32]),
+			vec![],
+			Hash32::default(),
+			wanted,
+		);
 		let proposal = Proposal {
-			piece: PieceInfo { commitment: [1; 32], size_log2: 11, payload_size: 2000 },
-			payload: DealPayload::V1 { kind: PayloadKind::Public, root: vec![1].try_into().unwrap() },
+			piece: PieceInfo {
+				commitment: [1; 32],
+				size_log2: 11,
+				payload_size: 2000,
+			},
+			payload: DealPayload::V1 {
+				kind: PayloadKind::Public,
+				root: vec![1].try_into().unwrap(),
+			},
 			client: [2; 32],
 			provider: [3; 32],
 			tier: Tier::Hot,
@@ -109,13 +132,27 @@ mod tests {
 			label: Default::default(),
 		};
 		let deal = DealRecord::signed(&proposal, Hash32([9; 32]), vec![1; 65], "http://p".into(), 210);
-		let failed = DealState::Failed { reason: String::new() };
+		let failed = DealState::Failed {
+			reason: String::new(),
+		};
 		record.deals = vec![
 			deal.clone(),
-			DealRecord { state: DealState::Uploaded, ..deal.clone() },
-			DealRecord { state: DealState::Published { deal_id: 1 }, ..deal.clone() },
-			DealRecord { state: failed, ..deal.clone() },
-			DealRecord { signature: Default::default(), ..deal },
+			DealRecord {
+				state: DealState::Uploaded,
+				..deal.clone()
+			},
+			DealRecord {
+				state: DealState::Published { deal_id: 1 },
+				..deal.clone()
+			},
+			DealRecord {
+				state: failed,
+				..deal.clone()
+			},
+			DealRecord {
+				signature: Default::default(),
+				..deal
+			},
 		];
 		let records = [record];
 		assert_eq!(outstanding(&records, &[1; 32], &[2; 32], 99), 420);

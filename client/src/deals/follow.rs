@@ -21,7 +21,9 @@ const MAX_DEALS: usize = 65_536;
 fn state_of(view: &DealView) -> DealState {
 	match view.deal.state {
 		OnChain::Published { .. } => DealState::Published { deal_id: view.id },
-		OnChain::Active { sector, activated_at, .. } => DealState::Active {
+		OnChain::Active {
+			sector, activated_at, ..
+		} => DealState::Active {
 			deal_id: view.id,
 			sector,
 			since: activated_at,
@@ -35,7 +37,9 @@ pub async fn deals_of(chain: &ChainClient, account: &[u8; 32]) -> Result<Vec<Dea
 	let query = chain.query();
 	let mut deals: Vec<DealView> = Vec::new();
 	loop {
-		let page = query.deals_of(account, deals.last().map(|deal| deal.id), PAGE).await?;
+		let page = query
+			.deals_of(account, deals.last().map(|deal| deal.id), PAGE)
+			.await?;
 		let is_last = (page.len() as u32) < PAGE;
 		deals.extend(page);
 		if is_last || deals.len() >= MAX_DEALS {
@@ -64,13 +68,16 @@ pub async fn refresh(
 	}
 	let on_chain = deals_of(chain, client).await?;
 	for deal in deals.iter_mut().filter(|deal| open(deal)) {
-		match on_chain.iter().find(|view| view.deal.proposal_hash == deal.proposal_hash.0) {
+		match on_chain
+			.iter()
+			.find(|view| view.deal.proposal_hash == deal.proposal_hash.0)
+		{
 			Some(view) => deal.state = state_of(view),
 			None => {
 				if let Some(reason) = over(deal, now) {
 					deal.state = DealState::Failed { reason };
 				}
-			},
+			}
 		}
 	}
 	Ok(now)
@@ -89,28 +96,49 @@ fn over(deal: &DealRecord, now: BlockNumber) -> Option<String> {
 pub fn apply(deals: &mut [DealRecord], events: &[ChainEvent]) -> bool {
 	let mut changed = false;
 	for event in events {
-		let ChainEvent::Market(event) = event else { continue };
+		let ChainEvent::Market(event) = event else {
+			continue;
+		};
 		let (deal, state) = match event {
-			MarketEvent::DealPublished { deal, proposal_hash, .. } => {
+			MarketEvent::DealPublished {
+				deal, proposal_hash, ..
+			} => {
 				// One that is further already was read from a later block.
 				let found = deals
 					.iter_mut()
 					.find(|known| known.proposal_hash.0 == *proposal_hash && known.state.deal_id().is_none());
 				(found, DealState::Published { deal_id: *deal })
-			},
-			MarketEvent::DealActivated { deal, sector, activated_at, end, .. } => (
+			}
+			MarketEvent::DealActivated {
+				deal,
+				sector,
+				activated_at,
+				end,
+				..
+			} => (
 				by_id(deals, *deal),
-				DealState::Active { deal_id: *deal, sector: *sector, since: *activated_at, ends: *end },
+				DealState::Active {
+					deal_id: *deal,
+					sector: *sector,
+					since: *activated_at,
+					ends: *end,
+				},
 			),
 			MarketEvent::DealNotStarted { deal, .. } => (
 				by_id(deals, *deal),
 				DealState::Failed {
-					reason: "the provider did not activate the deal in time; its price was returned".to_owned(),
+					reason: "the provider did not activate the deal in time; its price was returned"
+						.to_owned(),
 				},
 			),
-			MarketEvent::ProposalCancelled { proposal_hash, .. } | MarketEvent::ProposalExpired { proposal_hash, .. } => (
-				deals.iter_mut().find(|known| known.proposal_hash.0 == *proposal_hash),
-				DealState::Failed { reason: "the proposal was withdrawn or expired".to_owned() },
+			MarketEvent::ProposalCancelled { proposal_hash, .. }
+			| MarketEvent::ProposalExpired { proposal_hash, .. } => (
+				deals
+					.iter_mut()
+					.find(|known| known.proposal_hash.0 == *proposal_hash),
+				DealState::Failed {
+					reason: "the proposal was withdrawn or expired".to_owned(),
+				},
 			),
 			_ => continue,
 		};
@@ -153,9 +181,14 @@ pub fn describe(status: &DealStatus) -> String {
 		DealProgress::Publishing => "publishing".to_owned(),
 		DealProgress::Published { deal_id } => format!("published as deal {deal_id}"),
 		DealProgress::Sealing { sector, progress, .. } => {
-			format!("sealing sector {sector}: {:.0} %", progress.clamp(0.0, 1.0) * 100.0)
-		},
-		DealProgress::PreCommitted { sector, .. } => format!("sector {sector} pre-committed, waiting for its challenge"),
+			format!(
+				"sealing sector {sector}: {:.0} %",
+				progress.clamp(0.0, 1.0) * 100.0
+			)
+		}
+		DealProgress::PreCommitted { sector, .. } => {
+			format!("sector {sector} pre-committed, waiting for its challenge")
+		}
 		DealProgress::Active { sector, .. } => format!("active in sector {sector}"),
 		DealProgress::Ended { .. } => "ended".to_owned(),
 		DealProgress::Failed { reason } => format!("failed: {reason}"),
@@ -179,8 +212,15 @@ mod tests {
 
 	fn deal(hash: u8) -> DealRecord {
 		let proposal = Proposal {
-			piece: PieceInfo { commitment: [1; 32], size_log2: 11, payload_size: 2000 },
-			payload: DealPayload::V1 { kind: PayloadKind::Public, root: vec![1].try_into().unwrap() },
+			piece: PieceInfo {
+				commitment: [1; 32],
+				size_log2: 11,
+				payload_size: 2000,
+			},
+			payload: DealPayload::V1 {
+				kind: PayloadKind::Public,
+				root: vec![1].try_into().unwrap(),
+			},
 			client: [2; 32],
 			provider: [3; 32],
 			tier: Tier::Hot,
@@ -213,12 +253,23 @@ mod tests {
 			activated_at: 50,
 			end: 80,
 		});
-		assert!(!apply(&mut deals, &[published(9, 9), activated.clone(), ChainEvent::ExtrinsicSuccess]));
+		assert!(!apply(
+			&mut deals,
+			&[published(9, 9), activated.clone(), ChainEvent::ExtrinsicSuccess]
+		));
 		assert!(apply(&mut deals, &[published(7, 2)]));
 		assert_eq!(deals[0].state, DealState::Signed);
 		assert_eq!(deals[1].state, DealState::Published { deal_id: 7 });
 		assert!(apply(&mut deals, &[activated]));
-		assert_eq!(deals[1].state, DealState::Active { deal_id: 7, sector: 4, since: 50, ends: 80 });
+		assert_eq!(
+			deals[1].state,
+			DealState::Active {
+				deal_id: 7,
+				sector: 4,
+				since: 50,
+				ends: 80
+			}
+		);
 	}
 
 	#[test]
@@ -229,8 +280,12 @@ mod tests {
 		assert!(expire(&mut deals, 101));
 		assert!(matches!(deals[0].state, DealState::Failed { .. }));
 		assert_eq!(deals[1].state, DealState::Published { deal_id: 7 });
-		let not_started =
-			MarketEvent::DealNotStarted { deal: 7, refund: 1, compensation: 1, burnt: 0 };
+		let not_started = MarketEvent::DealNotStarted {
+			deal: 7,
+			refund: 1,
+			compensation: 1,
+			burnt: 0,
+		};
 		assert!(apply(&mut deals, &[ChainEvent::Market(not_started)]));
 		assert!(matches!(deals[1].state, DealState::Failed { .. }));
 	}

@@ -27,7 +27,7 @@ pub async fn gather(chain: &ChainClient, named: &[[u8; 32]]) -> Result<Vec<Offer
 				providers.push(provider(chain, owner).await?);
 			}
 			providers
-		},
+		}
 	};
 	let types = chain.query().proof_types().await?;
 	let offers: Vec<Vec<Offer>> = stream::iter(providers)
@@ -63,8 +63,11 @@ pub async fn gather(chain: &ChainClient, named: &[[u8; 32]]) -> Result<Vec<Offer
 pub async fn provider(chain: &ChainClient, account: &[u8; 32]) -> Result<ProviderView, CliError> {
 	let query = chain.query();
 	let missing = || {
-		CliError::new(ErrorKind::NotFound, format!("{} is no provider", display(account)))
-			.hint("`cairn chain providers` lists the providers")
+		CliError::new(
+			ErrorKind::NotFound,
+			format!("{} is no provider", display(account)),
+		)
+		.hint("`cairn chain providers` lists the providers")
 	};
 	let owner = query.provider_of(account).await?.ok_or_else(missing)?;
 	query.provider(&owner).await?.ok_or_else(missing)

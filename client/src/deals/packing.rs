@@ -6,8 +6,8 @@ use crate::{
 };
 use cairn_car::{pack_to_file, PackOptions, Packed};
 use cairn_primitives::{draw::blake2_256, PieceInfo};
-use cairn_proving::CommPHasher;
 use cairn_provider_api::Hash32;
+use cairn_proving::CommPHasher;
 use std::{
 	fs::{self, File},
 	io::{self, Read},
@@ -48,7 +48,9 @@ pub async fn pack(
 /// The piece that a file's bytes form: CommP and sizes, with progress, off the executor.
 pub async fn piece_of(file: &Path, progress: &Progress) -> Result<PieceInfo, CliError> {
 	let path = file.to_owned();
-	let size = fs::metadata(&path).map_err(|error| CliError::from(error).during(path.display()))?.len();
+	let size = fs::metadata(&path)
+		.map_err(|error| CliError::from(error).during(path.display()))?
+		.len();
 	let bar = progress.bytes("computing CommP", size);
 	tokio::task::spawn_blocking(move || {
 		let mut file = File::open(&path).map_err(|error| CliError::from(error).during(path.display()))?;
@@ -79,7 +81,10 @@ pub fn fingerprint(sources: &[PathBuf]) -> io::Result<Hash32> {
 	let mut pending: Vec<PathBuf> = sources.to_vec();
 	while let Some(path) = pending.pop() {
 		let metadata = fs::symlink_metadata(&path)?;
-		let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+		let modified = metadata
+			.modified()?
+			.duration_since(UNIX_EPOCH)
+			.unwrap_or_default();
 		let kind = if metadata.is_dir() { b'd' } else { b'f' };
 		let size = if metadata.is_dir() { 0 } else { metadata.len() };
 		if metadata.is_dir() {
@@ -87,7 +92,12 @@ pub fn fingerprint(sources: &[PathBuf]) -> io::Result<Hash32> {
 				pending.push(entry?.path());
 			}
 		}
-		entries.push((path.into_os_string().into_encoded_bytes(), kind, size, modified.as_nanos()));
+		entries.push((
+			path.into_os_string().into_encoded_bytes(),
+			kind,
+			size,
+			modified.as_nanos(),
+		));
 		if entries.len() > MAX_FINGERPRINTED {
 			return Err(io::Error::other("too many files for one object"));
 		}

@@ -86,8 +86,14 @@ impl fmt::Display for Misfit {
 
 /// The plancks per block at which an offer takes what is needed, or why it does not.
 fn price(offer: &Offer, need: &Need) -> Result<Balance, Misfit> {
-	let Ask::V1 { price_per_gib, min_piece_log2, max_piece_log2, min_duration, max_duration, accepting } =
-		offer.ask;
+	let Ask::V1 {
+		price_per_gib,
+		min_piece_log2,
+		max_piece_log2,
+		min_duration,
+		max_duration,
+		accepting,
+	} = offer.ask;
 	let size = need.piece.size_log2;
 	if offer.spec.tier != need.tier {
 		return Err(Misfit::OtherTier);
@@ -119,7 +125,9 @@ pub fn rank(offers: &[Offer], need: &Need) -> (Vec<Candidate>, BTreeMap<Misfit, 
 	let mut best: BTreeMap<[u8; 32], Result<Candidate, Misfit>> = BTreeMap::new();
 	for offer in offers {
 		let verdict = price(offer, need).and_then(|price_per_block| {
-			let total_price = price_per_block.checked_mul(need.duration.into()).ok_or(Misfit::Price)?;
+			let total_price = price_per_block
+				.checked_mul(need.duration.into())
+				.ok_or(Misfit::Price)?;
 			Ok(Candidate {
 				provider: offer.provider,
 				endpoints: offer.endpoints.clone(),
@@ -161,7 +169,10 @@ fn closeness(misfit: Misfit) -> u8 {
 
 /// `2 take no new deals, 1 take shorter deals only`: for error messages.
 pub fn describe_misfits(misfits: &BTreeMap<Misfit, usize>) -> String {
-	let parts: Vec<String> = misfits.iter().map(|(misfit, count)| format!("{count} {misfit}")).collect();
+	let parts: Vec<String> = misfits
+		.iter()
+		.map(|(misfit, count)| format!("{count} {misfit}"))
+		.collect();
 	parts.join(", ")
 }
 
@@ -172,7 +183,11 @@ mod tests {
 
 	fn need() -> Need {
 		Need {
-			piece: PieceInfo { commitment: [0; 32], size_log2: 20, payload_size: 600_000 },
+			piece: PieceInfo {
+				commitment: [0; 32],
+				size_log2: 20,
+				payload_size: 600_000,
+			},
 			tier: Tier::Hot,
 			duration: 100,
 		}
@@ -199,8 +214,21 @@ mod tests {
 	}
 
 	fn with_ask(mut offer: Offer, change: impl Fn(&mut u8, &mut u8, &mut u32, &mut u32, &mut bool)) -> Offer {
-		let Ask::V1 { min_piece_log2, max_piece_log2, min_duration, max_duration, accepting, .. } = &mut offer.ask;
-		change(min_piece_log2, max_piece_log2, min_duration, max_duration, accepting);
+		let Ask::V1 {
+			min_piece_log2,
+			max_piece_log2,
+			min_duration,
+			max_duration,
+			accepting,
+			..
+		} = &mut offer.ask;
+		change(
+			min_piece_log2,
+			max_piece_log2,
+			min_duration,
+			max_duration,
+			accepting,
+		);
 		offer
 	}
 
@@ -212,22 +240,61 @@ mod tests {
 		assert_eq!(order, [1, 2, 3]);
 		assert!(misfits.is_empty());
 		// 2^20 of 2^30 bytes at 5000 plancks: rounded up to 5.
-		assert_eq!((candidates[1].price_per_block, candidates[1].total_price), (5, 500));
+		assert_eq!(
+			(candidates[1].price_per_block, candidates[1].total_price),
+			(5, 500)
+		);
 	}
 
 	#[test]
 	fn every_misfit() {
-		let tier = Offer { spec: BUILTIN[5].1, ..offer(1, 1) };
+		let tier = Offer {
+			spec: BUILTIN[5].1,
+			..offer(1, 1)
+		};
 		for (offer, misfit) in [
 			(tier, Misfit::OtherTier),
-			(with_ask(offer(1, 1), |_, _, _, _, accepting| *accepting = false), Misfit::NotAccepting),
-			(Offer { accepts_new_sectors: false, ..offer(1, 1) }, Misfit::NotAccepting),
-			(with_ask(offer(1, 1), |_, max, _, _, _| *max = 19), Misfit::PieceTooLarge),
-			(Offer { spec: BUILTIN[0].1, ..offer(1, 1) }, Misfit::PieceTooLarge),
-			(with_ask(offer(1, 1), |min, _, _, _, _| *min = 21), Misfit::PieceTooSmall),
-			(with_ask(offer(1, 1), |_, _, min, _, _| *min = 101), Misfit::TooShort),
-			(with_ask(offer(1, 1), |_, _, _, max, _| *max = 99), Misfit::TooLong),
-			(Offer { endpoints: vec![], ..offer(1, 1) }, Misfit::NoAddress),
+			(
+				with_ask(offer(1, 1), |_, _, _, _, accepting| *accepting = false),
+				Misfit::NotAccepting,
+			),
+			(
+				Offer {
+					accepts_new_sectors: false,
+					..offer(1, 1)
+				},
+				Misfit::NotAccepting,
+			),
+			(
+				with_ask(offer(1, 1), |_, max, _, _, _| *max = 19),
+				Misfit::PieceTooLarge,
+			),
+			(
+				Offer {
+					spec: BUILTIN[0].1,
+					..offer(1, 1)
+				},
+				Misfit::PieceTooLarge,
+			),
+			(
+				with_ask(offer(1, 1), |min, _, _, _, _| *min = 21),
+				Misfit::PieceTooSmall,
+			),
+			(
+				with_ask(offer(1, 1), |_, _, min, _, _| *min = 101),
+				Misfit::TooShort,
+			),
+			(
+				with_ask(offer(1, 1), |_, _, _, max, _| *max = 99),
+				Misfit::TooLong,
+			),
+			(
+				Offer {
+					endpoints: vec![],
+					..offer(1, 1)
+				},
+				Misfit::NoAddress,
+			),
 			(offer(1, u128::MAX), Misfit::Price),
 		] {
 			let (candidates, misfits) = rank(&[offer], &need());
@@ -238,7 +305,10 @@ mod tests {
 
 	#[test]
 	fn a_provider_counts_by_its_best_offer() {
-		let tier = Offer { spec: BUILTIN[5].1, ..offer(1, 1) };
+		let tier = Offer {
+			spec: BUILTIN[5].1,
+			..offer(1, 1)
+		};
 		let closed = with_ask(offer(1, 1), |_, _, _, _, accepting| *accepting = false);
 		let large = with_ask(offer(1, 1), |_, max, _, _, _| *max = 19);
 		let (_, misfits) = rank(&[tier.clone(), large, closed], &need());

@@ -40,7 +40,12 @@ pub async fn probe(
 		match ProviderClient::new(http.clone(), endpoint.clone()).info().await {
 			Err(error) => last = describe(&error),
 			Ok(info) => match judge(&info, candidate, need, genesis_hash, min_collateral_ppm) {
-				Ok(min_start_delay) => return Ok(Reachable { endpoint: endpoint.clone(), min_start_delay }),
+				Ok(min_start_delay) => {
+					return Ok(Reachable {
+						endpoint: endpoint.clone(),
+						min_start_delay,
+					})
+				}
 				Err(reason) => last = format!("{endpoint}: {reason}"),
 			},
 		}
@@ -63,17 +68,23 @@ fn judge(
 		return Err("another provider answers there".to_owned());
 	}
 	if info.limits.max_payload_size < need.piece.payload_size {
-		return Err(format!("it takes uploads of at most {} bytes", info.limits.max_payload_size));
+		return Err(format!(
+			"it takes uploads of at most {} bytes",
+			info.limits.max_payload_size
+		));
 	}
 	let size = need.piece.padded_size();
 	let takes = info.asks.iter().filter(|ask| {
-		ask.accepting &&
-			Tier::from(ask.tier) == need.tier &&
-			(ask.min_piece_size..=ask.max_piece_size.min(ask.sector_size)).contains(&size) &&
-			(ask.min_duration..=ask.max_duration).contains(&need.duration) &&
-			ask.max_collateral_ppm >= min_collateral_ppm
+		ask.accepting
+			&& Tier::from(ask.tier) == need.tier
+			&& (ask.min_piece_size..=ask.max_piece_size.min(ask.sector_size)).contains(&size)
+			&& (ask.min_duration..=ask.max_duration).contains(&need.duration)
+			&& ask.max_collateral_ppm >= min_collateral_ppm
 	});
-	takes.map(|ask| ask.min_start_delay).min().ok_or_else(|| "it does not take the deal at the moment".to_owned())
+	takes
+		.map(|ask| ask.min_start_delay)
+		.min()
+		.ok_or_else(|| "it does not take the deal at the moment".to_owned())
 }
 
 /// An error with its cause, on one line.
@@ -98,7 +109,9 @@ pub async fn propose_and_upload(
 ) -> Result<DealState, CliError> {
 	let state = match attempt(http, deal, archive, size, reached, uploaded).await? {
 		Ok(()) => DealState::Uploaded,
-		Err(error) => DealState::Failed { reason: describe(&error) },
+		Err(error) => DealState::Failed {
+			reason: describe(&error),
+		},
 	};
 	reached(&state)?;
 	Ok(state)
@@ -116,8 +129,11 @@ async fn attempt(
 	let endpoint: Url = match deal.endpoint.parse() {
 		Ok(endpoint) => endpoint,
 		Err(_) => {
-			return Err(CliError::new(crate::error::ErrorKind::Configuration, "the local record has a damaged address"))
-		},
+			return Err(CliError::new(
+				crate::error::ErrorKind::Configuration,
+				"the local record has a damaged address",
+			))
+		}
 	};
 	let provider = ProviderClient::new(http.clone(), endpoint);
 	let progress = match propose(&provider, deal).await {
@@ -126,14 +142,24 @@ async fn attempt(
 	};
 	if let DealProgress::Failed { reason } = progress {
 		let problem = cairn_provider_api::Problem::new(cairn_provider_api::ErrorKind::WrongState, reason);
-		return Ok(Err(ProviderError::Refused { url: provider.url().clone(), problem: Box::new(problem) }));
+		return Ok(Err(ProviderError::Refused {
+			url: provider.url().clone(),
+			problem: Box::new(problem),
+		}));
 	}
 	reached(&DealState::Accepted)?;
 	if !progress.awaits_data() {
 		uploaded(size);
 		return Ok(Ok(()));
 	}
-	match upload(&provider, &deal.proposal_hash, UploadSource { file: archive, size }, uploaded).await {
+	match upload(
+		&provider,
+		&deal.proposal_hash,
+		UploadSource { file: archive, size },
+		uploaded,
+	)
+	.await
+	{
 		Ok(()) => Ok(Ok(())),
 		Err(error @ ProviderError::Read { .. }) => Err(error.into()),
 		Err(error) => Ok(Err(error)),
@@ -142,8 +168,13 @@ async fn attempt(
 
 async fn propose(provider: &ProviderClient, deal: &DealRecord) -> Result<DealProgress, ProviderError> {
 	let request = match deal.signature.0.is_empty() {
-		true => ProposeDeal::OnChain { proposal_hash: deal.proposal_hash },
-		false => ProposeDeal::Signed { proposal: deal.proposal.clone(), signature: deal.signature.clone() },
+		true => ProposeDeal::OnChain {
+			proposal_hash: deal.proposal_hash,
+		},
+		false => ProposeDeal::Signed {
+			proposal: deal.proposal.clone(),
+			signature: deal.signature.clone(),
+		},
 	};
 	let mut tries = 0;
 	loop {
@@ -153,7 +184,7 @@ async fn propose(provider: &ProviderClient, deal: &DealRecord) -> Result<DealPro
 			Err(error) if error.is_transient() && tries < RETRIES => {
 				tries += 1;
 				tokio::time::sleep(Duration::from_millis(300) * 2u32.pow(tries)).await;
-			},
+			}
 			Err(error) => return Err(error),
 		}
 	}
@@ -180,7 +211,12 @@ mod tests {
 		Info {
 			schema: String::new(),
 			version: String::new(),
-			chain: ChainInfo { name: String::new(), genesis_hash: Hash32([9; 32]), spec_version: 1, finalized: 1 },
+			chain: ChainInfo {
+				name: String::new(),
+				genesis_hash: Hash32([9; 32]),
+				spec_version: 1,
+				finalized: 1,
+			},
 			owner: String::new(),
 			owner_key: Hash32([3; 32]),
 			worker: String::new(),
@@ -197,7 +233,11 @@ mod tests {
 				min_start_delay: 12,
 				max_collateral_ppm: 200_000,
 			}],
-			limits: UploadLimits { max_payload_size: 1 << 30, max_concurrent: 1, idle_timeout_seconds: 1 },
+			limits: UploadLimits {
+				max_payload_size: 1 << 30,
+				max_concurrent: 1,
+				idle_timeout_seconds: 1,
+			},
 			addresses: vec![],
 		}
 	}
@@ -205,9 +245,18 @@ mod tests {
 	fn verdict(change: impl Fn(&mut Info)) -> Result<BlockNumber, String> {
 		let mut info = info();
 		change(&mut info);
-		let candidate = Candidate { provider: [3; 32], endpoints: vec![], price_per_block: 1, total_price: 1 };
+		let candidate = Candidate {
+			provider: [3; 32],
+			endpoints: vec![],
+			price_per_block: 1,
+			total_price: 1,
+		};
 		let need = Need {
-			piece: PieceInfo { commitment: [0; 32], size_log2: 20, payload_size: 600_000 },
+			piece: PieceInfo {
+				commitment: [0; 32],
+				size_log2: 20,
+				payload_size: 600_000,
+			},
 			tier: Tier::Hot,
 			duration: 100,
 		};
@@ -217,9 +266,15 @@ mod tests {
 	#[test]
 	fn servers_are_judged() {
 		assert_eq!(verdict(|_| ()), Ok(12));
-		assert!(verdict(|info| info.chain.genesis_hash = Hash32([8; 32])).unwrap_err().contains("another chain"));
-		assert!(verdict(|info| info.owner_key = Hash32([8; 32])).unwrap_err().contains("another provider"));
-		assert!(verdict(|info| info.limits.max_payload_size = 5).unwrap_err().contains("uploads"));
+		assert!(verdict(|info| info.chain.genesis_hash = Hash32([8; 32]))
+			.unwrap_err()
+			.contains("another chain"));
+		assert!(verdict(|info| info.owner_key = Hash32([8; 32]))
+			.unwrap_err()
+			.contains("another provider"));
+		assert!(verdict(|info| info.limits.max_payload_size = 5)
+			.unwrap_err()
+			.contains("uploads"));
 		for change in [
 			(|info| info.asks[0].accepting = false) as fn(&mut Info),
 			|info| info.asks[0].tier = TierName::Sealed,

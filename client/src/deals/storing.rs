@@ -31,12 +31,7 @@ use cairn_primitives::BlockNumber;
 use cairn_provider_api::{Amount as WireAmount, DealProgress, Hash32};
 use futures::{future::join_all, stream, StreamExt};
 use indicatif::HumanBytes;
-use std::{
-	collections::HashSet,
-	path::PathBuf,
-	sync::Mutex,
-	time::Duration,
-};
+use std::{collections::HashSet, path::PathBuf, sync::Mutex, time::Duration};
 use tokio::sync::mpsc;
 
 /// Rounds of replacing providers that fail.
@@ -118,7 +113,12 @@ impl Storing<'_> {
 		if !self.record.deals.is_empty() {
 			return Ok(());
 		}
-		if let Some(archive) = self.record.content.as_ref().and_then(|content| content.archive.as_ref()) {
+		if let Some(archive) = self
+			.record
+			.content
+			.as_ref()
+			.and_then(|content| content.archive.as_ref())
+		{
 			// A left over file in the cache folder costs space, not correctness.
 			let _ = std::fs::remove_file(archive);
 		}
@@ -131,14 +131,36 @@ impl Storing<'_> {
 
 	/// Packs the object, unless its archive is there.
 	async fn ensure_archive(&mut self, choices: &Choices) -> Result<(), CliError> {
-		if let Some(archive) = self.record.content.as_ref().and_then(|content| content.archive.as_ref()) {
+		if let Some(archive) = self
+			.record
+			.content
+			.as_ref()
+			.and_then(|content| content.archive.as_ref())
+		{
 			let size = std::fs::metadata(archive).map_or(0, |metadata| metadata.len());
-			if self.record.content.as_ref().is_some_and(|content| content.payload_size == size) {
+			if self
+				.record
+				.content
+				.as_ref()
+				.is_some_and(|content| content.payload_size == size)
+			{
 				return Ok(());
 			}
 		}
-		let archive: PathBuf = self.context.settings.cache_dir.value.join("put").join(format!("{}.car", self.record.id));
-		let packed = packing::pack(&self.record.sources, &archive, choices.pack.clone(), &self.progress).await?;
+		let archive: PathBuf = self
+			.context
+			.settings
+			.cache_dir
+			.value
+			.join("put")
+			.join(format!("{}.car", self.record.id));
+		let packed = packing::pack(
+			&self.record.sources,
+			&archive,
+			choices.pack.clone(),
+			&self.progress,
+		)
+		.await?;
 		let piece = packing::piece_of(&archive, &self.progress).await?;
 		let content = Content {
 			root: packed.root.to_string(),
@@ -173,7 +195,9 @@ impl Storing<'_> {
 		if self.record.needs_archive() {
 			return Ok(());
 		}
-		let Some(content) = &mut self.record.content else { return Ok(()) };
+		let Some(content) = &mut self.record.content else {
+			return Ok(());
+		};
 		if let Some(archive) = content.archive.take() {
 			// Left over files in the cache folder cost space, not correctness.
 			let _ = std::fs::remove_file(archive);
@@ -185,14 +209,19 @@ impl Storing<'_> {
 	async fn place(&mut self, choices: &Choices) -> Result<(), CliError> {
 		let wanted = usize::from(self.record.wanted.copies);
 		let lacking = wanted.saturating_sub(self.record.alive().count());
-		let Some(content) = self.record.content.clone().filter(|_| lacking > 0) else { return Ok(()) };
+		let Some(content) = self.record.content.clone().filter(|_| lacking > 0) else {
+			return Ok(());
+		};
 		let need = Need {
 			piece: content.piece(),
 			tier: self.record.wanted.tier.into(),
 			duration: self.record.wanted.duration,
 		};
 		let root: Cid = content.root.parse().map_err(|_| {
-			CliError::new(ErrorKind::Configuration, "the local record has a damaged root CID")
+			CliError::new(
+				ErrorKind::Configuration,
+				"the local record has a damaged root CID",
+			)
 		})?;
 		let terms = Terms {
 			need,
@@ -206,8 +235,13 @@ impl Storing<'_> {
 		terms.check_duration()?;
 		let chosen = self.choose(&terms, lacking).await?;
 
-		let price = chosen.iter().fold(0u128, |sum, chosen| sum.saturating_add(chosen.candidate.total_price));
-		let already: u128 = self.record.alive().fold(0, |sum, deal| sum.saturating_add(deal.total_price.0));
+		let price = chosen.iter().fold(0u128, |sum, chosen| {
+			sum.saturating_add(chosen.candidate.total_price)
+		});
+		let already: u128 = self
+			.record
+			.alive()
+			.fold(0, |sum, deal| sum.saturating_add(deal.total_price.0));
 		let total = price.saturating_add(already);
 		if let Some(max) = choices.max_price.filter(|max| total > *max) {
 			return Err(CliError::new(
@@ -224,19 +258,36 @@ impl Storing<'_> {
 			self.record.wanted.tier,
 		);
 		for chosen in &chosen {
-			let line = format!("\n  {}  {}", display(&chosen.candidate.provider), Amount(chosen.candidate.total_price));
+			let line = format!(
+				"\n  {}  {}",
+				display(&chosen.candidate.provider),
+				Amount(chosen.candidate.total_price)
+			);
 			question.push_str(&line);
 		}
-		question.push_str(&format!("\nPrice: {} at most, paid by the block while the data is proven.", Amount(price)));
+		question.push_str(&format!(
+			"\nPrice: {} at most, paid by the block while the data is proven.",
+			Amount(price)
+		));
 		// A price limit is consent to any price below it.
 		let asked = choices.max_price.is_none().then_some(question.as_str());
-		escrow::ensure(self.context, &self.chain, &self.submitter, &self.records, price, asked).await?;
+		escrow::ensure(
+			self.context,
+			&self.chain,
+			&self.submitter,
+			&self.records,
+			price,
+			asked,
+		)
+		.await?;
 
 		let genesis_hash = self.chain.genesis_hash();
 		for chosen in chosen {
 			let proposal = terms.proposal(&chosen.candidate, chosen.reachable.min_start_delay)?;
 			let hash = terms::hash(&proposal, &genesis_hash);
-			let signature = self.account.multi_signature(&proposal.signing_bytes(&genesis_hash));
+			let signature = self
+				.account
+				.multi_signature(&proposal.signing_bytes(&genesis_hash));
 			self.record.deals.push(DealRecord::signed(
 				&proposal,
 				hash,
@@ -250,7 +301,13 @@ impl Storing<'_> {
 
 	/// The cheapest providers that fit and answer, which have no deal for the piece yet.
 	async fn choose(&self, terms: &Terms, lacking: usize) -> Result<Vec<Chosen>, CliError> {
-		let named: Vec<[u8; 32]> = self.record.wanted.providers.iter().map(|provider| provider.0).collect();
+		let named: Vec<[u8; 32]> = self
+			.record
+			.wanted
+			.providers
+			.iter()
+			.map(|provider| provider.0)
+			.collect();
 		let offers = gather(&self.chain, &named).await?;
 		let (mut candidates, misfits) = rank(&offers, &terms.need);
 		let mut used: HashSet<[u8; 32]> = self.record.deals.iter().map(|deal| deal.provider.0).collect();
@@ -270,23 +327,37 @@ impl Storing<'_> {
 			.buffered(CONCURRENT_PROBES);
 		let (mut chosen, mut refused) = (Vec::new(), Vec::new());
 		while chosen.len() < lacking {
-			let Some((candidate, verdict)) = probes.next().await else { break };
+			let Some((candidate, verdict)) = probes.next().await else {
+				break;
+			};
 			match verdict {
 				Ok(reachable) => chosen.push(Chosen { candidate, reachable }),
 				Err(reason) => {
 					let text = format!("{}: {reason}", short(&candidate.provider));
 					self.context.output.note(format!("passing over {text}"));
 					refused.push(text);
-				},
+				}
 			}
 		}
 		if chosen.len() < lacking {
 			let mut message = format!(
 				"{} more {} needed, and {} {}",
 				lacking,
-				if lacking == 1 { "provider is" } else { "providers are" },
-				if chosen.is_empty() { "none".to_owned() } else { format!("only {}", chosen.len()) },
-				if chosen.len() == 1 { "takes the deal" } else { "take the deal" },
+				if lacking == 1 {
+					"provider is"
+				} else {
+					"providers are"
+				},
+				if chosen.is_empty() {
+					"none".to_owned()
+				} else {
+					format!("only {}", chosen.len())
+				},
+				if chosen.len() == 1 {
+					"takes the deal"
+				} else {
+					"take the deal"
+				},
 			);
 			if !misfits.is_empty() {
 				message.push_str(&format!(" ({})", describe_misfits(&misfits)));
@@ -305,8 +376,12 @@ impl Storing<'_> {
 
 	/// Brings the data of all signed deals to their providers, all at the same time.
 	async fn propose_and_upload_all(&mut self) -> Result<(), CliError> {
-		let Some(content) = self.record.content.clone() else { return Ok(()) };
-		let Some(archive) = content.archive else { return Ok(()) };
+		let Some(content) = self.record.content.clone() else {
+			return Ok(());
+		};
+		let Some(archive) = content.archive else {
+			return Ok(());
+		};
 		let pending: Vec<usize> = self
 			.record
 			.deals
@@ -320,7 +395,10 @@ impl Storing<'_> {
 		let uploads = pending.iter().map(|index| {
 			let (index, record) = (*index, &record);
 			let deal = self.record.deals[index].clone();
-			let bar = self.progress.bytes(format!("uploading to {}", short(&deal.provider.0)), content.payload_size);
+			let bar = self.progress.bytes(
+				format!("uploading to {}", short(&deal.provider.0)),
+				content.payload_size,
+			);
 			async move {
 				let reached = |state: &DealState| {
 					// Poisoned only by a panic elsewhere, which ends the program anyway.
@@ -336,15 +414,21 @@ impl Storing<'_> {
 			}
 		});
 		let outcomes = join_all(uploads).await;
-		self.record = record.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+		self.record = record
+			.into_inner()
+			.unwrap_or_else(|poisoned| poisoned.into_inner());
 		for outcome in outcomes {
 			match outcome? {
 				(provider, DealState::Failed { reason }) => {
-					self.context.output.warn(format!("{} failed: {reason}", short(&provider)));
-				},
+					self.context
+						.output
+						.warn(format!("{} failed: {reason}", short(&provider)));
+				}
 				(provider, _) => {
-					self.context.output.note(format!("{} has the data and verified it", short(&provider)));
-				},
+					self.context
+						.output
+						.note(format!("{} has the data and verified it", short(&provider)));
+				}
 			}
 		}
 		Ok(())
@@ -354,14 +438,22 @@ impl Storing<'_> {
 	async fn wait(&mut self) -> Result<(), CliError> {
 		let from = follow::refresh(&self.chain, &self.account.id(), &mut self.record.deals).await?;
 		self.save()?;
-		let pending = |deal: &DealRecord| !matches!(deal.state, DealState::Active { .. } | DealState::Failed { .. });
+		let pending =
+			|deal: &DealRecord| !matches!(deal.state, DealState::Active { .. } | DealState::Failed { .. });
 		if !self.record.deals.iter().any(pending) {
 			return Ok(());
 		}
-		self.context.output.note("waiting for the deals to become active (interrupting is safe: `cairn put --resume`)");
+		self.context
+			.output
+			.note("waiting for the deals to become active (interrupting is safe: `cairn put --resume`)");
 		let (failures, mut failed) = mpsc::channel(16);
-		let watchers: Vec<_> =
-			self.record.deals.iter().filter(|deal| pending(deal)).map(|deal| self.watch(deal, failures.clone())).collect();
+		let watchers: Vec<_> = self
+			.record
+			.deals
+			.iter()
+			.filter(|deal| pending(deal))
+			.map(|deal| self.watch(deal, failures.clone()))
+			.collect();
 		drop(failures);
 		let mut blocks = self.chain.finalized_blocks_from(from);
 		while self.record.deals.iter().any(pending) {
@@ -396,11 +488,17 @@ impl Storing<'_> {
 	}
 
 	/// Shows what a provider says about a deal, and reports when it gives up.
-	fn watch(&self, deal: &DealRecord, failures: mpsc::Sender<(Hash32, String)>) -> tokio::task::JoinHandle<()> {
+	fn watch(
+		&self,
+		deal: &DealRecord,
+		failures: mpsc::Sender<(Hash32, String)>,
+	) -> tokio::task::JoinHandle<()> {
 		let bar = self.progress.spinner(short(&deal.provider.0));
 		let (http, deal) = (self.http.clone(), deal.clone());
 		tokio::spawn(async move {
-			let Ok(endpoint) = deal.endpoint.parse() else { return };
+			let Ok(endpoint) = deal.endpoint.parse() else {
+				return;
+			};
 			let provider = ProviderClient::new(http, endpoint);
 			loop {
 				if let Some(status) = follow::provider_says(&provider, &deal).await {
@@ -410,9 +508,9 @@ impl Storing<'_> {
 							// Nobody listens any more when the wait is over.
 							let _ = failures.send((deal.proposal_hash, reason)).await;
 							return;
-						},
+						}
 						DealProgress::Active { .. } | DealProgress::Ended { .. } => return,
-						_ => {},
+						_ => {}
 					}
 				}
 				tokio::time::sleep(STATUS_INTERVAL).await;
@@ -445,6 +543,10 @@ impl Storing<'_> {
 
 	/// Price of the deals that have not failed.
 	pub fn price(&self) -> WireAmount {
-		WireAmount(self.record.alive().fold(0, |sum, deal| sum.saturating_add(deal.total_price.0)))
+		WireAmount(
+			self.record
+				.alive()
+				.fold(0, |sum, deal| sum.saturating_add(deal.total_price.0)),
+		)
 	}
 }

@@ -71,7 +71,10 @@ impl Terms {
 	/// # Errors
 	/// [`TermsError::Duration`].
 	pub fn check_duration(&self) -> Result<(), TermsError> {
-		let (min, max) = (self.parameters.min_deal_duration, self.parameters.max_deal_duration);
+		let (min, max) = (
+			self.parameters.min_deal_duration,
+			self.parameters.max_deal_duration,
+		);
 		let duration = self.need.duration;
 		if !(min..=max).contains(&duration) {
 			return Err(TermsError::Duration { min, max, duration });
@@ -96,7 +99,10 @@ impl Terms {
 		}
 		// Clamped to the allowed range, whose ends are in order.
 		let delay = self.start_within.clamp(needed, allowed);
-		let total = candidate.price_per_block.checked_mul(self.need.duration.into()).ok_or(TermsError::Price)?;
+		let total = candidate
+			.price_per_block
+			.checked_mul(self.need.duration.into())
+			.ok_or(TermsError::Price)?;
 		let collateral =
 			min_collateral(total, self.parameters.min_collateral_ppm).ok_or(TermsError::Price)?;
 		Ok(Proposal {
@@ -122,7 +128,9 @@ impl Terms {
 pub fn min_collateral(total: Balance, ppm: u32) -> Option<Balance> {
 	const MILLION: Balance = 1_000_000;
 	let ppm = Balance::from(ppm);
-	(total / MILLION).checked_mul(ppm)?.checked_add((total % MILLION * ppm).div_ceil(MILLION))
+	(total / MILLION)
+		.checked_mul(ppm)?
+		.checked_add((total % MILLION * ppm).div_ceil(MILLION))
 }
 
 /// The name of a proposal on a chain.
@@ -138,7 +146,11 @@ mod tests {
 	fn terms() -> Terms {
 		Terms {
 			need: Need {
-				piece: PieceInfo { commitment: [1; 32], size_log2: 20, payload_size: 600_000 },
+				piece: PieceInfo {
+					commitment: [1; 32],
+					size_log2: 20,
+					payload_size: 600_000,
+				},
 				tier: Tier::Hot,
 				duration: 100,
 			},
@@ -152,13 +164,21 @@ mod tests {
 	}
 
 	fn candidate() -> Candidate {
-		Candidate { provider: [3; 32], endpoints: vec![], price_per_block: 7, total_price: 700 }
+		Candidate {
+			provider: [3; 32],
+			endpoints: vec![],
+			price_per_block: 7,
+			total_price: 700,
+		}
 	}
 
 	#[test]
 	fn proposals_follow_the_chain_rules() {
 		let proposal = terms().proposal(&candidate(), 20).unwrap();
-		assert_eq!((proposal.start_by, proposal.duration, proposal.price_per_block), (1500, 100, 7));
+		assert_eq!(
+			(proposal.start_by, proposal.duration, proposal.price_per_block),
+			(1500, 100, 7)
+		);
 		assert_eq!(proposal.provider_collateral, 70);
 		let again = terms().proposal(&candidate(), 20).unwrap();
 		assert_ne!(proposal.nonce, again.nonce);
@@ -169,21 +189,48 @@ mod tests {
 	#[test]
 	fn start_respects_provider_and_chain() {
 		assert_eq!(terms().proposal(&candidate(), 800).unwrap().start_by, 1000 + 805);
-		let far = Terms { start_within: u32::MAX, ..terms() };
+		let far = Terms {
+			start_within: u32::MAX,
+			..terms()
+		};
 		assert_eq!(far.proposal(&candidate(), 20).unwrap().start_by, 1000 + 9_995);
 		let error = terms().proposal(&candidate(), 9_995).unwrap_err();
-		assert_eq!(error, TermsError::Start { needed: 10_000, allowed: 9_995 });
+		assert_eq!(
+			error,
+			TermsError::Start {
+				needed: 10_000,
+				allowed: 9_995
+			}
+		);
 	}
 
 	#[test]
 	fn bounds() {
-		let short = Terms { need: Need { duration: 19, ..terms().need }, ..terms() };
-		assert!(matches!(short.proposal(&candidate(), 1), Err(TermsError::Duration { duration: 19, .. })));
-		let label = Terms { label: vec![b'x'; 129], ..terms() };
+		let short = Terms {
+			need: Need {
+				duration: 19,
+				..terms().need
+			},
+			..terms()
+		};
+		assert!(matches!(
+			short.proposal(&candidate(), 1),
+			Err(TermsError::Duration { duration: 19, .. })
+		));
+		let label = Terms {
+			label: vec![b'x'; 129],
+			..terms()
+		};
 		assert_eq!(label.proposal(&candidate(), 1), Err(TermsError::Label));
-		let root = Terms { root: vec![0; 65], ..terms() };
+		let root = Terms {
+			root: vec![0; 65],
+			..terms()
+		};
 		assert_eq!(root.proposal(&candidate(), 1), Err(TermsError::Root));
-		let dear = Candidate { price_per_block: u128::MAX, ..candidate() };
+		let dear = Candidate {
+			price_per_block: u128::MAX,
+			..candidate()
+		};
 		assert_eq!(terms().proposal(&dear, 1), Err(TermsError::Price));
 	}
 

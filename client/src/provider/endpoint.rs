@@ -22,7 +22,9 @@ fn multiaddr_to_url(address: &Multiaddr) -> Option<Url> {
 		Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => name.into_owned(),
 		_ => return None,
 	};
-	let Protocol::Tcp(port) = parts.next()? else { return None };
+	let Protocol::Tcp(port) = parts.next()? else {
+		return None;
+	};
 	let scheme = match (parts.next()?, parts.next()) {
 		(Protocol::Http, None) => "http",
 		(Protocol::Https, None) | (Protocol::Tls, Some(Protocol::Http)) => "https",
@@ -30,7 +32,8 @@ fn multiaddr_to_url(address: &Multiaddr) -> Option<Url> {
 	};
 	let url: Url = format!("{scheme}://{host}:{port}").parse().ok()?;
 	// A host name that smuggles user, path or query would change what is asked.
-	let is_plain = url.username().is_empty() && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+	let is_plain =
+		url.username().is_empty() && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
 	is_plain.then_some(url)
 }
 
@@ -44,15 +47,32 @@ mod tests {
 
 	#[test]
 	fn http_addresses() {
-		assert_eq!(url("/ip4/127.0.0.1/tcp/8080/http").as_deref(), Some("http://127.0.0.1:8080/"));
-		assert_eq!(url("/ip6/::1/tcp/8080/http").as_deref(), Some("http://[::1]:8080/"));
-		assert_eq!(url("/dns4/p.example/tcp/443/https").as_deref(), Some("https://p.example/"));
-		assert_eq!(url("/dns/p.example/tcp/444/tls/http").as_deref(), Some("https://p.example:444/"));
+		assert_eq!(
+			url("/ip4/127.0.0.1/tcp/8080/http").as_deref(),
+			Some("http://127.0.0.1:8080/")
+		);
+		assert_eq!(
+			url("/ip6/::1/tcp/8080/http").as_deref(),
+			Some("http://[::1]:8080/")
+		);
+		assert_eq!(
+			url("/dns4/p.example/tcp/443/https").as_deref(),
+			Some("https://p.example/")
+		);
+		assert_eq!(
+			url("/dns/p.example/tcp/444/tls/http").as_deref(),
+			Some("https://p.example:444/")
+		);
 	}
 
 	#[test]
 	fn other_addresses_are_passed_over() {
-		for other in ["/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.4/udp/1/quic-v1", "/ip4/1.2.3.4/tcp/1/ws", "/memory/5"] {
+		for other in [
+			"/ip4/1.2.3.4/tcp/1",
+			"/ip4/1.2.3.4/udp/1/quic-v1",
+			"/ip4/1.2.3.4/tcp/1/ws",
+			"/memory/5",
+		] {
 			assert_eq!(url(other), None, "{other}");
 		}
 		let good: Multiaddr = "/ip4/1.2.3.4/tcp/5/http".parse().unwrap();
@@ -64,7 +84,10 @@ mod tests {
 	#[test]
 	fn host_names_cannot_smuggle() {
 		for name in ["user@evil.example", "evil.example#", "evil.example?x="] {
-			let address = Multiaddr::empty().with(Protocol::Dns(name.into())).with(Protocol::Tcp(80)).with(Protocol::Http);
+			let address = Multiaddr::empty()
+				.with(Protocol::Dns(name.into()))
+				.with(Protocol::Tcp(80))
+				.with(Protocol::Http);
 			assert_eq!(multiaddr_to_url(&address), None, "{name}");
 		}
 	}

@@ -60,13 +60,21 @@ impl FakeServer {
 	/// Starts a server that expects uploads of `size` bytes and serves `blocks`.
 	pub async fn start(faults: Faults, size: u64, blocks: MemoryBlocks) -> Self {
 		let (uploads, requests) = Default::default();
-		let state = Arc::new(Inner { faults, size, uploads, requests, blocks });
+		let state = Arc::new(Inner {
+			faults,
+			size,
+			uploads,
+			requests,
+			blocks,
+		});
 		let router = Router::new()
 			.route("/upload/{hash}", any(upload))
 			.route("/ipfs/{*path}", get(ipfs))
 			.with_state(state.clone());
 		let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-		let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+		let url = format!("http://{}", listener.local_addr().unwrap())
+			.parse()
+			.unwrap();
 		tokio::spawn(async move { axum::serve(listener, router).await });
 		FakeServer { url, state }
 	}
@@ -78,7 +86,13 @@ impl FakeServer {
 
 	/// What was uploaded for a deal.
 	pub fn uploaded(&self, hash: &Hash32) -> Vec<u8> {
-		self.state.uploads.lock().unwrap().get(&hash.to_string()).cloned().unwrap_or_default()
+		self.state
+			.uploads
+			.lock()
+			.unwrap()
+			.get(&hash.to_string())
+			.cloned()
+			.unwrap_or_default()
 	}
 
 	/// Methods and offsets of the uploads, or paths of the reads.
@@ -100,21 +114,48 @@ async fn upload(
 	headers: HeaderMap,
 	body: Body,
 ) -> Response {
-	let held = state.uploads.lock().unwrap().get(&hash).map_or(0, |bytes| bytes.len());
+	let held = state
+		.uploads
+		.lock()
+		.unwrap()
+		.get(&hash)
+		.map_or(0, |bytes| bytes.len());
 	if method == Method::HEAD {
-		return ([(OFFSET_HEADER, held.to_string()), (LENGTH_HEADER, state.size.to_string())], ()).into_response();
+		return (
+			[
+				(OFFSET_HEADER, held.to_string()),
+				(LENGTH_HEADER, state.size.to_string()),
+			],
+			(),
+		)
+			.into_response();
 	}
-	let offset: usize = headers.get(OFFSET_HEADER).unwrap().to_str().unwrap().parse().unwrap();
+	let offset: usize = headers
+		.get(OFFSET_HEADER)
+		.unwrap()
+		.to_str()
+		.unwrap()
+		.parse()
+		.unwrap();
 	state.requests.lock().unwrap().push(format!("{method} {offset}"));
 	if offset != held {
 		return problem(ErrorKind::OffsetMismatch);
 	}
 	let (mut stream, mut taken) = (body.into_data_stream(), 0);
 	while let Some(Ok(chunk)) = stream.next().await {
-		let room = state.faults.break_upload_after.map_or(chunk.len(), |limit| limit - taken);
+		let room = state
+			.faults
+			.break_upload_after
+			.map_or(chunk.len(), |limit| limit - taken);
 		let kept = &chunk[..chunk.len().min(room)];
 		taken += kept.len();
-		state.uploads.lock().unwrap().entry(hash.clone()).or_default().extend_from_slice(kept);
+		state
+			.uploads
+			.lock()
+			.unwrap()
+			.entry(hash.clone())
+			.or_default()
+			.extend_from_slice(kept);
 		if kept.len() < chunk.len() {
 			return problem(ErrorKind::Internal);
 		}
@@ -125,8 +166,18 @@ async fn upload(
 		return problem(ErrorKind::CommitmentMismatch);
 	}
 	let proposal_hash = hash.parse().unwrap();
-	let report = UploadReport { schema: SCHEMA.into(), proposal_hash, received, of: state.size, complete };
-	let status = if complete { StatusCode::CREATED } else { StatusCode::ACCEPTED };
+	let report = UploadReport {
+		schema: SCHEMA.into(),
+		proposal_hash,
+		received,
+		of: state.size,
+		complete,
+	};
+	let status = if complete {
+		StatusCode::CREATED
+	} else {
+		StatusCode::ACCEPTED
+	};
 	(status, serde_json::to_string(&report).unwrap()).into_response()
 }
 
@@ -139,7 +190,9 @@ async fn ipfs(
 	state.requests.lock().unwrap().push(path.clone());
 	let (root, inner) = path.split_once('/').unwrap_or((&path, ""));
 	let root = state.faults.send_instead.unwrap_or_else(|| root.parse().unwrap());
-	let Ok(resolved) = resolve(&state.blocks, &root, inner) else { return problem(ErrorKind::NotFound) };
+	let Ok(resolved) = resolve(&state.blocks, &root, inner) else {
+		return problem(ErrorKind::NotFound);
+	};
 	let mut writer = CarWriter::new(Vec::new(), &[root]).unwrap();
 	for block in &resolved.blocks {
 		writer.put(block).unwrap();
@@ -171,6 +224,6 @@ async fn ipfs(
 				Err(std::io::Error::other("as told by the test"))
 			});
 			Body::from_stream(sent.chain(broken)).into_response()
-		},
+		}
 	}
 }

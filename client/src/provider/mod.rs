@@ -133,7 +133,10 @@ impl ProviderClient {
 	}
 
 	fn unreachable(&self, source: reqwest::Error) -> ProviderError {
-		ProviderError::Unreachable { url: self.base.clone(), source: source.without_url() }
+		ProviderError::Unreachable {
+			url: self.base.clone(),
+			source: source.without_url(),
+		}
 	}
 
 	/// Starts reading a CAR of blocks from the trustless gateway. `path` is a CID, perhaps with a path
@@ -158,16 +161,24 @@ impl ProviderClient {
 				query.append_pair("entity-bytes", bytes);
 			}
 		}
-		let request = self.http.get(url).header("accept", "application/vnd.ipld.car; order=dfs; dups=n");
+		let request = self
+			.http
+			.get(url)
+			.header("accept", "application/vnd.ipld.car; order=dfs; dups=n");
 		let exchange = async {
 			let response = request.send().await.map_err(|error| self.unreachable(error))?;
 			self.check(response).await
 		};
-		tokio::time::timeout(IDLE_TIMEOUT, exchange).await.map_err(|_| self.silent(IDLE_TIMEOUT))?
+		tokio::time::timeout(IDLE_TIMEOUT, exchange)
+			.await
+			.map_err(|_| self.silent(IDLE_TIMEOUT))?
 	}
 
 	fn silent(&self, waited: Duration) -> ProviderError {
-		ProviderError::Silent { url: self.base.clone(), seconds: waited.as_secs() }
+		ProviderError::Silent {
+			url: self.base.clone(),
+			seconds: waited.as_secs(),
+		}
 	}
 
 	/// Turns HTTP errors into what they mean.
@@ -179,10 +190,14 @@ impl ProviderClient {
 		let url = response.url().clone();
 		let body = self.bounded(response).await.unwrap_or_default();
 		match serde_json::from_slice::<Problem>(&body) {
-			Ok(problem) => {
-				Err(ProviderError::Refused { url: self.base.clone(), problem: Box::new(problem) })
-			},
-			Err(_) => Err(ProviderError::Status { url, status: status.as_u16() }),
+			Ok(problem) => Err(ProviderError::Refused {
+				url: self.base.clone(),
+				problem: Box::new(problem),
+			}),
+			Err(_) => Err(ProviderError::Status {
+				url,
+				status: status.as_u16(),
+			}),
 		}
 	}
 
@@ -199,7 +214,10 @@ impl ProviderClient {
 	}
 
 	fn malformed(&self, reason: impl Into<String>) -> ProviderError {
-		ProviderError::Malformed { url: self.base.clone(), reason: reason.into() }
+		ProviderError::Malformed {
+			url: self.base.clone(),
+			reason: reason.into(),
+		}
 	}
 }
 
@@ -210,7 +228,11 @@ mod tests {
 	#[test]
 	fn resources_keep_the_base_path() {
 		let http = http_client().unwrap();
-		let at = |base: &str| ProviderClient::new(http.clone(), base.parse().unwrap()).resource("/rpc").to_string();
+		let at = |base: &str| {
+			ProviderClient::new(http.clone(), base.parse().unwrap())
+				.resource("/rpc")
+				.to_string()
+		};
 		assert_eq!(at("http://127.0.0.1:8000"), "http://127.0.0.1:8000/rpc");
 		assert_eq!(at("http://host/cairn/"), "http://host/cairn/rpc");
 	}

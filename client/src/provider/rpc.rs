@@ -42,28 +42,57 @@ impl ProviderClient {
 		self.call(rpc::DEAL_STATUS, [proposal_hash]).await
 	}
 
-	async fn call<P: Serialize, R: DeserializeOwned>(&self, method: &str, params: P) -> Result<R, ProviderError> {
-		let request = Request { jsonrpc: "2.0", id: 1, method, params };
+	async fn call<P: Serialize, R: DeserializeOwned>(
+		&self,
+		method: &str,
+		params: P,
+	) -> Result<R, ProviderError> {
+		let request = Request {
+			jsonrpc: "2.0",
+			id: 1,
+			method,
+			params,
+		};
 		let exchange = async {
-			let sent = self.http.post(self.resource(rpc::PATH)).json(&request).send().await;
+			let sent = self
+				.http
+				.post(self.resource(rpc::PATH))
+				.json(&request)
+				.send()
+				.await;
 			let response = sent.map_err(|error| self.unreachable(error))?;
 			let response = self.check(response).await?;
 			self.bounded(response).await
 		};
-		let body = tokio::time::timeout(RPC_TIMEOUT, exchange).await.map_err(|_| self.silent(RPC_TIMEOUT))??;
+		let body = tokio::time::timeout(RPC_TIMEOUT, exchange)
+			.await
+			.map_err(|_| self.silent(RPC_TIMEOUT))??;
 		let response: Response<R> =
 			serde_json::from_slice(&body).map_err(|error| self.malformed(format!("{method}: {error}")))?;
 		match response {
-			Response { result: Some(result), error: None } => Ok(result),
-			Response { error: Some(error), .. } => Err(self.refusal(error)),
-			Response { result: None, error: None } => Err(self.malformed(format!("{method}: no result"))),
+			Response {
+				result: Some(result),
+				error: None,
+			} => Ok(result),
+			Response {
+				error: Some(error), ..
+			} => Err(self.refusal(error)),
+			Response {
+				result: None,
+				error: None,
+			} => Err(self.malformed(format!("{method}: no result"))),
 		}
 	}
 
 	fn refusal(&self, error: RpcError) -> ProviderError {
-		let problem = error.data.and_then(|data| serde_json::from_value::<Problem>(data).ok());
+		let problem = error
+			.data
+			.and_then(|data| serde_json::from_value::<Problem>(data).ok());
 		match problem {
-			Some(problem) => ProviderError::Refused { url: self.base.clone(), problem: Box::new(problem) },
+			Some(problem) => ProviderError::Refused {
+				url: self.base.clone(),
+				problem: Box::new(problem),
+			},
 			None => self.malformed(format!("JSON-RPC error {}: {}", error.code, error.message)),
 		}
 	}

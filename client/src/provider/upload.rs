@@ -62,7 +62,7 @@ pub async fn upload(
 					(furthest, attempts) = (received, 0);
 				}
 				None
-			},
+			}
 			Err(error) if error.is_transient() || is_offset_mismatch(&error) => Some(error),
 			Err(error) => return Err(error),
 		};
@@ -91,8 +91,14 @@ fn is_offset_mismatch(error: &ProviderError) -> bool {
 
 /// Bytes that the provider holds of a deal's data; `None` if it keeps no upload of it.
 async fn held(provider: &ProviderClient, proposal_hash: &Hash32) -> Result<Option<u64>, ProviderError> {
-	let request = provider.http.head(provider.resource(&path(proposal_hash))).timeout(RPC_TIMEOUT);
-	let response = request.send().await.map_err(|error| provider.unreachable(error))?;
+	let request = provider
+		.http
+		.head(provider.resource(&path(proposal_hash)))
+		.timeout(RPC_TIMEOUT);
+	let response = request
+		.send()
+		.await
+		.map_err(|error| provider.unreachable(error))?;
 	if response.status() == StatusCode::NOT_FOUND {
 		return Ok(None);
 	}
@@ -114,20 +120,24 @@ async fn attempt(
 	if offset > source.size {
 		return Err(provider.malformed("the provider holds more bytes than the deal has"));
 	}
-	let read_error = |error| ProviderError::Read { path: source.file.to_owned(), source: error };
+	let read_error = |error| ProviderError::Read {
+		path: source.file.to_owned(),
+		source: error,
+	};
 	let mut file = tokio::fs::File::open(source.file).await.map_err(read_error)?;
-	file.seek(std::io::SeekFrom::Start(offset)).await.map_err(read_error)?;
+	file.seek(std::io::SeekFrom::Start(offset))
+		.await
+		.map_err(read_error)?;
 
 	let sent = Arc::new(AtomicU64::new(offset));
 	let counter = sent.clone();
-	let body = ReaderStream::with_capacity(tokio::io::AsyncReadExt::take(file, source.size - offset), CHUNK).map(
-		move |chunk: std::io::Result<Bytes>| {
+	let body = ReaderStream::with_capacity(tokio::io::AsyncReadExt::take(file, source.size - offset), CHUNK)
+		.map(move |chunk: std::io::Result<Bytes>| {
 			if let Ok(chunk) = &chunk {
 				counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
 			}
 			chunk
-		},
-	);
+		});
 	let method = if offset == 0 { Method::PUT } else { Method::PATCH };
 	let request = provider
 		.http
@@ -137,7 +147,10 @@ async fn attempt(
 		.body(reqwest::Body::wrap_stream(body));
 
 	let exchange = async {
-		let response = request.send().await.map_err(|error| provider.unreachable(error))?;
+		let response = request
+			.send()
+			.await
+			.map_err(|error| provider.unreachable(error))?;
 		let response = provider.check(response).await?;
 		let answer = provider.bounded(response).await?;
 		serde_json::from_slice::<UploadReport>(&answer).map_err(|error| provider.malformed(error.to_string()))
@@ -149,7 +162,10 @@ async fn attempt(
 		},
 	};
 	progress(report.received);
-	Ok(Attempt { complete: report.complete, received: report.received })
+	Ok(Attempt {
+		complete: report.complete,
+		received: report.received,
+	})
 }
 
 /// Ends, with the seconds waited, when the server has taken no byte for too long.

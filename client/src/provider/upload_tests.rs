@@ -27,7 +27,10 @@ async fn run(faults: Faults, size: usize) -> (FakeServer, Vec<u8>, Result<(), Pr
 	let progress = |bytes: u64| {
 		furthest.fetch_max(bytes, Ordering::Relaxed);
 	};
-	let source = UploadSource { file: file.path(), size: size as u64 };
+	let source = UploadSource {
+		file: file.path(),
+		size: size as u64,
+	};
 	let result = upload(&server.client(), &HASH, source, &progress).await;
 	(server, content, result, furthest.into_inner())
 }
@@ -43,7 +46,10 @@ async fn one_request_when_all_goes_well() {
 
 #[tokio::test]
 async fn broken_uploads_go_on_where_they_stopped() {
-	let faults = Faults { break_upload_after: Some(1_200_000), ..Faults::default() };
+	let faults = Faults {
+		break_upload_after: Some(1_200_000),
+		..Faults::default()
+	};
 	let (server, content, result, _) = run(faults, 3_000_000).await;
 	result.unwrap();
 	assert_eq!(server.uploaded(&HASH), content);
@@ -52,7 +58,10 @@ async fn broken_uploads_go_on_where_they_stopped() {
 
 #[tokio::test]
 async fn refused_data_is_not_sent_again() {
-	let faults = Faults { refuse_data: true, ..Faults::default() };
+	let faults = Faults {
+		refuse_data: true,
+		..Faults::default()
+	};
 	let (server, _, result, _) = run(faults, 100_000).await;
 	match result.unwrap_err() {
 		ProviderError::Refused { problem, .. } => assert_eq!(problem.kind, ErrorKind::CommitmentMismatch),
@@ -64,9 +73,15 @@ async fn refused_data_is_not_sent_again() {
 #[tokio::test]
 async fn a_server_that_makes_no_progress_is_given_up() {
 	let (file, _) = file(1000);
-	let faults = Faults { break_upload_after: Some(0), ..Faults::default() };
+	let faults = Faults {
+		break_upload_after: Some(0),
+		..Faults::default()
+	};
 	let server = FakeServer::start(faults, 1000, MemoryBlocks::new()).await;
-	let source = UploadSource { file: file.path(), size: 1000 };
+	let source = UploadSource {
+		file: file.path(),
+		size: 1000,
+	};
 	let result = upload(&server.client(), &HASH, source, &|_| ()).await;
 	assert!(result.is_err());
 }
@@ -80,6 +95,9 @@ async fn nobody_listens() {
 	let client = super::ProviderClient::new(super::http_client().unwrap(), url.parse().unwrap());
 	let error = client.info().await.unwrap_err();
 	assert!(matches!(error, ProviderError::Unreachable { .. }) && error.is_transient());
-	let source = UploadSource { file: file.path(), size: 1000 };
+	let source = UploadSource {
+		file: file.path(),
+		size: 1000,
+	};
 	assert!(upload(&client, &HASH, source, &|_| ()).await.is_err());
 }

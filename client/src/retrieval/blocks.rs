@@ -46,12 +46,18 @@ impl BlockStore {
 		if let Some(folder) = path.parent() {
 			fs::create_dir_all(folder)?;
 		}
-		let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
+		let file = File::options()
+			.create(true)
+			.truncate(false)
+			.read(true)
+			.write(true)
+			.open(path)?;
 		let (file, path) = match file.try_lock() {
 			Ok(()) => (file, Some(path.to_owned())),
-			Err(TryLockError::WouldBlock) => {
-				(tempfile::tempfile_in(path.parent().unwrap_or(Path::new(".")))?, None)
-			},
+			Err(TryLockError::WouldBlock) => (
+				tempfile::tempfile_in(path.parent().unwrap_or(Path::new(".")))?,
+				None,
+			),
 			Err(TryLockError::Error(error)) => return Err(error),
 		};
 		let mut index = scan(&file, root)?;
@@ -65,17 +71,29 @@ impl BlockStore {
 			index.end = file.metadata()?.len();
 		}
 		file.set_len(index.end)?;
-		Ok(BlockStore { inner: Arc::new(Inner { file, path, index: Mutex::new(index) }) })
+		Ok(BlockStore {
+			inner: Arc::new(Inner {
+				file,
+				path,
+				index: Mutex::new(index),
+			}),
+		})
 	}
 
 	/// Where the blocks are, for messages.
 	pub fn path(&self) -> PathBuf {
-		self.inner.path.clone().unwrap_or_else(|| PathBuf::from("an anonymous file"))
+		self.inner
+			.path
+			.clone()
+			.unwrap_or_else(|| PathBuf::from("an anonymous file"))
 	}
 
 	fn index(&self) -> MutexGuard<'_, Index> {
 		// A panic in between leaves at worst a section that the index does not know.
-		self.inner.index.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+		self.inner
+			.index
+			.lock()
+			.unwrap_or_else(|poisoned| poisoned.into_inner())
 	}
 
 	/// Keeps a block, unless it is there. The caller has verified it. Gives whether it is new.
@@ -118,7 +136,9 @@ fn scan(file: &File, root: &Cid) -> io::Result<Index> {
 	let mut index = Index::default();
 	let mut input = file;
 	input.seek(SeekFrom::Start(0))?;
-	let Ok(mut reader) = CarReader::new(input) else { return Ok(index) };
+	let Ok(mut reader) = CarReader::new(input) else {
+		return Ok(index);
+	};
 	if reader.roots() != [*root] {
 		return Ok(index);
 	}
@@ -126,14 +146,18 @@ fn scan(file: &File, root: &Cid) -> io::Result<Index> {
 	while let Ok(Some(section)) = reader.next_section() {
 		index.end = section.offset + section.len;
 		let len = section.block.data().len();
-		index.blocks.insert(*section.block.cid(), (index.end - len as u64, len));
+		index
+			.blocks
+			.insert(*section.block.cid(), (index.end - len as u64, len));
 	}
 	Ok(index)
 }
 
 impl BlockSource for BlockStore {
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, SourceError> {
-		let Some((offset, len)) = self.index().blocks.get(cid).copied() else { return Ok(None) };
+		let Some((offset, len)) = self.index().blocks.get(cid).copied() else {
+			return Ok(None);
+		};
 		let mut bytes = vec![0; len];
 		let read = self.inner.file.read_exact_at(&mut bytes, offset);
 		match read.ok().and_then(|()| Block::new(*cid, bytes).ok()) {
@@ -142,7 +166,7 @@ impl BlockSource for BlockStore {
 			None => {
 				self.index().blocks.remove(cid);
 				Ok(None)
-			},
+			}
 		}
 	}
 
@@ -179,7 +203,10 @@ mod tests {
 		drop(store);
 		// It is an ordinary archive.
 		let reader = CarReader::new(File::open(&path).unwrap()).unwrap();
-		assert_eq!(reader.map(|block| block.unwrap()).collect::<Vec<_>>(), [block(1), block(2), block(3)]);
+		assert_eq!(
+			reader.map(|block| block.unwrap()).collect::<Vec<_>>(),
+			[block(1), block(2), block(3)]
+		);
 		// That of another object is not mixed in.
 		let store = BlockStore::open(&path, block(9).cid()).unwrap();
 		assert!(!store.has(block(1).cid()).unwrap());

@@ -76,9 +76,15 @@ struct Search<'a> {
 impl<'a> Candidates<'a> {
 	/// The servers known without the chain.
 	pub fn new(known: impl IntoIterator<Item = Candidate>) -> Self {
-		let mut candidates =
-			Candidates { ready: VecDeque::new(), offered: HashSet::new(), search: None, chain_error: None };
-		known.into_iter().for_each(|candidate| candidates.offer(candidate));
+		let mut candidates = Candidates {
+			ready: VecDeque::new(),
+			offered: HashSet::new(),
+			search: None,
+			chain_error: None,
+		};
+		known
+			.into_iter()
+			.for_each(|candidate| candidates.offer(candidate));
 		candidates
 	}
 
@@ -123,9 +129,15 @@ impl Search<'_> {
 				continue;
 			}
 			if has_deal(&chain, &provider, &self.root).await? {
-				with_deal.extend(urls.into_iter().map(|url| Candidate { url, reason: Reason::Deal }));
+				with_deal.extend(urls.into_iter().map(|url| Candidate {
+					url,
+					reason: Reason::Deal,
+				}));
 			} else if others.len() < MAX_OTHERS {
-				others.extend(urls.into_iter().map(|url| Candidate { url, reason: Reason::Other }));
+				others.extend(urls.into_iter().map(|url| Candidate {
+					url,
+					reason: Reason::Other,
+				}));
 			}
 		}
 		with_deal.append(&mut others);
@@ -140,7 +152,10 @@ async fn has_deal(chain: &ChainClient, provider: &ProviderView, root: &[u8]) -> 
 	loop {
 		let deals = query.deals_of(&provider.owner, after, DEAL_PAGE).await?;
 		read += deals.len();
-		if deals.iter().any(|view| view.deal.provider == provider.owner && view.deal.payload.root() == root) {
+		if deals
+			.iter()
+			.any(|view| view.deal.provider == provider.owner && view.deal.payload.root() == root)
+		{
 			return Ok(true);
 		}
 		match deals.last() {
@@ -178,7 +193,10 @@ mod tests {
 
 	#[tokio::test]
 	async fn each_server_once_in_order() {
-		let candidate = |url: &str, reason| Candidate { url: url.parse().unwrap(), reason };
+		let candidate = |url: &str, reason| Candidate {
+			url: url.parse().unwrap(),
+			reason,
+		};
 		let mut candidates = Candidates::new([
 			candidate("http://a/", Reason::Named),
 			candidate("http://b/", Reason::Recorded),

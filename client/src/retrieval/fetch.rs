@@ -127,8 +127,12 @@ pub async fn retrieve(
 	loop {
 		let requests = match status_of(blocks, wanted).await? {
 			Status::Complete(target) => {
-				return Ok(Retrieved { target, bytes: received.load(Ordering::Relaxed), from })
-			},
+				return Ok(Retrieved {
+					target,
+					bytes: received.load(Ordering::Relaxed),
+					from,
+				})
+			}
 			Status::Missing(requests) => requests,
 		};
 		let candidate = match current.take() {
@@ -139,12 +143,15 @@ pub async fn retrieve(
 					let now = received.load(Ordering::Relaxed);
 					rounds += 1;
 					if now == at_round_start || rounds >= MAX_ROUNDS || again.is_empty() {
-						return Err(RetrieveError::Exhausted { root: wanted.root, failures });
+						return Err(RetrieveError::Exhausted {
+							root: wanted.root,
+							failures,
+						});
 					}
 					at_round_start = now;
 					candidates.put_back(std::mem::take(&mut again));
 					continue;
-				},
+				}
 			},
 		};
 		observer.asking(&candidate);
@@ -158,8 +165,11 @@ pub async fn retrieve(
 		match outcome {
 			Ok(()) if progressed => current = Some(candidate),
 			Err(FetchError::Disk(source)) => {
-				return Err(RetrieveError::Disk { path: blocks.path(), source })
-			},
+				return Err(RetrieveError::Disk {
+					path: blocks.path(),
+					source,
+				})
+			}
 			other => {
 				let error = other.err().unwrap_or(FetchError::NothingNew);
 				observer.failed(&candidate, &error);
@@ -167,7 +177,7 @@ pub async fn retrieve(
 					again.push(candidate.clone());
 				}
 				failures.push((candidate.url, error));
-			},
+			}
 		}
 	}
 }
@@ -176,7 +186,10 @@ async fn status_of(blocks: &BlockStore, wanted: &Wanted) -> Result<Status, Retri
 	let (folder, asked) = (blocks.clone(), wanted.clone());
 	match tokio::task::spawn_blocking(move || status(&folder, &asked)).await {
 		Ok(status) => Ok(status?),
-		Err(error) => Err(RetrieveError::Disk { path: blocks.path(), source: io::Error::other(error) }),
+		Err(error) => Err(RetrieveError::Disk {
+			path: blocks.path(),
+			source: io::Error::other(error),
+		}),
 	}
 }
 
@@ -232,12 +245,14 @@ async fn fetch(
 			match range {
 				None => provider.car(&path, "all", None).await?,
 				Some(range) => {
-					let last = range.end.map_or_else(|| "*".to_owned(), |end| end.saturating_sub(1).to_string());
+					let last = range
+						.end
+						.map_or_else(|| "*".to_owned(), |end| end.saturating_sub(1).to_string());
 					let bytes = format!("{}:{last}", range.start);
 					provider.car(&path, "entity", Some(&bytes)).await?
-				},
+				}
 			}
-		},
+		}
 	};
 	let body = stream::unfold(Some(response), |response| async move {
 		let mut response = response?;
@@ -258,7 +273,12 @@ async fn fetch(
 
 /// Reads a CAR and keeps the blocks that belong to the DAG under `root`. Any other block ends it: a
 /// provider could otherwise fill the disk with blocks that are valid but foreign.
-fn receive(reader: impl Read, root: Cid, blocks: &BlockStore, received: &AtomicU64) -> Result<(), FetchError> {
+fn receive(
+	reader: impl Read,
+	root: Cid,
+	blocks: &BlockStore,
+	received: &AtomicU64,
+) -> Result<(), FetchError> {
 	let mut reader = CarReader::new(reader)?;
 	// Blocks that the ones received so far link to; true: received.
 	let mut known = HashMap::from([(root, false)]);
@@ -273,7 +293,7 @@ fn receive(reader: impl Read, root: Cid, blocks: &BlockStore, received: &AtomicU
 					return Err(FetchError::TooMany);
 				}
 				continue;
-			},
+			}
 			Some(seen) => *seen = true,
 		}
 		follow(&block, &mut known)?;
@@ -329,7 +349,11 @@ mod tests {
 
 	fn file() -> (Cid, MemoryBlocks) {
 		let mut blocks = MemoryBlocks::new();
-		let options = ImportOptions { chunk_size: 16, max_links: 4, ..ImportOptions::default() };
+		let options = ImportOptions {
+			chunk_size: 16,
+			max_links: 4,
+			..ImportOptions::default()
+		};
 		let content: Vec<u8> = (0..512u32).flat_map(|i| (i as u16).to_le_bytes()).collect();
 		let imported = Importer::new(&mut blocks, options).reader(&content[..]).unwrap();
 		(imported.root, blocks)
@@ -348,7 +372,11 @@ mod tests {
 	}
 
 	fn wanted(root: Cid) -> Wanted {
-		Wanted { root, path: String::new(), range: None }
+		Wanted {
+			root,
+			path: String::new(),
+			range: None,
+		}
 	}
 
 	fn folder() -> (tempfile::TempDir, BlockStore) {
@@ -377,7 +405,9 @@ mod tests {
 		let received = AtomicU64::new(0);
 		let error = receive(&bytes[..bytes.len() / 2], root, &blocks, &received).unwrap_err();
 		assert!(matches!(error, FetchError::Car(_)), "{error}");
-		let Status::Missing(requests) = status(&blocks, &wanted(root)).unwrap() else { panic!() };
+		let Status::Missing(requests) = status(&blocks, &wanted(root)).unwrap() else {
+			panic!()
+		};
 		assert!(requests.len() > 1);
 		for request in requests {
 			let Request::Subtree(cid) = request else { panic!() };
@@ -407,7 +437,10 @@ mod tests {
 		let (_folder, blocks) = folder();
 		let error = receive(&bytes[..], root, &blocks, &AtomicU64::new(0)).unwrap_err();
 		assert!(matches!(error, FetchError::Car(_)));
-		assert!(matches!(status(&blocks, &wanted(root)).unwrap(), Status::Missing(_)));
+		assert!(matches!(
+			status(&blocks, &wanted(root)).unwrap(),
+			Status::Missing(_)
+		));
 	}
 
 	#[test]

@@ -30,19 +30,32 @@ impl Observer for Silent {
 
 /// A file of 1,024 leaves in a tree of six levels.
 fn object() -> (Cid, MemoryBlocks, Vec<u8>) {
-	let content: Vec<u8> = (0..65_536u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+	let content: Vec<u8> = (0..65_536u32)
+		.flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
+		.collect();
 	let mut blocks = MemoryBlocks::new();
-	let options = ImportOptions { chunk_size: 256, max_links: 5, ..ImportOptions::default() };
+	let options = ImportOptions {
+		chunk_size: 256,
+		max_links: 5,
+		..ImportOptions::default()
+	};
 	let imported = Importer::new(&mut blocks, options).reader(&content[..]).unwrap();
 	(imported.root, blocks, content)
 }
 
 fn wanted(root: Cid) -> Wanted {
-	Wanted { root, path: String::new(), range: None }
+	Wanted {
+		root,
+		path: String::new(),
+		range: None,
+	}
 }
 
 fn candidates(servers: &[&FakeServer]) -> Candidates<'static> {
-	Candidates::new(servers.iter().map(|server| Candidate { url: server.url.clone(), reason: Reason::Named }))
+	Candidates::new(servers.iter().map(|server| Candidate {
+		url: server.url.clone(),
+		reason: Reason::Named,
+	}))
 }
 
 struct Place {
@@ -53,11 +66,21 @@ struct Place {
 fn place() -> Place {
 	let folder = tempfile::tempdir().unwrap();
 	let blocks = BlockStore::open(&folder.path().join("x.car"), &object().0).unwrap();
-	Place { _folder: folder, blocks }
+	Place {
+		_folder: folder,
+		blocks,
+	}
 }
 
 async fn fetch(wanted: &Wanted, place: &Place, servers: &[&FakeServer]) -> Result<Retrieved, RetrieveError> {
-	retrieve(&http_client().unwrap(), wanted, &place.blocks, &mut candidates(servers), &Silent).await
+	retrieve(
+		&http_client().unwrap(),
+		wanted,
+		&place.blocks,
+		&mut candidates(servers),
+		&Silent,
+	)
+	.await
 }
 
 fn content(place: &Place, retrieved: &Retrieved, range: ByteRange) -> Vec<u8> {
@@ -79,13 +102,21 @@ async fn one_server_delivers_everything_in_one_request() {
 #[tokio::test]
 async fn the_next_server_goes_on_where_one_failed() {
 	let (root, blocks, expected) = object();
-	let cut = Faults { cut_blocks_after: Some(120_000), ..Faults::default() };
+	let cut = Faults {
+		cut_blocks_after: Some(120_000),
+		..Faults::default()
+	};
 	let first = FakeServer::start(cut, 0, blocks.clone()).await;
-	let flipped = Faults { flip_byte: Some(3_000), ..Faults::default() };
+	let flipped = Faults {
+		flip_byte: Some(3_000),
+		..Faults::default()
+	};
 	let second = FakeServer::start(flipped, 0, blocks.clone()).await;
 	let third = FakeServer::start(Faults::default(), 0, blocks).await;
 	let place = place();
-	let retrieved = fetch(&wanted(root), &place, &[&first, &second, &third]).await.unwrap();
+	let retrieved = fetch(&wanted(root), &place, &[&first, &second, &third])
+		.await
+		.unwrap();
 	assert_eq!(content(&place, &retrieved, ByteRange::ALL), expected);
 	assert_eq!(retrieved.from.first(), Some(&first.url));
 	assert_eq!(retrieved.from.last(), Some(&third.url));
@@ -97,7 +128,10 @@ async fn the_next_server_goes_on_where_one_failed() {
 #[tokio::test]
 async fn interrupted_retrievals_are_taken_up() {
 	let (root, blocks, expected) = object();
-	let cut = Faults { cut_blocks_after: Some(200_000), ..Faults::default() };
+	let cut = Faults {
+		cut_blocks_after: Some(200_000),
+		..Faults::default()
+	};
 	let broken = FakeServer::start(cut, 0, blocks.clone()).await;
 	let good = FakeServer::start(Faults::default(), 0, blocks).await;
 	let place = place();
@@ -107,7 +141,7 @@ async fn interrupted_retrievals_are_taken_up() {
 		Err(RetrieveError::Exhausted { failures, .. }) => {
 			assert!(!failures.is_empty());
 			0
-		},
+		}
 		Ok(retrieved) => retrieved.bytes,
 		Err(other) => panic!("{other}"),
 	};
@@ -119,14 +153,32 @@ async fn interrupted_retrievals_are_taken_up() {
 #[tokio::test]
 async fn servers_that_lie_are_named() {
 	let (root, mut blocks, _) = object();
-	let other = Importer::new(&mut blocks, ImportOptions::default()).reader(&b"something else"[..]).unwrap().root;
-	let foreign = Faults { send_instead: Some(other), ..Faults::default() };
+	let other = Importer::new(&mut blocks, ImportOptions::default())
+		.reader(&b"something else"[..])
+		.unwrap()
+		.root;
+	let foreign = Faults {
+		send_instead: Some(other),
+		..Faults::default()
+	};
 	let foreign = FakeServer::start(foreign, 0, blocks.clone()).await;
 	let empty = FakeServer::start(Faults::default(), 0, MemoryBlocks::new()).await;
-	let damaged = FakeServer::start(Faults { flip_byte: Some(100), ..Faults::default() }, 0, blocks).await;
+	let damaged = FakeServer::start(
+		Faults {
+			flip_byte: Some(100),
+			..Faults::default()
+		},
+		0,
+		blocks,
+	)
+	.await;
 	let place = place();
-	let error = fetch(&wanted(root), &place, &[&foreign, &empty, &damaged]).await.unwrap_err();
-	let RetrieveError::Exhausted { failures, .. } = error else { panic!("{error}") };
+	let error = fetch(&wanted(root), &place, &[&foreign, &empty, &damaged])
+		.await
+		.unwrap_err();
+	let RetrieveError::Exhausted { failures, .. } = error else {
+		panic!("{error}")
+	};
 	let urls: Vec<&Url> = failures.iter().map(|(url, _)| url).collect();
 	assert_eq!(urls, [&foreign.url, &empty.url, &damaged.url]);
 	assert!(matches!(failures[0].1, FetchError::Unrequested { cid } if cid == other));
@@ -139,8 +191,14 @@ async fn ranges_fetch_only_what_they_need() {
 	let (root, blocks, expected) = object();
 	let server = FakeServer::start(Faults::default(), 0, blocks).await;
 	let place = place();
-	let range = ByteRange { start: 100_000, end: Some(101_000) };
-	let asked = Wanted { range: Some(range), ..wanted(root) };
+	let range = ByteRange {
+		start: 100_000,
+		end: Some(101_000),
+	};
+	let asked = Wanted {
+		range: Some(range),
+		..wanted(root)
+	};
 	let retrieved = fetch(&asked, &place, &[&server]).await.unwrap();
 	assert_eq!(content(&place, &retrieved, range), expected[100_000..101_000]);
 	assert!(retrieved.bytes < 20_000, "{}", retrieved.bytes);
@@ -153,13 +211,25 @@ async fn paths_lead_into_folders() {
 	std::fs::write(folder.path().join("a/b/c.txt"), "deep").unwrap();
 	std::fs::write(folder.path().join("a/other.txt"), "not wanted").unwrap();
 	let mut blocks = MemoryBlocks::new();
-	let root = Importer::new(&mut blocks, ImportOptions::default()).path(folder.path()).unwrap().root;
+	let root = Importer::new(&mut blocks, ImportOptions::default())
+		.path(folder.path())
+		.unwrap()
+		.root;
 	let server = FakeServer::start(Faults::default(), 0, blocks).await;
 	let place = place();
-	let asked = Wanted { path: "a/b/c.txt".to_owned(), ..wanted(root) };
+	let asked = Wanted {
+		path: "a/b/c.txt".to_owned(),
+		..wanted(root)
+	};
 	let retrieved = fetch(&asked, &place, &[&server]).await.unwrap();
 	assert_eq!(content(&place, &retrieved, ByteRange::ALL), b"deep");
-	let asked = Wanted { path: "a/missing".to_owned(), ..wanted(root) };
+	let asked = Wanted {
+		path: "a/missing".to_owned(),
+		..wanted(root)
+	};
 	let error = fetch(&asked, &self::place(), &[&server]).await.unwrap_err();
-	assert!(matches!(error, RetrieveError::Exhausted { .. } | RetrieveError::Object(_)), "{error}");
+	assert!(
+		matches!(error, RetrieveError::Exhausted { .. } | RetrieveError::Object(_)),
+		"{error}"
+	);
 }

@@ -75,14 +75,16 @@ pub enum Status {
 pub fn status(blocks: &BlockStore, wanted: &Wanted) -> Result<Status, ObjectError> {
 	let target = match unixfs::resolve(blocks, &wanted.root, &wanted.path) {
 		Ok(resolved) => resolved.cid,
-		Err(ResolveError::Read(ReadError::Missing { .. })) => return Ok(Status::Missing(vec![Request::FromRoot])),
+		Err(ResolveError::Read(ReadError::Missing { .. })) => {
+			return Ok(Status::Missing(vec![Request::FromRoot]))
+		}
 		Err(ResolveError::Read(ReadError::Source(error))) => return Err(error.into()),
 		Err(error) => return Err(ObjectError::Path(error)),
 	};
 	if let Some(range) = wanted.range {
 		for chunk in FileChunks::new(blocks, target, range) {
 			match chunk {
-				Ok(_) => {},
+				Ok(_) => {}
 				Err(ReadError::Missing { .. }) => return Ok(Status::Missing(vec![Request::FromRoot])),
 				Err(ReadError::Source(error)) => return Err(error.into()),
 				Err(error) => return Err(ObjectError::Read(error)),
@@ -97,7 +99,9 @@ pub fn status(blocks: &BlockStore, wanted: &Wanted) -> Result<Status, ObjectErro
 	if missing == [target] {
 		return Ok(Status::Missing(vec![Request::FromRoot]));
 	}
-	Ok(Status::Missing(missing.into_iter().map(Request::Subtree).collect()))
+	Ok(Status::Missing(
+		missing.into_iter().map(Request::Subtree).collect(),
+	))
 }
 
 /// The highest missing blocks below `root`, in depth-first order.
@@ -118,7 +122,7 @@ fn missing_subtrees(blocks: &BlockStore, root: Cid) -> Result<Vec<Cid>, ObjectEr
 				Some(block) => {
 					let children = links(&block).map_err(|source| ObjectError::Codec { cid, source })?;
 					pending.extend(children.into_iter().rev().filter(|child| seen.insert(*child)));
-				},
+				}
 			}
 		}
 		if pending.len() > MAX_PENDING {
@@ -142,14 +146,25 @@ mod tests {
 	/// A file of 64 leaves in a tree of three levels, and its blocks.
 	fn file() -> (Cid, MemoryBlocks) {
 		let mut blocks = MemoryBlocks::new();
-		let options = ImportOptions { chunk_size: 16, max_links: 4, ..ImportOptions::default() };
-		let content: Vec<u8> = (0..1024u32).flat_map(|i| (i as u16).to_le_bytes()).take(1024).collect();
+		let options = ImportOptions {
+			chunk_size: 16,
+			max_links: 4,
+			..ImportOptions::default()
+		};
+		let content: Vec<u8> = (0..1024u32)
+			.flat_map(|i| (i as u16).to_le_bytes())
+			.take(1024)
+			.collect();
 		let imported = Importer::new(&mut blocks, options).reader(&content[..]).unwrap();
 		(imported.root, blocks)
 	}
 
 	fn wanted(root: Cid) -> Wanted {
-		Wanted { root, path: String::new(), range: None }
+		Wanted {
+			root,
+			path: String::new(),
+			range: None,
+		}
 	}
 
 	fn folder_with(blocks: &MemoryBlocks) -> (tempfile::TempDir, BlockStore) {
@@ -165,7 +180,10 @@ mod tests {
 	fn nothing_there() {
 		let (root, _) = file();
 		let (_folder, blocks) = folder_with(&MemoryBlocks::new());
-		assert_eq!(status(&blocks, &wanted(root)).unwrap(), Status::Missing(vec![Request::FromRoot]));
+		assert_eq!(
+			status(&blocks, &wanted(root)).unwrap(),
+			Status::Missing(vec![Request::FromRoot])
+		);
 	}
 
 	#[test]
@@ -187,19 +205,37 @@ mod tests {
 		let expected = vec![Request::Subtree(leaves[3]), Request::Subtree(top[3])];
 		assert_eq!(status(&blocks, &wanted(root)).unwrap(), Status::Missing(expected));
 		// Bytes that need none of them.
-		let range = Some(ByteRange { start: 10, end: Some(100) });
-		let ranged = Wanted { range, ..wanted(root) };
+		let range = Some(ByteRange {
+			start: 10,
+			end: Some(100),
+		});
+		let ranged = Wanted {
+			range,
+			..wanted(root)
+		};
 		assert_eq!(status(&blocks, &ranged).unwrap(), Status::Complete(root));
-		let range = Some(ByteRange { start: 1000, end: None });
-		let ranged = Wanted { range, ..wanted(root) };
-		assert_eq!(status(&blocks, &ranged).unwrap(), Status::Missing(vec![Request::FromRoot]));
+		let range = Some(ByteRange {
+			start: 1000,
+			end: None,
+		});
+		let ranged = Wanted {
+			range,
+			..wanted(root)
+		};
+		assert_eq!(
+			status(&blocks, &ranged).unwrap(),
+			Status::Missing(vec![Request::FromRoot])
+		);
 	}
 
 	#[test]
 	fn paths() {
 		let (root, all) = file();
 		let (_folder, blocks) = folder_with(&all);
-		let wanted = Wanted { path: "a/b".to_owned(), ..wanted(root) };
+		let wanted = Wanted {
+			path: "a/b".to_owned(),
+			..wanted(root)
+		};
 		assert!(matches!(status(&blocks, &wanted), Err(ObjectError::Path(_))));
 	}
 }

@@ -4,7 +4,7 @@
 use super::{
 	amount::{in_cairn, Amount},
 	ask::AskFlags,
-	keys::OwnerFlags,
+	keys::{OwnerFlags, OwnerPassword},
 	tier_name, CliError, ServerFlags, Session,
 };
 use crate::{chain::live::KeypairSigner, multiaddr};
@@ -18,6 +18,8 @@ use serde::Serialize;
 pub(crate) struct Init {
 	#[command(flatten)]
 	owner: OwnerFlags,
+	#[command(flatten)]
+	owner_password: OwnerPassword,
 	#[command(flatten)]
 	server: ServerFlags,
 	/// Address to register, as a multiaddress such as /ip4/203.0.113.7/tcp/7600/http; may be repeated
@@ -81,7 +83,7 @@ impl Init {
 				session.out.note("registered already; give the owner's key to change the registration");
 				return session.report(&owner, &worker, new_worker_key, Vec::new());
 			},
-			_ => self.owner.keypair(client.info().development).await?,
+			_ => self.owner.keypair(&self.owner_password, client.info().development).await?,
 		};
 		let (calls, names) = self.missing(&session, &client, &owner, &worker).await?;
 		if calls.is_empty() {

@@ -23,6 +23,15 @@ pub(crate) struct OwnerFlags {
 	dev_owner: Option<String>,
 }
 
+/// The password of the owner's key file.
+#[derive(Args, Clone, Default)]
+pub(crate) struct OwnerPassword {
+	/// Where the password of --owner-key comes from: env:NAME, fd:N, file:PATH or prompt [default:
+	/// prompt]
+	#[arg(long, value_name = "SOURCE", requires = "owner_key", env = "CAIRN_PROVIDER_OWNER_PASSWORD_SOURCE")]
+	owner_password: Option<String>,
+}
+
 /// Asks on the terminal. What is typed is seen: terminals without echo need a library that this
 /// program has no other use for; sources other than the prompt are better for secrets.
 fn prompt(text: &str) -> io::Result<String> {
@@ -115,7 +124,11 @@ impl OwnerFlags {
 	}
 
 	/// The owner's key.
-	pub async fn keypair(&self, development_chain: bool) -> Result<Keypair, CliError> {
+	pub async fn keypair(
+		&self,
+		password: &OwnerPassword,
+		development_chain: bool,
+	) -> Result<Keypair, CliError> {
 		let no_owner = || {
 			CliError::new(
 				"the owner's key is needed to register",
@@ -141,7 +154,8 @@ impl OwnerFlags {
 		}
 		if let Some(path) = &self.owner_key {
 			let file = KeyFile::load(path)?;
-			let password = PasswordSource::Prompt.read(|| prompt("Password of the owner's key"))?;
+			let from = password.owner_password.as_deref().map_or(Ok(PasswordSource::Prompt), source)?;
+			let password = from.read(|| prompt("Password of the owner's key"))?;
 			return decrypt(file, password).await;
 		}
 		let text = self.owner_secret.as_deref().ok_or_else(no_owner)?;

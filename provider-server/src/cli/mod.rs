@@ -21,7 +21,7 @@ use crate::config::{Config, ConfigError, LogFormat, Paths};
 use clap::{Args, Parser, Subcommand};
 pub use error::CliError;
 use output::Output;
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 /// Cairn's storage provider.
 #[derive(Parser)]
@@ -149,7 +149,10 @@ fn log(session: &Session, daemon: bool) {
 	let filter = EnvFilter::try_from_default_env()
 		.or_else(|_| EnvFilter::try_new(fallback))
 		.unwrap_or_else(|_| EnvFilter::new("info"));
-	let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+	let subscriber = tracing_subscriber::fmt()
+		.with_env_filter(filter)
+		.with_writer(std::io::stderr)
+		.with_ansi(std::io::stderr().is_terminal());
 	// A second subscriber in one process (tests) is refused and does no harm.
 	let _ = match session.config.log.format {
 		LogFormat::Text => subscriber.with_target(false).try_init(),

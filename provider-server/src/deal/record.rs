@@ -57,18 +57,20 @@ impl Deal {
 		}
 	}
 
-	/// Applies an event. What delayed the deal is forgotten when its state changes.
+	/// Applies an event. What delayed the deal is forgotten when it gets on; another attempt at the
+	/// same step is not that.
 	///
 	/// # Errors
 	/// If the event cannot occur in the present state.
 	pub fn apply(&mut self, event: DealEvent) -> Result<(), IllegalTransition> {
+		let is_attempt = matches!(event, DealEvent::PublishStarted { .. } | DealEvent::PublishVoid);
 		let next = self.state.apply(event)?;
-		if next != self.state {
-			self.state = next;
+		if next != self.state && !is_attempt {
 			self.delayed_by = None;
 			self.refusals = 0;
 			self.not_before = 0;
 		}
+		self.state = next;
 		Ok(())
 	}
 
@@ -183,6 +185,8 @@ pub(crate) mod tests {
 		}
 		assert_eq!(deal.not_before, 26);
 		deal.apply(DealEvent::PublishStarted { valid_until: 90 }).unwrap();
+		assert_eq!(deal.not_before, 26);
+		deal.apply(DealEvent::PublishedOnChain { deal_id: 1, at: 30 }).unwrap();
 		assert_eq!((deal.delayed_by, deal.refusals, deal.not_before), (None, 0, 0));
 	}
 }

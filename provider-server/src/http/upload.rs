@@ -17,7 +17,7 @@ use cairn_provider_api::{
 	ErrorKind, Hash32, Problem,
 };
 use futures::StreamExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Of a refused body, this much is read so that the client sees the answer instead of a broken
 /// connection.
@@ -129,9 +129,12 @@ fn start(headers: &HeaderMap, method: &Method, size: u64) -> Result<(Start, Opti
 async fn receive(api: &Api, hash: ProposalHash, request: Request) -> Result<Response, Failure> {
 	let (parts, body) = request.into_parts();
 	let mut body = body.into_data_stream();
+	let started = Instant::now();
 	let outcome = take(api, hash, &parts.headers, &parts.method, &mut body).await;
 	match &outcome {
 		Ok(progress) if progress.complete => {
+			let seconds = started.elapsed().as_secs_f64();
+			tracing::info!(deal = %Hash32(hash), bytes = progress.of, seconds, "data received and verified");
 			api.provider.metrics.uploads.with_label_values(&["complete"]).inc();
 			api.provider.wake.notify_one();
 		},

@@ -21,7 +21,7 @@ use std::{
 	io::{self, BufWriter, Write},
 	path::{Path, PathBuf},
 	pin::pin,
-	sync::{Arc, Mutex, PoisonError},
+	sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard},
 	time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, OwnedSemaphorePermit, Semaphore};
@@ -78,6 +78,9 @@ struct Inner {
 	slots: Arc<Semaphore>,
 	verifications: Arc<Semaphore>,
 	running: Mutex<HashSet<ProposalHash>>,
+	/// Read from a piece's way into the store until its deal says that it is there; written by who
+	/// removes pieces that no deal needs.
+	adoption: RwLock<()>,
 }
 
 /// Holds a deal's upload and one of the slots.
@@ -117,6 +120,7 @@ impl Uploads {
 				slots: Arc::new(Semaphore::new(limits.max_concurrent)),
 				verifications: Arc::new(Semaphore::new(VERIFICATIONS)),
 				running: Mutex::default(),
+				adoption: RwLock::default(),
 			}),
 		})
 	}
@@ -124,6 +128,15 @@ impl Uploads {
 	/// The disk that uploads go to.
 	pub fn disk(&self) -> &Disk {
 		&self.inner.disk
+	}
+
+	/// Keeps pieces from entering the store as long as the guard lives; none while one is entering.
+	pub fn hold_adoptions(&self) -> Option<RwLockWriteGuard<'_, ()>> {
+		match self.inner.adoption.try_write() {
+			Ok(guard) => Some(guard),
+			Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+			Err(std::sync::TryLockError::WouldBlock) => None,
+		}
 	}
 
 	fn path(&self, hash: &ProposalHash) -> PathBuf {
@@ -323,6 +336,7 @@ impl Uploads {
 		let _place = self.inner.verifications.acquire().await.map_err(|error| internal(&error))?;
 		let (inner, path, hash, deal) = (self.inner.clone(), self.path(hash), *hash, deal.clone());
 		blocking(move || {
+			let _entering = inner.adoption.read().unwrap_or_else(PoisonError::into_inner);
 			let outcome = inner.adopt(&path, &deal);
 			if let Err(problem) = &outcome {
 				if !problem.kind.is_transient() {

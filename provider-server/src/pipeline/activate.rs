@@ -149,7 +149,6 @@ async fn activated(
 	})
 	.await?;
 	tracing::info!(sector = sector.number, since, now, "sector active");
-	context.metrics.activation_parts.inc();
 	if sector.spec.tier == Tier::Sealed {
 		let number = sector.number;
 		context.blocking(move |provider| provider.sectors.finish_activation(number)).await??;

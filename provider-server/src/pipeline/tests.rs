@@ -209,6 +209,7 @@ async fn lost_data_is_declared_faulty_and_recovers_when_it_is_back() {
 	let mut world = World::new().await;
 	let mut offer = offer(7, Tier::Hot);
 	offer.proposal.duration = 300;
+	offer.proposal.provider_collateral = 30_000_000;
 	let offer = offer.signed();
 	world.store(&offer).await;
 	until_active(&mut world, &offer).await;
@@ -355,7 +356,7 @@ async fn deals_of_a_lapsed_pre_commit_go_into_another_sector() {
 	let offer = offer.signed();
 	world.store(&offer).await;
 	// The proof never arrives.
-	for _ in 0..4 {
+	for _ in 0..3 {
 		world.chain.mishap("prove_commit_sectors", Mishap::NotIncluded);
 	}
 	world.blocks_until(120, "the deal is active", |world| world.is_active(&offer)).await;

@@ -63,18 +63,26 @@ impl Sector {
 		}
 	}
 
-	/// Applies an event. What delayed the sector is forgotten when its state changes.
+	/// Applies an event. What delayed the sector is forgotten when it gets on; another attempt at the
+	/// same step is not that.
 	///
 	/// # Errors
 	/// If the event cannot occur in the present state.
 	pub fn apply(&mut self, event: SectorEvent) -> Result<(), IllegalTransition> {
+		let is_attempt = matches!(
+			event,
+			SectorEvent::PreCommitStarted { .. } |
+				SectorEvent::PreCommitVoid |
+				SectorEvent::ProofStarted { .. } |
+				SectorEvent::ProofSettled
+		);
 		let next = self.state.apply(event)?;
-		if next != self.state {
-			self.state = next;
+		if next != self.state && !is_attempt {
 			self.delayed_by = None;
 			self.refusals = 0;
 			self.not_before = 0;
 		}
+		self.state = next;
 		Ok(())
 	}
 

@@ -7,13 +7,14 @@ mod client;
 mod node;
 mod provider;
 
-pub use client::Client;
+pub use client::{plancks, Client};
 pub use node::Node;
 pub use provider::{Offer, Provider};
 
 use crate::{step, workspace::Workspace};
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use std::{
+	env,
 	net::{Ipv4Addr, TcpListener},
 	path::PathBuf,
 	process::Command,
@@ -47,6 +48,32 @@ impl Programs {
 			provider: workspace.debug_program("cairn-provider"),
 			client: workspace.debug_program("cairn"),
 		}
+	}
+
+	/// The programs that an earlier build left, or those in the folder that `CAIRN_PROGRAMS` names.
+	///
+	/// # Errors
+	/// When one is missing.
+	pub fn find(workspace: &Workspace) -> Result<Self> {
+		let programs = match env::var_os("CAIRN_PROGRAMS").map(PathBuf::from) {
+			Some(folder) => {
+				let program = |name: &str| folder.join(name).with_extension(env::consts::EXE_EXTENSION);
+				Self {
+					node: program("cairn-node"),
+					provider: program("cairn-provider"),
+					client: program("cairn"),
+				}
+			}
+			None => Self::built(workspace),
+		};
+		for program in [&programs.node, &programs.provider, &programs.client] {
+			ensure!(
+				program.is_file(),
+				"{} is missing: build the programs first, as `cargo xtask test` does",
+				program.display()
+			);
+		}
+		Ok(programs)
 	}
 }
 

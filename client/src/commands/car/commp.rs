@@ -34,10 +34,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		padded_size: piece.padded_size(),
 		payload_size: piece.payload_size,
 	};
-	context.output.result_or_line("cairn.piece/1", &report, &report.piece_cid.clone(), |out| {
-		writeln!(out, "piece CID     {}", report.piece_cid)?;
-		writeln!(out, "version 1     {}", report.piece_cid_v1)?;
-		writeln!(out, "padded size   {}", report.padded_size)?;
-		writeln!(out, "payload size  {}", report.payload_size)
-	})
+	context
+		.output
+		.result_or_line("cairn.piece/1", &report, &report.piece_cid.clone(), |out| {
+			writeln!(out, "piece CID     {}", report.piece_cid)?;
+			writeln!(out, "version 1     {}", report.piece_cid_v1)?;
+			writeln!(out, "padded size   {}", report.padded_size)?;
+			writeln!(out, "payload size  {}", report.payload_size)
+		})
 }

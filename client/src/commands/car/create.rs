@@ -63,17 +63,23 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		Some(output) => output,
 		None => {
 			let name = args.paths.first().and_then(|path| path.file_name());
-			let name = name.ok_or_else(|| CliError::new(ErrorKind::Usage, "name the archive with --output"))?;
+			let name =
+				name.ok_or_else(|| CliError::new(ErrorKind::Usage, "name the archive with --output"))?;
 			let mut name = name.to_owned();
 			name.push(".car");
 			PathBuf::from(name)
-		},
+		}
 	};
 	if output.exists() && !args.force {
-		return Err(CliError::new(ErrorKind::File, format!("{} exists already", output.display()))
-			.hint("--force replaces it"));
+		return Err(
+			CliError::new(ErrorKind::File, format!("{} exists already", output.display()))
+				.hint("--force replaces it"),
+		);
 	}
-	let mut options = PackOptions { wrap: args.wrap, ..PackOptions::default() };
+	let mut options = PackOptions {
+		wrap: args.wrap,
+		..PackOptions::default()
+	};
 	if args.profile == Profile::UnixfsV1 {
 		options.import = ImportOptions::unixfs_v1_2025();
 	}
@@ -89,16 +95,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		files: packed.files,
 		directories: packed.directories,
 	};
-	context.output.result_or_line("cairn.car-created/1", &report, &report.root.clone(), |out| {
-		writeln!(out, "{}", report.root)?;
-		writeln!(
-			out,
-			"{}: {} in {} files, {} blocks, {} as archive",
-			report.archive,
-			HumanBytes(report.content_size),
-			report.files,
-			report.blocks,
-			HumanBytes(report.archive_size)
-		)
-	})
+	context
+		.output
+		.result_or_line("cairn.car-created/1", &report, &report.root.clone(), |out| {
+			writeln!(out, "{}", report.root)?;
+			writeln!(
+				out,
+				"{}: {} in {} files, {} blocks, {} as archive",
+				report.archive,
+				HumanBytes(report.content_size),
+				report.files,
+				report.blocks,
+				HumanBytes(report.archive_size)
+			)
+		})
 }

@@ -43,9 +43,15 @@ struct Report {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let report = tokio::task::spawn_blocking(move || extract(args)).await??;
-	context.output.result_or_line("cairn.car-extracted/1", &report, &report.output.clone(), |out| {
-		writeln!(out, "{}: {} files, {} bytes", report.output, report.files, report.bytes)
-	})
+	context
+		.output
+		.result_or_line("cairn.car-extracted/1", &report, &report.output.clone(), |out| {
+			writeln!(
+				out,
+				"{}: {} files, {} bytes",
+				report.output, report.files, report.bytes
+			)
+		})
 }
 
 fn extract(args: Args) -> Result<Report, CliError> {
@@ -61,7 +67,10 @@ fn extract(args: Args) -> Result<Report, CliError> {
 		.map_err(|error| CliError::new(ErrorKind::NotFound, error.to_string()))?
 		.cid;
 	let output = args.output.unwrap_or_else(|| PathBuf::from(target.to_string()));
-	let options = ExportOptions { overwrite: args.force, ..ExportOptions::default() };
+	let options = ExportOptions {
+		overwrite: args.force,
+		..ExportOptions::default()
+	};
 	let exported = tree(&archive, &target, &output, &options)?;
 	Ok(Report {
 		root: root.to_string(),

@@ -38,17 +38,27 @@ struct Report {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let report = tokio::task::spawn_blocking(move || index(&args)).await??;
-	context.output.result_or_line("cairn.car-indexed/1", &report, &report.output.clone(), |out| {
-		writeln!(out, "{}: {} blocks, {} bytes", report.output, report.blocks, report.size)
-	})
+	context
+		.output
+		.result_or_line("cairn.car-indexed/1", &report, &report.output.clone(), |out| {
+			writeln!(
+				out,
+				"{}: {} blocks, {} bytes",
+				report.output, report.blocks, report.size
+			)
+		})
 }
 
 fn index(args: &Args) -> Result<Report, CliError> {
 	if args.output.exists() && !args.force {
-		return Err(CliError::new(ErrorKind::File, format!("{} exists already", args.output.display()))
-			.hint("--force replaces it"));
+		return Err(CliError::new(
+			ErrorKind::File,
+			format!("{} exists already", args.output.display()),
+		)
+		.hint("--force replaces it"));
 	}
-	let file = File::open(&args.archive).map_err(|error| CliError::from(error).during(args.archive.display()))?;
+	let file =
+		File::open(&args.archive).map_err(|error| CliError::from(error).during(args.archive.display()))?;
 	let mut reader = CarReader::new(BufReader::new(file))?;
 	let roots = reader.roots().to_vec();
 	let folder = match args.output.parent() {
@@ -60,9 +70,13 @@ fn index(args: &Args) -> Result<Report, CliError> {
 	let mut writer = match roots.as_slice() {
 		[root] if root.to_bytes().len() == 36 => CarV2Writer::new(out, IndexFormat::default())?,
 		roots => {
-			let room = roots.iter().map(|root| root.to_bytes().len() as u64 + 8).sum::<u64>() + 64;
+			let room = roots
+				.iter()
+				.map(|root| root.to_bytes().len() as u64 + 8)
+				.sum::<u64>()
+				+ 64;
 			CarV2Writer::with_header_room(out, IndexFormat::default(), room)?
-		},
+		}
 	};
 	while let Some(block) = reader.next_block()? {
 		writer.put(&block)?;

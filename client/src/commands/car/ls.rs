@@ -84,12 +84,19 @@ fn files(context: &Context, path: &Path) -> Result<(), CliError> {
 		let name = root.to_string();
 		walk(&archive, root, name, 0, &mut entries)?;
 	}
-	let files = Files { roots: archive.roots().iter().map(Cid::to_string).collect(), entries };
+	let files = Files {
+		roots: archive.roots().iter().map(Cid::to_string).collect(),
+		entries,
+	};
 	context.output.result("cairn.car-files/1", &files, |out| {
-		let rows = files
-			.entries
-			.iter()
-			.map(|entry| [entry.kind.to_owned(), entry.size.to_string(), entry.path.clone(), entry.cid.clone()]);
+		let rows = files.entries.iter().map(|entry| {
+			[
+				entry.kind.to_owned(),
+				entry.size.to_string(),
+				entry.path.clone(),
+				entry.cid.clone(),
+			]
+		});
 		write_table(out, &table(["kind", "size ", "path", "cid"], rows))
 	})
 }
@@ -102,7 +109,10 @@ fn walk(
 	entries: &mut Vec<Entry>,
 ) -> Result<(), CliError> {
 	if entries.len() >= MAX_ENTRIES || depth > MAX_DEPTH {
-		return Err(CliError::new(ErrorKind::Verification, "the archive has too many or too deep folders to list"));
+		return Err(CliError::new(
+			ErrorKind::Verification,
+			"the archive has too many or too deep folders to list",
+		));
 	}
 	let (kind, size) = match stat(archive, cid) {
 		Ok(stat) => (Some(stat.kind), stat.size),
@@ -115,13 +125,22 @@ fn walk(
 		Some(Kind::Symlink) => "link",
 		None => "missing",
 	};
-	entries.push(Entry { path: path.clone(), kind: name, size, cid: cid.to_string() });
+	entries.push(Entry {
+		path: path.clone(),
+		kind: name,
+		size,
+		cid: cid.to_string(),
+	});
 	if kind == Some(Kind::Directory) {
-		let children = list(archive, cid)
-			.map_err(|error| CliError::new(ErrorKind::Verification, error.to_string()))?;
+		let children =
+			list(archive, cid).map_err(|error| CliError::new(ErrorKind::Verification, error.to_string()))?;
 		for child in children {
 			// Names are shown, never used: control characters must not reach the terminal.
-			let name: String = child.name.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+			let name: String = child
+				.name
+				.chars()
+				.map(|c| if c.is_control() { '?' } else { c })
+				.collect();
 			walk(archive, &child.cid, format!("{path}/{name}"), depth + 1, entries)?;
 		}
 	}

@@ -1,7 +1,7 @@
 //! `cairn car verify`
 
 use crate::{context::Context, error::CliError};
-use cairn_car::{verify, IndexCheck, Version, VerifyOptions};
+use cairn_car::{verify, IndexCheck, VerifyOptions, Version};
 use serde::Serialize;
 use std::{fs::File, path::PathBuf};
 
@@ -29,9 +29,12 @@ struct Report {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let verified = tokio::task::spawn_blocking(move || {
-		let file =
-			File::open(&args.archive).map_err(|error| CliError::from(error).during(args.archive.display()))?;
-		let options = VerifyOptions { dag: !args.partial, ..VerifyOptions::default() };
+		let file = File::open(&args.archive)
+			.map_err(|error| CliError::from(error).during(args.archive.display()))?;
+		let options = VerifyOptions {
+			dag: !args.partial,
+			..VerifyOptions::default()
+		};
 		Ok::<_, CliError>(verify(&file, &options)?)
 	})
 	.await??;

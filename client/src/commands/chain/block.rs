@@ -40,12 +40,22 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let block = match args.number {
 		None => chain.finalized().await?,
 		Some(number) => chain.block_at(number).await?.ok_or_else(|| {
-			CliError::new(ErrorKind::NotFound, format!("block {number} is not finalized yet"))
-				.hint("`cairn chain block` shows the latest finalized block")
+			CliError::new(
+				ErrorKind::NotFound,
+				format!("block {number} is not finalized yet"),
+			)
+			.hint("`cairn chain block` shows the latest finalized block")
 		})?,
 	};
 	let events = match args.events {
-		true => Some(chain.events(block.hash).await?.iter().map(|record| view(block, record)).collect()),
+		true => Some(
+			chain
+				.events(block.hash)
+				.await?
+				.iter()
+				.map(|record| view(block, record))
+				.collect(),
+		),
 		false => None,
 	};
 	let info = chain.info();
@@ -60,11 +70,13 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		block_time_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
 		events,
 	};
-	context.output.result_or_line("cairn.block/1", &report, &report.number.to_string(), |out| {
-		writeln!(out, "#{} {} on {}", report.number, report.hash, report.chain)?;
-		for event in report.events.iter().flatten() {
-			writeln!(out, "{}", describe(event))?;
-		}
-		Ok(())
-	})
+	context
+		.output
+		.result_or_line("cairn.block/1", &report, &report.number.to_string(), |out| {
+			writeln!(out, "#{} {} on {}", report.number, report.hash, report.chain)?;
+			for event in report.events.iter().flatten() {
+				writeln!(out, "{}", describe(event))?;
+			}
+			Ok(())
+		})
 }

@@ -80,7 +80,11 @@ struct Subject {
 
 impl Subject {
 	fn filter(&self, context: &Context, events: Vec<String>) -> Result<EventFilter, CliError> {
-		let account = |text: &Option<String>| text.as_deref().map(|text| context.parse_account(text)).transpose();
+		let account = |text: &Option<String>| {
+			text.as_deref()
+				.map(|text| context.parse_account(text))
+				.transpose()
+		};
 		Ok(EventFilter {
 			events,
 			provider: account(&self.provider)?,
@@ -168,15 +172,24 @@ fn missing(event: &str, block: BlockNumber) -> CliError {
 }
 
 async fn events(chain: &ChainClient, block: BlockRef) -> Result<Vec<EventView>, CliError> {
-	Ok(chain.events(block.hash).await?.iter().map(|record| view(block, record)).collect())
+	Ok(chain
+		.events(block.hash)
+		.await?
+		.iter()
+		.map(|record| view(block, record))
+		.collect())
 }
 
 /// Whether an event is about Cairn or moves money, and not the bookkeeping of every transaction.
 fn is_notable(event: &EventView) -> bool {
-	matches!(event.pallet.as_str(), "StorageProvider" | "Market" | "Proofs" | "Faucet") ||
-		matches!(event.event.as_str(), "transfer" | "extrinsic-failed")
+	matches!(
+		event.pallet.as_str(),
+		"StorageProvider" | "Market" | "Proofs" | "Faucet"
+	) || matches!(event.event.as_str(), "transfer" | "extrinsic-failed")
 }
 
 fn print(context: &Context, event: &EventView) -> Result<(), CliError> {
-	context.output.result("cairn.event/1", event, |out| writeln!(out, "{}", describe(event)))
+	context
+		.output
+		.result("cairn.event/1", event, |out| writeln!(out, "{}", describe(event)))
 }

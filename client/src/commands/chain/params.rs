@@ -56,7 +56,12 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
 	};
 	context.output.result("cairn.parameters/1", &report, |out| {
 		let blocks = |blocks| human_blocks(blocks, time);
-		writeln!(out, "proving period   {} in {} deadlines", blocks(parameters.proving_period), parameters.deadlines)?;
+		writeln!(
+			out,
+			"proving period   {} in {} deadlines",
+			blocks(parameters.proving_period),
+			parameters.deadlines
+		)?;
 		writeln!(
 			out,
 			"deals            {} to {}, starting within {}",
@@ -64,14 +69,26 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
 			blocks(parameters.max_deal_duration),
 			blocks(parameters.max_start_delay)
 		)?;
-		writeln!(out, "challenges       {} per sector and period", parameters.window_challenges)?;
-		writeln!(out, "collateral       at least {} % of a deal's price", f64::from(parameters.min_collateral_ppm) / 1e4)?;
+		writeln!(
+			out,
+			"challenges       {} per sector and period",
+			parameters.window_challenges
+		)?;
+		writeln!(
+			out,
+			"collateral       at least {} % of a deal's price",
+			f64::from(parameters.min_collateral_ppm) / 1e4
+		)?;
 		let rows = report.proof_types.iter().map(|known| {
 			[
 				format!("0x{:04x}", known.proof_type),
 				known.tier.to_string(),
 				HumanBytes(known.sector_size).to_string(),
-				if known.accepts_new_sectors { "yes".to_owned() } else { "no".to_owned() },
+				if known.accepts_new_sectors {
+					"yes".to_owned()
+				} else {
+					"no".to_owned()
+				},
 			]
 		});
 		write_table(out, &table(["type", "tier", "sector ", "new sectors"], rows))

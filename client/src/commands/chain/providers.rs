@@ -127,7 +127,10 @@ pub async fn list(context: &Context, args: ListArgs) -> Result<(), CliError> {
 	let mut providers = Vec::new();
 	for view in all_providers(&chain, MAX_PROVIDERS).await? {
 		let provider = describe(&chain, &view).await?;
-		if args.tier.is_none_or(|tier| provider.asks.iter().any(|ask| ask.tier == tier)) {
+		if args
+			.tier
+			.is_none_or(|tier| provider.asks.iter().any(|ask| ask.tier == tier))
+		{
 			providers.push(provider);
 		}
 	}
@@ -148,7 +151,11 @@ pub async fn list(context: &Context, args: ListArgs) -> Result<(), CliError> {
 				[
 					owner.clone(),
 					sectors.clone(),
-					if ask.accepting { ask.tier.to_string() } else { format!("{} (closed)", ask.tier) },
+					if ask.accepting {
+						ask.tier.to_string()
+					} else {
+						format!("{} (closed)", ask.tier)
+					},
 					Amount(ask.price_per_gib.0).to_string(),
 					HumanBytes(ask.max_piece_size.min(ask.sector_size)).to_string(),
 					format!("{} to {}", ask.min_duration, ask.max_duration),
@@ -157,7 +164,15 @@ pub async fn list(context: &Context, args: ListArgs) -> Result<(), CliError> {
 			});
 			rows.collect()
 		});
-		let header = ["provider", "sectors ", "tier", "per gib and block ", "largest piece ", "duration", "server"];
+		let header = [
+			"provider",
+			"sectors ",
+			"tier",
+			"per gib and block ",
+			"largest piece ",
+			"duration",
+			"server",
+		];
 		write_table(out, &table(header, rows))
 	})
 }
@@ -168,12 +183,16 @@ pub async fn show(context: &Context, args: ShowArgs) -> Result<(), CliError> {
 	let chain = context.connect().await?;
 	let view = provider(&chain, &account).await?;
 	let mut provider = describe(&chain, &view).await?;
-	provider.current_deadline = chain.query().current_deadline(&view.owner).await?.map(|window| Window {
-		deadline: window.deadline,
-		period: window.period,
-		open: window.open,
-		close: window.close,
-	});
+	provider.current_deadline = chain
+		.query()
+		.current_deadline(&view.owner)
+		.await?
+		.map(|window| Window {
+			deadline: window.deadline,
+			period: window.period,
+			open: window.open,
+			close: window.close,
+		});
 	context.output.result("cairn.provider/1", &provider, |out| {
 		writeln!(out, "owner         {}", provider.owner)?;
 		writeln!(out, "worker        {}", provider.worker)?;

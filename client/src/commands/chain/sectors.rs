@@ -72,13 +72,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let query = chain.query();
 	let mut sectors: Vec<Sector> = Vec::new();
 	loop {
-		let page = query.sectors(&owner, sectors.last().map(|sector| sector.sector), PAGE).await?;
+		let page = query
+			.sectors(&owner, sectors.last().map(|sector| sector.sector), PAGE)
+			.await?;
 		sectors.extend(page.iter().map(Sector::from));
 		if (page.len() as u32) < PAGE || sectors.len() >= MAX_SECTORS {
 			break;
 		}
 	}
-	let list = List { provider: display(&owner), sectors };
+	let list = List {
+		provider: display(&owner),
+		sectors,
+	};
 	context.output.result("cairn.sectors/1", &list, |out| {
 		if list.sectors.is_empty() {
 			return writeln!(out, "{} has no sectors", list.provider);
@@ -92,13 +97,24 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 				deals.join(","),
 				sector.since.to_string(),
 				sector.expiration.to_string(),
-				sector.deadline.map_or_else(String::new, |deadline| deadline.to_string()),
+				sector
+					.deadline
+					.map_or_else(String::new, |deadline| deadline.to_string()),
 				sector.proven_blocks.to_string(),
 				Amount(sector.held.0).to_string(),
 			]
 		});
-		let header =
-			["sector ", "type", "state", "deals", "since ", "expires ", "deadline ", "proven blocks ", "held "];
+		let header = [
+			"sector ",
+			"type",
+			"state",
+			"deals",
+			"since ",
+			"expires ",
+			"deadline ",
+			"proven blocks ",
+			"held ",
+		];
 		write_table(out, &table(header, rows))
 	})
 }

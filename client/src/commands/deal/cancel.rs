@@ -26,14 +26,25 @@ struct Report {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let (_, _, submitter) = context.signer().await?;
-	let included = submitter.submit(calls::market::cancel_proposal(args.proposal.0)).await?;
+	let included = submitter
+		.submit(calls::market::cancel_proposal(args.proposal.0))
+		.await?;
 	let refund = included.events.iter().fold(0u128, |sum, event| match event {
 		ChainEvent::Market(MarketEvent::ProposalCancelled { refund, .. }) => sum.saturating_add(*refund),
 		_ => sum,
 	});
-	let report =
-		Report { proposal_hash: args.proposal, refund: WireAmount(refund), block: included.block.number };
-	context.output.result("cairn.proposal-cancelled/1", &report, |out| {
-		writeln!(out, "withdrawn; {} returned to the escrow", Amount(report.refund.0))
-	})
+	let report = Report {
+		proposal_hash: args.proposal,
+		refund: WireAmount(refund),
+		block: included.block.number,
+	};
+	context
+		.output
+		.result("cairn.proposal-cancelled/1", &report, |out| {
+			writeln!(
+				out,
+				"withdrawn; {} returned to the escrow",
+				Amount(report.refund.0)
+			)
+		})
 }

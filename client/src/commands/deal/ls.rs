@@ -32,13 +32,24 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	};
 	let chain = context.connect().await?;
 	let deals = follow::deals_of(&chain, &account).await?;
-	let report = Report { deals: deals.iter().map(DealReport::from).collect() };
+	let report = Report {
+		deals: deals.iter().map(DealReport::from).collect(),
+	};
 	context.output.result("cairn.deals/1", &report, |out| {
 		if deals.is_empty() {
 			return writeln!(out, "no deals");
 		}
 		let rows = deals.iter().map(short_row);
-		let header = ["deal ", "client", "provider", "state", "since ", "ends ", "proven blocks", "due "];
+		let header = [
+			"deal ",
+			"client",
+			"provider",
+			"state",
+			"since ",
+			"ends ",
+			"proven blocks",
+			"due ",
+		];
 		write_table(out, &table(header, rows))
 	})
 }

@@ -89,7 +89,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let need = Need {
 		piece,
 		tier: args.tier.unwrap_or(context.settings.tier.value).into(),
-		duration: args.duration.unwrap_or(context.settings.duration.value).in_blocks(block_time)?,
+		duration: args
+			.duration
+			.unwrap_or(context.settings.duration.value)
+			.in_blocks(block_time)?,
 	};
 	let candidate = match args.price_per_block {
 		Some(price) => candidate_at(provider.owner, price.0, need.duration)?,
@@ -102,16 +105,22 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 						true => "it has no asks".to_owned(),
 						false => describe_misfits(&misfits),
 					};
-					return Err(CliError::new(ErrorKind::Provider, format!("the provider does not take the deal: {why}"))
-						.hint("`cairn chain provider ACCOUNT` shows its asks"));
-				},
+					return Err(CliError::new(
+						ErrorKind::Provider,
+						format!("the provider does not take the deal: {why}"),
+					)
+					.hint("`cairn chain provider ACCOUNT` shows its asks"));
+				}
 			}
-		},
+		}
 	};
 	let mut min_start_delay = 0;
 	for url in urls(&provider) {
 		if let Ok(info) = ProviderClient::new(http.clone(), url).info().await {
-			let delays = info.asks.iter().filter(|ask| cairn_primitives::Tier::from(ask.tier) == need.tier);
+			let delays = info
+				.asks
+				.iter()
+				.filter(|ask| cairn_primitives::Tier::from(ask.tier) == need.tier);
 			min_start_delay = delays.map(|ask| ask.min_start_delay).min().unwrap_or(0);
 			break;
 		}
@@ -133,7 +142,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	if args.on_chain {
 		let (chain, account, submitter) = context.signer().await?;
 		if account.id() != proposal.client {
-			return Err(CliError::new(ErrorKind::Key, "the key is of another account than the proposal's client"));
+			return Err(CliError::new(
+				ErrorKind::Key,
+				"the key is of another account than the proposal's client",
+			));
 		}
 		let total = proposal.total_price().unwrap_or(Balance::MAX);
 		let deposit = terms.parameters.proposal_deposit;
@@ -142,27 +154,52 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			Amount(total),
 			Amount(deposit)
 		);
-		escrow::ensure(context, &chain, &submitter, &context.records(), total, Some(&question)).await?;
+		escrow::ensure(
+			context,
+			&chain,
+			&submitter,
+			&context.records(),
+			total,
+			Some(&question),
+		)
+		.await?;
 		submitter.submit(calls::market::propose_deal(&proposal)).await?;
 		file.on_chain = true;
 	}
 	file.save(&output)?;
-	let report = Report { file: output.display().to_string(), proposal: &file };
-	context.output.result_or_line("cairn.deal-proposal/1", &report, &file.proposal_hash.to_string(), |out| {
-		writeln!(out, "proposal    {}", file.proposal_hash)?;
-		file.terms.write(out)?;
-		match file.on_chain {
-			true => writeln!(out, "\nmade on chain; next: cairn deal send {} --archive …", report.file),
-			false => writeln!(out, "\nnext: cairn deal sign {}", report.file),
-		}
-	})
+	let report = Report {
+		file: output.display().to_string(),
+		proposal: &file,
+	};
+	context.output.result_or_line(
+		"cairn.deal-proposal/1",
+		&report,
+		&file.proposal_hash.to_string(),
+		|out| {
+			writeln!(out, "proposal    {}", file.proposal_hash)?;
+			file.terms.write(out)?;
+			match file.on_chain {
+				true => writeln!(
+					out,
+					"\nmade on chain; next: cairn deal send {} --archive …",
+					report.file
+				),
+				false => writeln!(out, "\nnext: cairn deal sign {}", report.file),
+			}
+		},
+	)
 }
 
 fn candidate_at(provider: [u8; 32], price_per_block: Balance, duration: u32) -> Result<Candidate, CliError> {
 	let total_price = price_per_block
 		.checked_mul(duration.into())
 		.ok_or_else(|| CliError::new(ErrorKind::Usage, "the price is beyond all bounds"))?;
-	Ok(Candidate { provider, endpoints: Vec::new(), price_per_block, total_price })
+	Ok(Candidate {
+		provider,
+		endpoints: Vec::new(),
+		price_per_block,
+		total_price,
+	})
 }
 
 async fn only_root(archive: PathBuf) -> Result<Cid, CliError> {
@@ -170,8 +207,10 @@ async fn only_root(archive: PathBuf) -> Result<Cid, CliError> {
 		let archive = CarFile::open(&archive, ReadOptions::default())?;
 		match archive.roots() {
 			[root] => Ok(*root),
-			roots => Err(CliError::new(ErrorKind::Usage, format!("the archive has {} roots", roots.len()))
-				.hint("choose one with --root")),
+			roots => Err(
+				CliError::new(ErrorKind::Usage, format!("the archive has {} roots", roots.len()))
+					.hint("choose one with --root"),
+			),
 		}
 	})
 	.await?

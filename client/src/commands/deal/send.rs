@@ -52,7 +52,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	if size != proposal.piece.payload_size {
 		return Err(CliError::new(
 			ErrorKind::Verification,
-			format!("{} has {size} bytes, the proposal's has {}", args.archive.display(), proposal.piece.payload_size),
+			format!(
+				"{} has {size} bytes, the proposal's has {}",
+				args.archive.display(),
+				proposal.piece.payload_size
+			),
 		));
 	}
 	let chain = context.connect().await?;
@@ -62,21 +66,38 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	if !file.on_chain && chain.query().escrow(&proposal.client).await? < total {
 		let (chain, account, submitter) = context.signer().await?;
 		if account.id() != proposal.client {
-			return Err(CliError::new(ErrorKind::Key, "the key is of another account than the proposal's client"));
+			return Err(CliError::new(
+				ErrorKind::Key,
+				"the key is of another account than the proposal's client",
+			));
 		}
 		let question = "The deal's price must be in the escrow.";
-		escrow::ensure(context, &chain, &submitter, &context.records(), total, Some(question)).await?;
+		escrow::ensure(
+			context,
+			&chain,
+			&submitter,
+			&context.records(),
+			total,
+			Some(question),
+		)
+		.await?;
 	}
 	let endpoint = match args.provider_url {
 		Some(url) => url,
 		None => {
 			let provider = offers::provider(&chain, &proposal.provider).await?;
 			reachable(urls(&provider)).await?
-		},
+		}
 	};
 	let http = http_client()?;
 	let signature = file.signature.clone().unwrap_or_default();
-	let deal = DealRecord::signed(&proposal, file.proposal_hash, signature.0, endpoint.to_string(), total);
+	let deal = DealRecord::signed(
+		&proposal,
+		file.proposal_hash,
+		signature.0,
+		endpoint.to_string(),
+		total,
+	);
 	let bar = Progress::new(&context.output).bytes("uploading", size);
 	let uploaded = |bytes: u64| bar.set_position(bytes);
 	let reached = |_: &DealState| Ok(());
@@ -85,14 +106,23 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	if let DealState::Failed { reason } = state {
 		return Err(CliError::new(ErrorKind::Provider, reason));
 	}
-	let report = Report { proposal_hash: file.proposal_hash, endpoint, state: state.name() };
-	context.output.result_or_line("cairn.deal-sent/1", &report, &report.proposal_hash.to_string(), |out| {
-		writeln!(
-			out,
-			"{} has the data and verified it; see: cairn deal show {}",
-			report.endpoint, report.proposal_hash
-		)
-	})
+	let report = Report {
+		proposal_hash: file.proposal_hash,
+		endpoint,
+		state: state.name(),
+	};
+	context.output.result_or_line(
+		"cairn.deal-sent/1",
+		&report,
+		&report.proposal_hash.to_string(),
+		|out| {
+			writeln!(
+				out,
+				"{} has the data and verified it; see: cairn deal show {}",
+				report.endpoint, report.proposal_hash
+			)
+		},
+	)
 }
 
 /// The first server that answers.

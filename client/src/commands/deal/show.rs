@@ -8,14 +8,17 @@ use crate::{
 	deals::{follow::describe, offers},
 	error::{CliError, ErrorKind},
 	provider::{http_client, ProviderClient},
-	retrieval::candidates::urls,
+	retrieval::candidates::{all_providers, urls},
 	settings::TierName,
 };
-use cairn_chain_client::{ChainClient, DealView};
+use cairn_chain_client::{ChainClient, DealView, ProviderView};
 use cairn_dag::Cid;
 use cairn_primitives::{BlockNumber, DealId, SectorNumber};
 use cairn_provider_api::{piece_cid, Amount as WireAmount, DealStatus, Hash32, HexBytes};
 use serde::Serialize;
+
+/// Most providers asked about a proposal that nobody is known to have.
+const MAX_ASKED: usize = 32;
 
 /// Show a deal or proposal
 ///
@@ -61,8 +64,13 @@ impl From<&DealView> for DealReport {
 			deal_id: view.id,
 			proposal_hash: Hash32(deal.proposal_hash),
 			state: if deal.is_active() { "active" } else { "published" },
-			root: root.map_or_else(|_| HexBytes(deal.payload.root().to_vec()).to_string(), |root| root.to_string()),
-			piece_cid: piece_cid::v2(&deal.piece).unwrap_or_else(|| piece_cid::v1(&deal.piece.commitment)).to_string(),
+			root: root.map_or_else(
+				|_| HexBytes(deal.payload.root().to_vec()).to_string(),
+				|root| root.to_string(),
+			),
+			piece_cid: piece_cid::v2(&deal.piece)
+				.unwrap_or_else(|| piece_cid::v1(&deal.piece.commitment))
+				.to_string(),
 			payload_size: deal.piece.payload_size,
 			client: display(&deal.client),
 			provider: display(&deal.provider),
@@ -92,12 +100,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let chain = context.connect().await?;
 	if let Ok(id) = args.deal.parse::<DealId>() {
 		let view = chain.query().deal(id).await?.ok_or_else(|| {
-			CliError::new(ErrorKind::NotFound, format!("there is no deal {id}, or it is settled for good"))
+			CliError::new(
+				ErrorKind::NotFound,
+				format!("there is no deal {id}, or it is settled for good"),
+			)
 		})?;
 		return print(context, &view);
 	}
 	let hash: Hash32 = args.deal.parse().map_err(|_| {
-		CliError::new(ErrorKind::Usage, format!("{} is neither a deal's number nor a proposal's hash", args.deal))
+		CliError::new(
+			ErrorKind::Usage,
+			format!("{} is neither a deal's number nor a proposal's hash", args.deal),
+		)
 	})?;
 	if let Some(id) = chain.query().deal_of_proposal(&hash.0).await? {
 		if let Some(view) = chain.query().deal(id).await? {
@@ -111,14 +125,20 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		(None, None) => recorded_provider(context, &hash)?,
 	};
 	let status = match provider {
-		Some(provider) => ask(&chain, &provider, &hash).await?,
-		None => None,
+		Some(provider) => ask(&offers::provider(&chain, &provider).await?, &hash).await?,
+		None => ask_everyone(&chain, &hash).await?,
 	};
-	let pending =
-		Pending { proposal_hash: hash, on_chain: proposal.as_ref().map(TermsView::from), provider_says: status };
+	let pending = Pending {
+		proposal_hash: hash,
+		on_chain: proposal.as_ref().map(TermsView::from),
+		provider_says: status,
+	};
 	if pending.on_chain.is_none() && pending.provider_says.is_none() {
-		return Err(CliError::new(ErrorKind::NotFound, "neither the chain nor a provider knows the proposal")
-			.hint("--provider names who to ask; deals are forgotten after their last settlement"));
+		return Err(CliError::new(
+			ErrorKind::NotFound,
+			"neither the chain nor a provider knows the proposal",
+		)
+		.hint("--provider names who to ask; deals are forgotten after their last settlement"));
 	}
 	context.output.result("cairn.deal-pending/1", &pending, |out| {
 		if let Some(terms) = &pending.on_chain {
@@ -138,7 +158,11 @@ fn print(context: &Context, view: &DealView) -> Result<(), CliError> {
 		writeln!(out, "deal        {} ({})", report.deal_id, report.state)?;
 		writeln!(out, "proposal    {}", report.proposal_hash)?;
 		writeln!(out, "root        {}", report.root)?;
-		writeln!(out, "piece       {} ({} bytes)", report.piece_cid, report.payload_size)?;
+		writeln!(
+			out,
+			"piece       {} ({} bytes)",
+			report.piece_cid, report.payload_size
+		)?;
 		writeln!(out, "client      {}", report.client)?;
 		writeln!(out, "provider    {}", report.provider)?;
 		if let Some(sector) = report.sector {
@@ -146,9 +170,17 @@ fn print(context: &Context, view: &DealView) -> Result<(), CliError> {
 		}
 		match (report.since, report.ends) {
 			(Some(since), Some(ends)) => writeln!(out, "time        blocks #{since} to #{ends}")?,
-			_ => writeln!(out, "time        {} blocks, active by block #{}", report.duration, report.start_by)?,
+			_ => writeln!(
+				out,
+				"time        {} blocks, active by block #{}",
+				report.duration, report.start_by
+			)?,
 		}
-		writeln!(out, "proven      {} of {} blocks", report.proven_blocks, report.duration)?;
+		writeln!(
+			out,
+			"proven      {} of {} blocks",
+			report.proven_blocks, report.duration
+		)?;
 		writeln!(out, "price       {} per block", Amount(report.price_per_block.0))?;
 		writeln!(out, "due         {}", Amount(report.due.0))?;
 		writeln!(out, "collateral  {}", Amount(report.provider_collateral.0))
@@ -157,15 +189,28 @@ fn print(context: &Context, view: &DealView) -> Result<(), CliError> {
 
 fn recorded_provider(context: &Context, hash: &Hash32) -> Result<Option<[u8; 32]>, CliError> {
 	let records = context.records().all()?;
-	let deal = records.iter().flat_map(|record| &record.deals).find(|deal| deal.proposal_hash == *hash);
+	let deal = records
+		.iter()
+		.flat_map(|record| &record.deals)
+		.find(|deal| deal.proposal_hash == *hash);
 	Ok(deal.map(|deal| deal.provider.0))
 }
 
-async fn ask(chain: &ChainClient, provider: &[u8; 32], hash: &Hash32) -> Result<Option<DealStatus>, CliError> {
-	let provider = offers::provider(chain, provider).await?;
+/// What a provider says about a proposal. `None` if it does not know it or does not answer.
+async fn ask(provider: &ProviderView, hash: &Hash32) -> Result<Option<DealStatus>, CliError> {
 	let http = http_client()?;
-	for url in urls(&provider) {
+	for url in urls(provider) {
 		if let Ok(status) = ProviderClient::new(http.clone(), url).deal_status(hash).await {
+			return Ok(Some(status));
+		}
+	}
+	Ok(None)
+}
+
+/// What the first provider that knows a proposal says.
+async fn ask_everyone(chain: &ChainClient, hash: &Hash32) -> Result<Option<DealStatus>, CliError> {
+	for provider in all_providers(chain, MAX_ASKED).await? {
+		if let Some(status) = ask(&provider, hash).await? {
 			return Ok(Some(status));
 		}
 	}

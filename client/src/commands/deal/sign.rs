@@ -27,7 +27,10 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let (mut file, proposal) = ProposalFile::load(&args.proposal)?;
 	if file.on_chain {
-		return Err(CliError::new(ErrorKind::Usage, "a proposal that was made on chain needs no signature"));
+		return Err(CliError::new(
+			ErrorKind::Usage,
+			"a proposal that was made on chain needs no signature",
+		));
 	}
 	let signature = match args.signature {
 		Some(HexBytes(bytes)) => foreign_signature(bytes, &proposal.client, &file.signing_bytes.0)?,
@@ -36,17 +39,30 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			file.check_chain(&chain.genesis_hash())?;
 			let account = context.unlock(chain.info()).await?;
 			if account.id() != proposal.client {
-				return Err(CliError::new(ErrorKind::Key, "the key is of another account than the proposal's client")
-					.hint(format!("choose the account with --account {}", file.terms.client)));
+				return Err(CliError::new(
+					ErrorKind::Key,
+					"the key is of another account than the proposal's client",
+				)
+				.hint(format!("choose the account with --account {}", file.terms.client)));
 			}
 			account.multi_signature(&file.signing_bytes.0)
-		},
+		}
 	};
 	file.signature = Some(HexBytes(signature));
 	file.save(&args.proposal)?;
-	context.output.result_or_line("cairn.deal-proposal/1", &file, &file.proposal_hash.to_string(), |out| {
-		writeln!(out, "{} is signed; next: cairn deal send {} --archive …", file.proposal_hash, args.proposal.display())
-	})
+	context.output.result_or_line(
+		"cairn.deal-proposal/1",
+		&file,
+		&file.proposal_hash.to_string(),
+		|out| {
+			writeln!(
+				out,
+				"{} is signed; next: cairn deal send {} --archive …",
+				file.proposal_hash,
+				args.proposal.display()
+			)
+		},
+	)
 }
 
 /// SCALE of a `MultiSignature` from what a wallet gave. sr25519 ones are checked here; the others by the
@@ -60,7 +76,10 @@ fn foreign_signature(bytes: Vec<u8>, client: &[u8; 32], message: &[u8]) -> Resul
 		.map_err(|_| CliError::new(ErrorKind::Usage, "this is not the hex of a signature"))?;
 	if let MultiSignature::Sr25519(signature) = signature {
 		if !cairn_keystore::verify(client, message, &signature) {
-			return Err(CliError::new(ErrorKind::Key, "the signature is not the client's over this proposal"));
+			return Err(CliError::new(
+				ErrorKind::Key,
+				"the signature is not the client's over this proposal",
+			));
 		}
 	}
 	Ok(encoded)
@@ -75,11 +94,27 @@ mod tests {
 	fn foreign_signatures() {
 		let alice = Account::new("//Alice".parse().unwrap());
 		let scale = alice.multi_signature(b"message");
-		assert_eq!(foreign_signature(scale.clone(), &alice.id(), b"message").unwrap(), scale);
-		assert_eq!(foreign_signature(scale[1..].to_vec(), &alice.id(), b"message").unwrap(), scale);
+		assert_eq!(
+			foreign_signature(scale.clone(), &alice.id(), b"message").unwrap(),
+			scale
+		);
+		assert_eq!(
+			foreign_signature(scale[1..].to_vec(), &alice.id(), b"message").unwrap(),
+			scale
+		);
 		let wrapped = alice.multi_signature(b"<Bytes>message</Bytes>");
 		assert!(foreign_signature(wrapped, &alice.id(), b"message").is_ok());
-		assert_eq!(foreign_signature(scale, &alice.id(), b"other").unwrap_err().kind(), ErrorKind::Key);
-		assert_eq!(foreign_signature(vec![1; 5], &alice.id(), b"m").unwrap_err().kind(), ErrorKind::Usage);
+		assert_eq!(
+			foreign_signature(scale, &alice.id(), b"other")
+				.unwrap_err()
+				.kind(),
+			ErrorKind::Key
+		);
+		assert_eq!(
+			foreign_signature(vec![1; 5], &alice.id(), b"m")
+				.unwrap_err()
+				.kind(),
+			ErrorKind::Usage
+		);
 	}
 }

@@ -80,8 +80,13 @@ impl From<&Proposal> for TermsView {
 		let root = Cid::try_from(proposal.payload.root());
 		let piece = &proposal.piece;
 		TermsView {
-			root: root.map_or_else(|_| HexBytes(proposal.payload.root().to_vec()).to_string(), |root| root.to_string()),
-			piece_cid: piece_cid::v2(piece).unwrap_or_else(|| piece_cid::v1(&piece.commitment)).to_string(),
+			root: root.map_or_else(
+				|_| HexBytes(proposal.payload.root().to_vec()).to_string(),
+				|root| root.to_string(),
+			),
+			piece_cid: piece_cid::v2(piece)
+				.unwrap_or_else(|| piece_cid::v1(&piece.commitment))
+				.to_string(),
 			payload_size: piece.payload_size,
 			client: display(&proposal.client),
 			provider: display(&proposal.provider),
@@ -101,11 +106,19 @@ impl TermsView {
 	/// Prints the terms, one per line.
 	pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
 		writeln!(out, "root        {}", self.root)?;
-		writeln!(out, "piece       {} ({} bytes)", self.piece_cid, self.payload_size)?;
+		writeln!(
+			out,
+			"piece       {} ({} bytes)",
+			self.piece_cid, self.payload_size
+		)?;
 		writeln!(out, "client      {}", self.client)?;
 		writeln!(out, "provider    {}", self.provider)?;
 		writeln!(out, "tier        {}", self.tier)?;
-		writeln!(out, "duration    {} blocks, active by block #{}", self.duration, self.start_by)?;
+		writeln!(
+			out,
+			"duration    {} blocks, active by block #{}",
+			self.duration, self.start_by
+		)?;
 		write!(out, "price       {} per block", Amount(self.price_per_block.0))?;
 		match self.total_price {
 			Some(total) => writeln!(out, ", {} in all", Amount(total.0))?,
@@ -113,7 +126,11 @@ impl TermsView {
 		}
 		writeln!(out, "collateral  {}", Amount(self.provider_collateral.0))?;
 		if !self.label.is_empty() {
-			let label: String = self.label.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+			let label: String = self
+				.label
+				.chars()
+				.map(|c| if c.is_control() { '?' } else { c })
+				.collect();
 			writeln!(out, "label       {label}")?;
 		}
 		Ok(())
@@ -143,14 +160,18 @@ impl ProposalFile {
 		let context = |error: io::Error| CliError::from(error).during(path.display());
 		let size = fs::metadata(path).map_err(context)?.len();
 		let malformed = |reason: &str| {
-			CliError::new(ErrorKind::Usage, format!("{} is not a proposal: {reason}", path.display()))
-				.hint("`cairn deal propose` writes proposals")
+			CliError::new(
+				ErrorKind::Usage,
+				format!("{} is not a proposal: {reason}", path.display()),
+			)
+			.hint("`cairn deal propose` writes proposals")
 		};
 		if size > MAX_FILE {
 			return Err(malformed("the file is too large"));
 		}
 		let json = fs::read(path).map_err(context)?;
-		let file: ProposalFile = serde_json::from_slice(&json).map_err(|error| malformed(&error.to_string()))?;
+		let file: ProposalFile =
+			serde_json::from_slice(&json).map_err(|error| malformed(&error.to_string()))?;
 		if file.schema != SCHEMA {
 			return Err(malformed("it is of another version"));
 		}
@@ -160,7 +181,13 @@ impl ProposalFile {
 		if again.proposal_hash != file.proposal_hash || again.signing_bytes != file.signing_bytes {
 			return Err(malformed("its parts do not agree"));
 		}
-		Ok((ProposalFile { terms: again.terms, ..file }, proposal))
+		Ok((
+			ProposalFile {
+				terms: again.terms,
+				..file
+			},
+			proposal,
+		))
 	}
 
 	/// Writes the file, whole or not at all.
@@ -188,8 +215,10 @@ impl ProposalFile {
 		if self.genesis_hash.0 == *genesis_hash {
 			return Ok(());
 		}
-		Err(CliError::new(ErrorKind::Node, "the proposal is for another chain")
-			.hint("name a node of its chain with --node, or make a new proposal"))
+		Err(
+			CliError::new(ErrorKind::Node, "the proposal is for another chain")
+				.hint("name a node of its chain with --node, or make a new proposal"),
+		)
 	}
 }
 
@@ -203,8 +232,15 @@ mod tests {
 
 	fn proposal() -> Proposal {
 		Proposal {
-			piece: PieceInfo { commitment: [1; 32], size_log2: 11, payload_size: 2000 },
-			payload: DealPayload::V1 { kind: PayloadKind::Public, root: vec![1, 0x55].try_into().unwrap() },
+			piece: PieceInfo {
+				commitment: [1; 32],
+				size_log2: 11,
+				payload_size: 2000,
+			},
+			payload: DealPayload::V1 {
+				kind: PayloadKind::Public,
+				root: vec![1, 0x55].try_into().unwrap(),
+			},
 			client: [2; 32],
 			provider: [3; 32],
 			tier: Tier::Hot,
@@ -230,14 +266,20 @@ mod tests {
 
 		let mut dearer = proposal();
 		dearer.price_per_block = 8;
-		let tampered = ProposalFile { proposal: HexBytes(dearer.encode()), ..file.clone() };
+		let tampered = ProposalFile {
+			proposal: HexBytes(dearer.encode()),
+			..file.clone()
+		};
 		tampered.save(&path).unwrap();
 		assert!(ProposalFile::load(&path).is_err());
 		// What people read always follows from what is signed.
 		let mut lying = file;
 		lying.terms.price_per_block = WireAmount(1);
 		lying.save(&path).unwrap();
-		assert_eq!(ProposalFile::load(&path).unwrap().0.terms.price_per_block, WireAmount(7));
+		assert_eq!(
+			ProposalFile::load(&path).unwrap().0.terms.price_per_block,
+			WireAmount(7)
+		);
 	}
 
 	#[test]

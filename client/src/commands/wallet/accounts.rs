@@ -79,7 +79,11 @@ struct Address {
 
 /// Makes an account.
 pub async fn new(context: &Context, args: NewArgs) -> Result<(), CliError> {
-	let words = if args.words == "24" { WordCount::TwentyFour } else { WordCount::Twelve };
+	let words = if args.words == "24" {
+		WordCount::TwentyFour
+	} else {
+		WordCount::Twelve
+	};
 	let mnemonic = Mnemonic::generate(words);
 	let keypair = Keypair::from_mnemonic(&mnemonic, "");
 	let mut created = keep(context, &args.name, keypair).await?;
@@ -87,13 +91,18 @@ pub async fn new(context: &Context, args: NewArgs) -> Result<(), CliError> {
 		created.phrase = Some(mnemonic.phrase().as_str().to_owned());
 	}
 	let essential = created.address.clone();
-	context.output.result_or_line("cairn.account/1", &created, &essential, |out| {
-		writeln!(out, "{}", created.address)?;
-		if let Some(phrase) = &created.phrase {
-			writeln!(out, "\nRecovery phrase, to be written down and shown to nobody:\n\n  {phrase}\n")?;
-		}
-		writeln!(out, "kept in {}", created.file)
-	})
+	context
+		.output
+		.result_or_line("cairn.account/1", &created, &essential, |out| {
+			writeln!(out, "{}", created.address)?;
+			if let Some(phrase) = &created.phrase {
+				writeln!(
+					out,
+					"\nRecovery phrase, to be written down and shown to nobody:\n\n  {phrase}\n"
+				)?;
+			}
+			writeln!(out, "kept in {}", created.file)
+		})
 }
 
 /// Takes an account over.
@@ -114,17 +123,19 @@ pub async fn import(context: &Context, args: ImportArgs) -> Result<(), CliError>
 				name: args.name,
 				phrase: None,
 			}
-		},
+		}
 		None => {
 			let secret = read_secret()?;
 			let uri: SecretUri = secret.trim().parse()?;
 			keep(context, &args.name, Keypair::from_suri(&uri)).await?
-		},
+		}
 	};
 	let essential = created.address.clone();
-	context.output.result_or_line("cairn.account/1", &created, &essential, |out| {
-		writeln!(out, "{}\nkept in {}", created.address, created.file)
-	})
+	context
+		.output
+		.result_or_line("cairn.account/1", &created, &essential, |out| {
+			writeln!(out, "{}\nkept in {}", created.address, created.file)
+		})
 }
 
 /// Encrypts a key and puts it into the keystore.
@@ -132,8 +143,11 @@ async fn keep(context: &Context, name: &str, keypair: Keypair) -> Result<Created
 	let keystore = context.keystore();
 	let path = keystore.path(name)?;
 	if path.exists() {
-		return Err(CliError::new(ErrorKind::Key, format!("there is an account named {name} already"))
-			.hint("choose another name; an account is never overwritten"));
+		return Err(CliError::new(
+			ErrorKind::Key,
+			format!("there is an account named {name} already"),
+		)
+		.hint("choose another name; an account is never overwritten"));
 	}
 	let password = new_password(context, name)?;
 	let (label, address) = (name.to_owned(), keypair.address());
@@ -142,11 +156,18 @@ async fn keep(context: &Context, name: &str, keypair: Keypair) -> Result<Created
 	})
 	.await??;
 	keystore.add(name, &file, Overwrite::Refuse)?;
-	Ok(Created { name: name.to_owned(), address, file: path.display().to_string(), phrase: None })
+	Ok(Created {
+		name: name.to_owned(),
+		address,
+		file: path.display().to_string(),
+		phrase: None,
+	})
 }
 
 fn read_password(context: &Context, question: &str) -> Result<Password, CliError> {
-	Ok(context.password_source().read(|| rpassword::prompt_password(question))?)
+	Ok(context
+		.password_source()
+		.read(|| rpassword::prompt_password(question))?)
 }
 
 /// A password for a new file: asked for twice where it is typed.
@@ -168,9 +189,15 @@ fn read_secret() -> Result<String, CliError> {
 		return Ok(rpassword::prompt_password("Recovery phrase: ")?);
 	}
 	let mut secret = String::new();
-	io::stdin().lock().take(MAX_SECRET + 1).read_to_string(&mut secret)?;
+	io::stdin()
+		.lock()
+		.take(MAX_SECRET + 1)
+		.read_to_string(&mut secret)?;
 	if secret.len() as u64 > MAX_SECRET {
-		return Err(CliError::new(ErrorKind::Key, "standard input is too long for a phrase"));
+		return Err(CliError::new(
+			ErrorKind::Key,
+			"standard input is too long for a phrase",
+		));
 	}
 	Ok(secret)
 }
@@ -181,8 +208,16 @@ pub fn list(context: &Context) -> Result<(), CliError> {
 	let mut accounts = Vec::new();
 	for name in keystore.names()? {
 		accounts.push(match keystore.load(&name) {
-			Ok(file) => Account { name, address: Some(file.address()), problem: None },
-			Err(error) => Account { name, address: None, problem: Some(error.to_string()) },
+			Ok(file) => Account {
+				name,
+				address: Some(file.address()),
+				problem: None,
+			},
+			Err(error) => Account {
+				name,
+				address: None,
+				problem: Some(error.to_string()),
+			},
 		});
 	}
 	let list = List { accounts };
@@ -204,6 +239,11 @@ pub fn address(context: &Context, args: AddressArgs) -> Result<(), CliError> {
 		Some(text) => context.parse_account(text)?,
 		None => context.own_account()?,
 	};
-	let address = Address { address: display(&account), public_key: format!("0x{}", hex::encode(account)) };
-	context.output.result("cairn.address/1", &address, |out| writeln!(out, "{}", address.address))
+	let address = Address {
+		address: display(&account),
+		public_key: format!("0x{}", hex::encode(account)),
+	};
+	context.output.result("cairn.address/1", &address, |out| {
+		writeln!(out, "{}", address.address)
+	})
 }

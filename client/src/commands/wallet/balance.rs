@@ -51,24 +51,38 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		escrow: WireAmount(query.escrow(&account).await?),
 		held: holds
 			.into_iter()
-			.map(|hold| Held { pallet: hold.pallet, reason: hold.reason, amount: WireAmount(hold.amount) })
+			.map(|hold| Held {
+				pallet: hold.pallet,
+				reason: hold.reason,
+				amount: WireAmount(hold.amount),
+			})
 			.collect(),
 		nonce: balance.nonce,
 	};
 	let essential = Amount(report.free.0).to_string();
-	context.output.result_or_line("cairn.balance/1", &report, &essential, |out| {
-		let mut rows = vec![["free".to_owned(), Amount(report.free.0).to_string(), String::new()]];
-		if report.frozen.0 > 0 {
-			let note = "part of free that cannot be spent".to_owned();
-			rows.push(["frozen".to_owned(), Amount(report.frozen.0).to_string(), note]);
-		}
-		for hold in &report.held {
-			let name = format!("{}.{}", hold.pallet, hold.reason);
-			rows.push([name.clone(), Amount(hold.amount.0).to_string(), explain(&hold.pallet, &hold.reason).to_owned()]);
-		}
-		writeln!(out, "{}", report.account)?;
-		write_table(out, &table(["what", "amount ", ""], rows))
-	})
+	context
+		.output
+		.result_or_line("cairn.balance/1", &report, &essential, |out| {
+			let mut rows = vec![[
+				"free".to_owned(),
+				Amount(report.free.0).to_string(),
+				String::new(),
+			]];
+			if report.frozen.0 > 0 {
+				let note = "part of free that cannot be spent".to_owned();
+				rows.push(["frozen".to_owned(), Amount(report.frozen.0).to_string(), note]);
+			}
+			for hold in &report.held {
+				let name = format!("{}.{}", hold.pallet, hold.reason);
+				rows.push([
+					name.clone(),
+					Amount(hold.amount.0).to_string(),
+					explain(&hold.pallet, &hold.reason).to_owned(),
+				]);
+			}
+			writeln!(out, "{}", report.account)?;
+			write_table(out, &table(["what", "amount ", ""], rows))
+		})
 }
 
 /// What a hold is for, in the user's words.

@@ -41,7 +41,10 @@ struct Report {
 
 /// Adds to the escrow.
 pub async fn add(context: &Context, args: AddArgs) -> Result<(), CliError> {
-	change(context, args.amount, "added to the escrow", |amount| calls::market::add_balance(amount.0)).await
+	change(context, args.amount, "added to the escrow", |amount| {
+		calls::market::add_balance(amount.0)
+	})
+	.await
 }
 
 /// Takes from the escrow.
@@ -51,10 +54,15 @@ pub async fn withdraw(context: &Context, args: WithdrawArgs) -> Result<(), CliEr
 	let amount = args.amount.unwrap_or(Amount(escrow));
 	if escrow == 0 || amount.0 > escrow {
 		// The chain would refuse it too, and take a fee.
-		return Err(CliError::new(ErrorKind::Funds, format!("the escrow holds {}", Amount(escrow)))
-			.hint("what deals have drawn cannot be withdrawn; see `cairn wallet balance`"));
+		return Err(
+			CliError::new(ErrorKind::Funds, format!("the escrow holds {}", Amount(escrow)))
+				.hint("what deals have drawn cannot be withdrawn; see `cairn wallet balance`"),
+		);
 	}
-	change(context, amount, "taken from the escrow", |amount| calls::market::withdraw_balance(amount.0)).await
+	change(context, amount, "taken from the escrow", |amount| {
+		calls::market::withdraw_balance(amount.0)
+	})
+	.await
 }
 
 async fn change(

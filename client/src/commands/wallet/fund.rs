@@ -29,14 +29,20 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	};
 	let chain = context.connect().await?;
 	let included = chain.drip(account).await.map_err(|error| {
-		CliError::from(error).hint("only test networks have a faucet, and it serves each account once in a while")
+		CliError::from(error)
+			.hint("only test networks have a faucet, and it serves each account once in a while")
 	})?;
 	let amount = included.events.iter().fold(0u128, |sum, event| match event {
-		ChainEvent::Faucet(FaucetEvent::Dripped { who, amount }) if *who == account => sum.saturating_add(*amount),
+		ChainEvent::Faucet(FaucetEvent::Dripped { who, amount }) if *who == account => {
+			sum.saturating_add(*amount)
+		}
 		_ => sum,
 	});
-	let report =
-		Report { account: display(&account), amount: WireAmount(amount), block: included.block.number };
+	let report = Report {
+		account: display(&account),
+		amount: WireAmount(amount),
+		block: included.block.number,
+	};
 	context.output.result("cairn.faucet/1", &report, |out| {
 		writeln!(out, "{} received {}", report.account, Amount(report.amount.0))
 	})

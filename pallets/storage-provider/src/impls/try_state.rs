@@ -1,7 +1,7 @@
 //! Invariants, each by name.
 
 use crate::{pallet::*, types::*};
-use alloc::collections::BTreeMap;
+use alloc::{collections::BTreeMap, vec::Vec};
 use cairn_primitives::Balance;
 use frame_support::{ensure, traits::fungible::InspectHold};
 use sp_runtime::TryRuntimeError;
@@ -21,6 +21,13 @@ impl<T: Config> Pallet<T> {
 		for (worker, owner) in Workers::<T>::iter() {
 			let record = Providers::<T>::get(&owner).ok_or("a worker's provider is missing")?;
 			ensure!(record.worker == worker, "a worker is not its provider's");
+			ensure!(worker != owner, "an owner is its own worker without an entry");
+		}
+		for (owner, record) in Providers::<T>::iter() {
+			ensure!(
+				record.worker == owner || Workers::<T>::get(&record.worker) == Some(owner),
+				"a provider's worker does not lead back to it"
+			);
 		}
 		Ok(())
 	}
@@ -30,6 +37,7 @@ impl<T: Config> Pallet<T> {
 			let slots = partition.slots.len() as u32;
 			let occupied = if slots == 64 { u64::MAX } else { (1u64 << slots) - 1 };
 			ensure!(partition.live & !occupied == 0, "a live bit beyond the slots");
+			ensure!(partition.live != 0, "an empty partition remains");
 			ensure!(partition.faulty & !partition.live == 0, "a faulty sector is not live");
 			ensure!(partition.recovering & !partition.faulty == 0, "a recovering sector is not faulty");
 			ensure!(partition.undrawn & !partition.faulty == 0, "an undrawn sector is not faulty");
@@ -56,6 +64,8 @@ impl<T: Config> Pallet<T> {
 
 	fn check_back_pointers() -> Result<(), TryRuntimeError> {
 		for (owner, sector, record) in Sectors::<T>::iter() {
+			ensure!(Providers::<T>::contains_key(&owner), "a sector without a provider");
+			ensure!(record.open_deals as usize <= record.deals.len(), "more open deals than deals");
 			ensure!(Self::is_allocated(&owner, sector), "a sector's number is not allocated");
 			ensure!(!PreCommits::<T>::contains_key(&owner, sector), "a sector is also pre-committed");
 			match record.location {
@@ -64,7 +74,10 @@ impl<T: Config> Pallet<T> {
 						.ok_or("a live sector's partition is missing")?;
 					ensure!(partition.live >> slot & 1 == 1, "a live sector's slot is free");
 				},
-				None => ensure!(record.open_deals > 0, "an expired sector without open deals remains"),
+				None => {
+					ensure!(record.open_deals > 0, "an expired sector without open deals remains");
+					ensure!(record.pledge == 0, "an expired sector keeps a pledge");
+				},
 			}
 		}
 		Ok(())
@@ -81,6 +94,7 @@ impl<T: Config> Pallet<T> {
 		for (at, owner, sector) in PreCommitExpiries::<T>::iter_keys() {
 			let record = PreCommits::<T>::get(&owner, sector).ok_or("an expiry without pre-commit")?;
 			ensure!(record.prove_by.saturating_add(1) == at, "an expiry at the wrong block");
+			ensure!(at >= SweepCursor::<T>::get(), "an expiry that housekeeping passed over");
 		}
 		Ok(())
 	}
@@ -94,13 +108,21 @@ impl<T: Config> Pallet<T> {
 		for (owner, deadline, head) in DeadlineHeads::<T>::iter() {
 			let counted = live.remove(&(owner.clone(), deadline)).unwrap_or(0);
 			ensure!(counted == head.live, "a deadline's total is wrong");
-			let scheduled = DeadlineCloses::<T>::iter_keys()
+			let scheduled: Vec<_> = DeadlineCloses::<T>::iter_keys()
 				.filter(|(_, who, which)| *who == owner && *which == deadline)
-				.count();
-			ensure!(head.live == 0 || scheduled == 1, "a deadline with sectors needs exactly one close");
+				.map(|(close, ..)| close)
+				.collect();
+			ensure!(
+				head.close.is_some() && scheduled == head.close.into_iter().collect::<Vec<_>>(),
+				"a deadline needs exactly the close that its head names"
+			);
 			*per_provider.entry(owner).or_default() += head.live;
 		}
 		ensure!(live.values().all(|count| *count == 0), "live sectors without a deadline head");
+		for (close, owner, deadline) in DeadlineCloses::<T>::iter_keys() {
+			ensure!(DeadlineHeads::<T>::contains_key(&owner, deadline), "a close without a deadline");
+			ensure!(close >= SweepCursor::<T>::get(), "a close that housekeeping passed over");
+		}
 		for (owner, record) in Providers::<T>::iter() {
 			ensure!(
 				per_provider.get(&owner).copied().unwrap_or(0) == record.live_sectors,

@@ -11,6 +11,8 @@ use cairn_primitives::{
 	},
 	BlockNumber, ProofTypeId, SectorNumber,
 };
+use frame_support::storage::{with_transaction, TransactionOutcome};
+use sp_runtime::DispatchError;
 
 /// Most entries of one page.
 const MAX_PAGE: u32 = 256;
@@ -59,9 +61,13 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// What a proof in the next block must cover. Missed closes that housekeeping has not reached are
-	/// settled first, as the verifier does; nothing of that is kept, since a runtime API call cannot
-	/// write.
+	/// settled first, as the verifier does; nothing of that is kept.
 	pub fn view_deadline_challenge(owner: T::AccountId) -> Option<DeadlineChallenge> {
+		let challenge = || TransactionOutcome::Rollback(Ok::<_, DispatchError>(Self::deadline_challenge(owner)));
+		with_transaction(challenge).ok().flatten()
+	}
+
+	fn deadline_challenge(owner: T::AccountId) -> Option<DeadlineChallenge> {
 		let record = Providers::<T>::get(&owner)?;
 		let parameters = Self::parameters().ok()?;
 		let calendar = Self::calendar(&parameters, record.period_offset);

@@ -107,69 +107,38 @@ fn each_type_has_partitions_of_its_own() {
 
 #[test]
 fn slots_of_expired_sectors_are_used_again() {
-	test(|| {
+	let parameters = ProtocolParameters { deadlines: 2, ..ProtocolParameters::development() };
+	test_with(parameters, || {
 		register(1);
-		let mut store = Store::default();
-		// Three sectors in one partition: short, long, long.
-		let durations = [30, 400, 400];
-		for (number, duration) in durations.into_iter().enumerate() {
-			let number = number as u32;
-			let deadline = (number > 0).then(|| record(1, 0).location.expect("live").deadline);
-			loop {
-				let sector = Kept::hot(1, 100 * number + now(), &[Order { duration, ..order(now().into()) }]);
-				let id = sector.number;
-				activate(&[&sector]);
-				let at = record(1, id).location.expect("live").deadline;
-				store.add(sector);
-				if number == 0 || Some(at) == deadline {
-					break;
-				}
-			}
-			if number == 0 {
-				// Number 0 for the short one would be nicer to read; its number is the block.
-				break;
-			}
-		}
-		let short = *store.0.keys().next().expect("one");
-		let location = record(1, short.1).location.expect("live");
-		// Others until one shares its partition.
-		let mut number = 1_000;
-		let companion = loop {
-			let sector = Kept::hot(1, number, &[Order { duration: 400, ..order(number.into()) }]);
-			activate(&[&sector]);
-			store.add(sector);
-			let at = record(1, number).location.expect("live");
-			if at.deadline == location.deadline {
-				break at;
-			}
-			number += 1;
-		};
-		assert_eq!((companion.partition, companion.slot), (location.partition, 1));
-		store.run_proving(1, now() + 60);
-		assert_eq!(record(1, short.1).location, None);
-		// The next one in that deadline takes the slot, and is proven and paid as its own.
-		let newcomer = loop {
-			number += 1;
-			let sector = Kept::hot(1, number, &[Order { duration: 400, ..order(number.into()) }]);
-			let due = store.due(1);
-			ok(1, pre_commit(&[&sector]));
-			next_block();
-			if let Some(challenge) = due {
-				ok(1, store.post(1, &challenge));
-			}
+		// Both go to the deadline that is not open.
+		run_to(calendar(1).at(now()).close);
+		let short = Kept::hot(1, 0, &[Order { duration: 30, ..order(0) }]);
+		let long = Kept::hot(1, 1, &[Order { duration: 400, ..order(1) }]);
+		activate(&[&short, &long]);
+		let location = record(1, 0).location.expect("live");
+		assert_eq!(record(1, 1).location, Some(Location { slot: 1, ..location }));
+		let mut store = Store::of([short, long]);
+		store.run_proving(1, now() + 50);
+		assert_eq!(record(1, 0).location, None);
+		assert_eq!(Partitions::<Test>::get((1, location.deadline, 0)).expect("kept").live, 0b10);
+
+		// The next one in that deadline takes the slot, and is proven and paid as itself.
+		while calendar(1).at(now()).deadline == location.deadline || calendar(1).at(now() + 2).deadline == location.deadline
+		{
 			store.run_proving(1, now() + 1);
-			ok(1, prove(vec![sector.whole()]));
-			store.add(sector);
-			if record(1, number).location == Some(location) {
-				break number;
-			}
-		};
-		let (_, close) = next_deadline(1, newcomer);
-		let activated = record(1, newcomer).proven.start();
-		assert_eq!(record(1, newcomer).proven.total(), 0);
+		}
+		let newcomer = Kept::hot(1, 2, &[Order { duration: 400, ..order(2) }]);
+		ok(1, pre_commit(&[&newcomer]));
+		run_to(now() + 2);
+		ok(1, prove(vec![newcomer.whole()]));
+		store.add(newcomer);
+		assert_eq!(record(1, 2).location, Some(location));
+		let (_, close) = next_deadline(1, 2);
+		let activated = now();
+		assert_eq!(record(1, 2).proven.total(), 0);
 		store.run_proving(1, close);
-		assert_eq!(record(1, newcomer).proven.total(), close - activated);
-		assert!(record(1, newcomer).fault.is_none());
+		assert_eq!(record(1, 2).proven.total(), close - activated);
+		assert!(record(1, 2).fault.is_none() && record(1, 1).fault.is_none());
 	});
 }
 
