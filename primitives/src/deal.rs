@@ -123,7 +123,11 @@ mod tests {
 
 	fn proposal() -> DealProposal<[u8; 32]> {
 		DealProposal {
-			piece: PieceInfo { commitment: [1; 32], size_log2: 11, payload_size: 2000 },
+			piece: PieceInfo {
+				commitment: [1; 32],
+				size_log2: 11,
+				payload_size: 2000,
+			},
 			payload: DealPayload::V1 {
 				kind: PayloadKind::Public,
 				root: alloc::vec![1, 0x55, 0x12, 0x20].try_into().expect("short"),

@@ -21,9 +21,9 @@ pub fn blake2_256(parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// The beacon that follows `previous`: `blake2_256(tag ‖ previous ‖ relay value ‖ le32(relay
-/// number))`.
-pub fn next_beacon(previous: &[u8; 32], relay_value: &[u8; 32], relay_number: u32) -> [u8; 32] {
-	blake2_256(&[BEACON_TAG, previous, relay_value, &relay_number.to_le_bytes()])
+/// slot))`.
+pub fn next_beacon(previous: &[u8; 32], relay_value: &[u8; 32], relay_slot: u32) -> [u8; 32] {
+	blake2_256(&[BEACON_TAG, previous, relay_value, &relay_slot.to_le_bytes()])
 }
 
 /// The sealing ticket of a sector. The last byte is below 0x40, so that it is a field element.
@@ -45,7 +45,10 @@ mod tests {
 		let a = ticket(&[0; 32], &[0; 32], 0);
 		let b = seed(&[0; 32], &[0; 32], 0);
 		assert_ne!(a, b);
-		assert_ne!(next_beacon(&[0; 32], &[0; 32], 0), next_beacon(&[0; 32], &[0; 32], 1));
+		assert_ne!(
+			next_beacon(&[0; 32], &[0; 32], 0),
+			next_beacon(&[0; 32], &[0; 32], 1)
+		);
 		assert!(a[31] < 0x40 && b[31] < 0x40);
 	}
 }

@@ -8,9 +8,19 @@ use scale_info::TypeInfo;
 ///
 /// Times are block counts, amounts plancks. Compile-time constants of the pallets bound them.
 #[derive(
-	Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Clone, Copy, PartialEq, Eq, Debug,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+	Clone,
+	Copy,
+	PartialEq,
+	Eq,
+	Debug,
+	serde::Serialize,
+	serde::Deserialize,
 )]
-#[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProtocolParameters {
 	/// Blocks between two proofs of the same sector. A multiple of `deadlines`.
@@ -99,9 +109,9 @@ impl ProtocolParameters {
 		if self.prove_commit_window <= self.pre_commit_delay {
 			return Err(InvalidParameters::ProveWindow);
 		}
-		if self.min_deal_duration == 0 ||
-			self.min_deal_duration > self.max_deal_duration ||
-			self.max_deal_duration > self.max_sector_lifetime
+		if self.min_deal_duration == 0
+			|| self.min_deal_duration > self.max_deal_duration
+			|| self.max_deal_duration > self.max_sector_lifetime
 		{
 			return Err(InvalidParameters::Durations);
 		}
@@ -168,15 +178,66 @@ mod tests {
 	fn each_rule_is_enforced() {
 		let good = ProtocolParameters::development();
 		for (bad, error) in [
-			(ProtocolParameters { deadlines: 0, ..good }, InvalidParameters::Period),
-			(ProtocolParameters { proving_period: 21, ..good }, InvalidParameters::Period),
-			(ProtocolParameters { deadlines: 20, ..good }, InvalidParameters::DeadlineTooShort),
-			(ProtocolParameters { window_challenges: 0, ..good }, InvalidParameters::Challenges),
-			(ProtocolParameters { recovery_challenges: 257, ..good }, InvalidParameters::Challenges),
-			(ProtocolParameters { ticket_max_age: 2, ..good }, InvalidParameters::Tickets),
-			(ProtocolParameters { prove_commit_window: 2, ..good }, InvalidParameters::ProveWindow),
-			(ProtocolParameters { min_deal_duration: 0, ..good }, InvalidParameters::Durations),
-			(ProtocolParameters { max_deal_duration: 300_000, ..good }, InvalidParameters::Durations),
+			(
+				ProtocolParameters { deadlines: 0, ..good },
+				InvalidParameters::Period,
+			),
+			(
+				ProtocolParameters {
+					proving_period: 21,
+					..good
+				},
+				InvalidParameters::Period,
+			),
+			(
+				ProtocolParameters {
+					deadlines: 20,
+					..good
+				},
+				InvalidParameters::DeadlineTooShort,
+			),
+			(
+				ProtocolParameters {
+					window_challenges: 0,
+					..good
+				},
+				InvalidParameters::Challenges,
+			),
+			(
+				ProtocolParameters {
+					recovery_challenges: 257,
+					..good
+				},
+				InvalidParameters::Challenges,
+			),
+			(
+				ProtocolParameters {
+					ticket_max_age: 2,
+					..good
+				},
+				InvalidParameters::Tickets,
+			),
+			(
+				ProtocolParameters {
+					prove_commit_window: 2,
+					..good
+				},
+				InvalidParameters::ProveWindow,
+			),
+			(
+				ProtocolParameters {
+					min_deal_duration: 0,
+					..good
+				},
+				InvalidParameters::Durations,
+			),
+			(
+				ProtocolParameters {
+					max_deal_duration: 300_000,
+					..good
+				},
+				InvalidParameters::Durations,
+			),
 		] {
 			assert_eq!(bad.validate(), Err(error));
 		}

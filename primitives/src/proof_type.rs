@@ -5,13 +5,37 @@ use scale_info::TypeInfo;
 
 /// Identifies a registered [`ProofSpec`]. A sector carries one for life.
 #[derive(
-	Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+	Clone,
+	Copy,
+	PartialEq,
+	Eq,
+	PartialOrd,
+	Ord,
+	Debug,
+	Hash,
 )]
 pub struct ProofTypeId(pub u16);
 
 /// What a sector's proofs show.
 #[derive(
-	Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+	Clone,
+	Copy,
+	PartialEq,
+	Eq,
+	PartialOrd,
+	Ord,
+	Debug,
+	Hash,
 )]
 pub enum Tier {
 	/// The data is retrievable through this provider in time. No replica, no sealing.
@@ -70,11 +94,11 @@ impl ProofSpec {
 			Tier::Hot => self.layers == 0,
 			Tier::Sealed => self.layers >= 1 && self.layers <= MAX_LAYERS,
 		};
-		layers_fit &&
-			self.sector_size_log2 >= MIN_SECTOR_SIZE_LOG2 &&
-			self.sector_size_log2 <= MAX_SECTOR_SIZE_LOG2 &&
-			self.activation_challenges >= 1 &&
-			self.activation_challenges <= MAX_ACTIVATION_CHALLENGES
+		layers_fit
+			&& self.sector_size_log2 >= MIN_SECTOR_SIZE_LOG2
+			&& self.sector_size_log2 <= MAX_SECTOR_SIZE_LOG2
+			&& self.activation_challenges >= 1
+			&& self.activation_challenges <= MAX_ACTIVATION_CHALLENGES
 	}
 
 	/// Cairn's own `porep_id`: unique per (type, version, size, layers). Keys the graph and the
@@ -91,11 +115,23 @@ impl ProofSpec {
 }
 
 const fn hot(sector_size_log2: u8) -> ProofSpec {
-	ProofSpec { tier: Tier::Hot, version: 1, sector_size_log2, layers: 0, activation_challenges: 12 }
+	ProofSpec {
+		tier: Tier::Hot,
+		version: 1,
+		sector_size_log2,
+		layers: 0,
+		activation_challenges: 12,
+	}
 }
 
 const fn sealed(sector_size_log2: u8, layers: u8, activation_challenges: u16) -> ProofSpec {
-	ProofSpec { tier: Tier::Sealed, version: 1, sector_size_log2, layers, activation_challenges }
+	ProofSpec {
+		tier: Tier::Sealed,
+		version: 1,
+		sector_size_log2,
+		layers,
+		activation_challenges,
+	}
 }
 
 /// The proof types that genesis registers. Governance adds and retires others.

@@ -34,7 +34,13 @@ pub struct NotNextClose;
 impl ProvenTime {
 	/// A sector activated at `start` whose first deadline closes at `first_close`.
 	pub const fn new(start: BlockNumber, first_close: BlockNumber) -> Self {
-		ProvenTime { start, first_close, until: start, total: 0, history: 0 }
+		ProvenTime {
+			start,
+			first_close,
+			until: start,
+			total: 0,
+			history: 0,
+		}
 	}
 
 	/// Activation block.
@@ -68,12 +74,19 @@ impl ProvenTime {
 
 	/// Counts the interval that ends at `close` as proven. Returns its length in blocks.
 	pub fn credit(&mut self, close: BlockNumber, period: BlockNumber) -> Result<u32, NotNextClose> {
-		if period == 0 || close < self.first_close || (close - self.first_close) % period != 0 || close <= self.until
+		if period == 0
+			|| close < self.first_close
+			|| (close - self.first_close) % period != 0
+			|| close <= self.until
 		{
 			return Err(NotNextClose);
 		}
 		let length = close - self.interval_start(close, period);
-		let shift = if self.until == self.start { HISTORY_PERIODS } else { (close - self.until) / period };
+		let shift = if self.until == self.start {
+			HISTORY_PERIODS
+		} else {
+			(close - self.until) / period
+		};
 		self.history = self.history.checked_shl(shift).unwrap_or(0) | 1;
 		self.total = self.total.saturating_add(length);
 		self.until = close;
@@ -156,7 +169,11 @@ mod tests {
 				}
 				from = close;
 				for t in start..close + 3 {
-					assert_eq!(time.proven_at(t, period) as usize, proven.range(..t).count(), "t {t}");
+					assert_eq!(
+						time.proven_at(t, period) as usize,
+						proven.range(..t).count(),
+						"t {t}"
+					);
 				}
 			}
 		}

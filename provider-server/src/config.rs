@@ -263,7 +263,11 @@ impl Default for Server {
 
 impl Default for Storage {
 	fn default() -> Self {
-		Storage { path: None, keep_free: ByteSize(1 << 30), keep_unsealed_copy: true }
+		Storage {
+			path: None,
+			keep_free: ByteSize(1 << 30),
+			keep_unsealed_copy: true,
+		}
 	}
 }
 
@@ -295,13 +299,19 @@ impl Default for Sealing {
 	fn default() -> Self {
 		// Eleven layers on one core with SHA extensions take about 0.3 µs a byte; other machines are
 		// slower, and too low an assumption makes the provider promise what it cannot keep.
-		Sealing { workers: 1, assumed_seconds_per_byte: 1.5e-6 }
+		Sealing {
+			workers: 1,
+			assumed_seconds_per_byte: 1.5e-6,
+		}
 	}
 }
 
 impl Default for Log {
 	fn default() -> Self {
-		Log { filter: "info".into(), format: LogFormat::Text }
+		Log {
+			filter: "info".into(),
+			format: LogFormat::Text,
+		}
 	}
 }
 
@@ -314,12 +324,18 @@ impl Config {
 		match std::fs::read_to_string(path) {
 			Ok(text) => Self::parse(path, &text),
 			Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Ok(Config::default()),
-			Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
+			Err(source) => Err(ConfigError::Read {
+				path: path.to_owned(),
+				source,
+			}),
 		}
 	}
 
 	fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-		let parse_error = |source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) };
+		let parse_error = |source| ConfigError::Parse {
+			path: path.to_owned(),
+			source: Box::new(source),
+		};
 		// The version first: a file of another version has every right to have other keys.
 		#[derive(Deserialize)]
 		struct Versioned {
@@ -328,7 +344,10 @@ impl Config {
 		}
 		let found = toml::from_str::<Versioned>(text).map_err(parse_error)?.version;
 		if found != VERSION {
-			return Err(ConfigError::Version { path: path.to_owned(), found });
+			return Err(ConfigError::Version {
+				path: path.to_owned(),
+				found,
+			});
 		}
 		let config: Config = toml::from_str(text).map_err(parse_error)?;
 		config.check()?;
@@ -343,17 +362,26 @@ impl Config {
 		let positive = [
 			("server.max_connections", self.server.max_connections as u64),
 			("server.max_retrievals", self.server.max_retrievals as u64),
-			("server.header_timeout_seconds", self.server.header_timeout_seconds),
+			(
+				"server.header_timeout_seconds",
+				self.server.header_timeout_seconds,
+			),
 			("server.write_timeout_seconds", self.server.write_timeout_seconds),
 			("uploads.max_concurrent", self.uploads.max_concurrent as u64),
 			("uploads.max_payload", self.uploads.max_payload.0),
 			("uploads.idle_timeout_seconds", self.uploads.idle_timeout_seconds),
 			("deals.max_pending", self.deals.max_pending as u64),
-			("deals.blocks_per_transaction", self.deals.blocks_per_transaction.into()),
+			(
+				"deals.blocks_per_transaction",
+				self.deals.blocks_per_transaction.into(),
+			),
 			("sealing.workers", self.sealing.workers as u64),
 		];
 		if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
-			return Err(ConfigError::Value { key, reason: "must not be zero".into() });
+			return Err(ConfigError::Value {
+				key,
+				reason: "must not be zero".into(),
+			});
 		}
 		if !(self.sealing.assumed_seconds_per_byte >= 0.0 && self.sealing.assumed_seconds_per_byte < 1.0) {
 			return Err(ConfigError::Value {
@@ -398,15 +426,18 @@ impl Paths {
 		let paths = match base {
 			Some(base) => {
 				let beside = base.join("config.toml");
-				Paths { base, config: config.unwrap_or(beside) }
-			},
+				Paths {
+					base,
+					config: config.unwrap_or(beside),
+				}
+			}
 			None => {
 				let xdg = Xdg::new().map_err(|_| ConfigError::NoHome)?;
 				Paths {
 					base: xdg.data_dir().join("cairn-provider"),
 					config: config.unwrap_or_else(|| xdg.config_dir().join("cairn-provider/config.toml")),
 				}
-			},
+			}
 		};
 		Ok(paths)
 	}
@@ -471,17 +502,35 @@ mod tests {
 
 	#[test]
 	fn unknown_keys_versions_and_values_are_errors() {
-		assert!(matches!(parse("version = 1\nnoode = 1"), Err(ConfigError::Parse { .. })));
-		assert!(matches!(parse("version = 1\n[server]\nport = 1"), Err(ConfigError::Parse { .. })));
-		assert!(matches!(parse("version = 2\nfuture = 1"), Err(ConfigError::Version { found: 2, .. })));
-		assert!(matches!(parse("node = \"x\""), Err(ConfigError::Version { found: 0, .. })));
+		assert!(matches!(
+			parse("version = 1\nnoode = 1"),
+			Err(ConfigError::Parse { .. })
+		));
+		assert!(matches!(
+			parse("version = 1\n[server]\nport = 1"),
+			Err(ConfigError::Parse { .. })
+		));
+		assert!(matches!(
+			parse("version = 2\nfuture = 1"),
+			Err(ConfigError::Version { found: 2, .. })
+		));
+		assert!(matches!(
+			parse("node = \"x\""),
+			Err(ConfigError::Version { found: 0, .. })
+		));
 		assert!(matches!(
 			parse("version = 1\n[sealing]\nworkers = 0"),
-			Err(ConfigError::Value { key: "sealing.workers", .. })
+			Err(ConfigError::Value {
+				key: "sealing.workers",
+				..
+			})
 		));
 		assert!(matches!(
 			parse("version = 1\n[server]\naddresses = [\"http://x\"]"),
-			Err(ConfigError::Value { key: "server.addresses", .. })
+			Err(ConfigError::Value {
+				key: "server.addresses",
+				..
+			})
 		));
 	}
 

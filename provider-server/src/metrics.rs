@@ -62,7 +62,10 @@ impl Metrics {
 		}
 		Ok(Metrics {
 			deals: register!(IntGaugeVec::new(Opts::new("deals", "Deals by state"), &["state"])),
-			sectors: register!(IntGaugeVec::new(Opts::new("sectors", "Sectors by state"), &["state"])),
+			sectors: register!(IntGaugeVec::new(
+				Opts::new("sectors", "Sectors by state"),
+				&["state"]
+			)),
 			finalized_block: register!(IntGauge::new("finalized_block", "Latest finalized block seen")),
 			transactions: register!(IntCounterVec::new(
 				Opts::new("transactions_total", "Transactions by call and outcome"),
@@ -84,7 +87,10 @@ impl Metrics {
 				"activation_parts_total",
 				"Parts of activation proofs accepted"
 			)),
-			bytes_received: register!(IntCounter::new("bytes_received_total", "Bytes received by uploads")),
+			bytes_received: register!(IntCounter::new(
+				"bytes_received_total",
+				"Bytes received by uploads"
+			)),
 			uploads: register!(IntCounterVec::new(
 				Opts::new("uploads_total", "Uploads by outcome"),
 				&["outcome"]
@@ -117,16 +123,22 @@ impl Metrics {
 		for name in DealState::NAMES {
 			// Final states are counted together below.
 			if !matches!(name, "ended" | "failed") {
-				self.deals.with_label_values(&[name]).set(deals.get(name).copied().unwrap_or(0));
+				self.deals
+					.with_label_values(&[name])
+					.set(deals.get(name).copied().unwrap_or(0));
 			}
 		}
-		self.deals.with_label_values(&["closed"]).set(store.count_closed_deals()? as i64);
+		self.deals
+			.with_label_values(&["closed"])
+			.set(store.count_closed_deals()? as i64);
 		let mut sectors: HashMap<&str, i64> = HashMap::new();
 		for sector in store.open_sectors()?.iter().chain(&store.closed_sectors()?) {
 			*sectors.entry(sector.state.name()).or_default() += 1;
 		}
 		for name in SectorState::NAMES {
-			self.sectors.with_label_values(&[name]).set(sectors.get(name).copied().unwrap_or(0));
+			self.sectors
+				.with_label_values(&[name])
+				.set(sectors.get(name).copied().unwrap_or(0));
 		}
 		Ok(())
 	}

@@ -62,29 +62,40 @@ pub fn encode(text: &str) -> Result<Vec<u8>, MultiaddrError> {
 	}
 	let mut bytes = Vec::new();
 	while let Some(name) = parts.next() {
-		let mut value = |name| parts.next().filter(|value| !value.is_empty()).ok_or(MultiaddrError::Value(name));
+		let mut value = |name| {
+			parts
+				.next()
+				.filter(|value| !value.is_empty())
+				.ok_or(MultiaddrError::Value(name))
+		};
 		match name {
 			"ip4" => {
 				let ip: Ipv4Addr = value("ip4")?.parse().map_err(|_| MultiaddrError::Value("ip4"))?;
 				put_varint(&mut bytes, IP4);
 				bytes.extend(ip.octets());
-			},
+			}
 			"ip6" => {
 				let ip: Ipv6Addr = value("ip6")?.parse().map_err(|_| MultiaddrError::Value("ip6"))?;
 				put_varint(&mut bytes, IP6);
 				bytes.extend(ip.octets());
-			},
+			}
 			"tcp" => {
 				let port: u16 = value("tcp")?.parse().map_err(|_| MultiaddrError::Value("tcp"))?;
 				put_varint(&mut bytes, TCP);
 				bytes.extend(port.to_be_bytes());
-			},
+			}
 			"dns" | "dns4" | "dns6" => {
 				let host = value("dns")?;
-				put_varint(&mut bytes, [("dns", DNS), ("dns4", DNS4), ("dns6", DNS6)].iter().find(|(n, _)| *n == name).map_or(DNS, |(_, code)| *code));
+				put_varint(
+					&mut bytes,
+					[("dns", DNS), ("dns4", DNS4), ("dns6", DNS6)]
+						.iter()
+						.find(|(n, _)| *n == name)
+						.map_or(DNS, |(_, code)| *code),
+				);
 				put_varint(&mut bytes, host.len() as u64);
 				bytes.extend(host.bytes());
-			},
+			}
 			"tls" => put_varint(&mut bytes, TLS),
 			"http" => put_varint(&mut bytes, HTTP),
 			"https" => put_varint(&mut bytes, HTTPS),
@@ -107,15 +118,15 @@ pub fn decode(mut bytes: &[u8]) -> Option<String> {
 			IP4 => {
 				let octets: [u8; 4] = take(&mut bytes, 4)?.try_into().ok()?;
 				text.push_str(&format!("/ip4/{}", Ipv4Addr::from(octets)));
-			},
+			}
 			IP6 => {
 				let octets: [u8; 16] = take(&mut bytes, 16)?.try_into().ok()?;
 				text.push_str(&format!("/ip6/{}", Ipv6Addr::from(octets)));
-			},
+			}
 			TCP => {
 				let port: [u8; 2] = take(&mut bytes, 2)?.try_into().ok()?;
 				text.push_str(&format!("/tcp/{}", u16::from_be_bytes(port)));
-			},
+			}
 			code @ (DNS | DNS4 | DNS6) => {
 				let len = usize::try_from(take_varint(&mut bytes)?).ok()?;
 				let host = String::from_utf8(take(&mut bytes, len)?).ok()?;
@@ -125,7 +136,7 @@ pub fn decode(mut bytes: &[u8]) -> Option<String> {
 					_ => "dns",
 				};
 				text.push_str(&format!("/{name}/{host}"));
-			},
+			}
 			TLS => text.push_str("/tls"),
 			HTTP => text.push_str("/http"),
 			HTTPS => text.push_str("/https"),
@@ -162,7 +173,10 @@ pub fn contact(texts: &[String]) -> Result<ProviderContact, MultiaddrError> {
 		.collect::<Result<Vec<_>, _>>()?
 		.try_into()
 		.map_err(|_| MultiaddrError::TooLong)?;
-	Ok(ProviderContact::V1 { peer_id: Default::default(), addresses })
+	Ok(ProviderContact::V1 {
+		peer_id: Default::default(),
+		addresses,
+	})
 }
 
 #[cfg(test)]
@@ -185,12 +199,25 @@ mod tests {
 	/// Vector of the multiaddr specification's table.
 	#[test]
 	fn binary_form() {
-		assert_eq!(hex::encode(encode("/ip4/127.0.0.1/tcp/7600/http").unwrap()), "047f000001061db0e003");
+		assert_eq!(
+			hex::encode(encode("/ip4/127.0.0.1/tcp/7600/http").unwrap()),
+			"047f000001061db0e003"
+		);
 	}
 
 	#[test]
 	fn nonsense_is_refused() {
-		for bad in ["", "/", "ip4/1.2.3.4", "/ip4", "/ip4/1.2.3", "/tcp/70000", "/udp/1", "/dns/", "http://x"] {
+		for bad in [
+			"",
+			"/",
+			"ip4/1.2.3.4",
+			"/ip4",
+			"/ip4/1.2.3",
+			"/tcp/70000",
+			"/udp/1",
+			"/dns/",
+			"http://x",
+		] {
 			assert!(encode(bad).is_err(), "{bad}");
 		}
 		for bad in [&[4u8, 1, 2][..], &[0xff; 12], &[53, 200, 1], &[99]] {
@@ -201,7 +228,13 @@ mod tests {
 	#[test]
 	fn contacts_are_bounded() {
 		assert!(contact(&vec!["/ip4/1.2.3.4/tcp/1/http".into(); 8]).is_ok());
-		assert_eq!(contact(&vec!["/ip4/1.2.3.4/tcp/1/http".into(); 9]), Err(MultiaddrError::TooLong));
-		assert_eq!(contact(&[format!("/dns/{}/http", "a".repeat(200))]), Err(MultiaddrError::TooLong));
+		assert_eq!(
+			contact(&vec!["/ip4/1.2.3.4/tcp/1/http".into(); 9]),
+			Err(MultiaddrError::TooLong)
+		);
+		assert_eq!(
+			contact(&[format!("/dns/{}/http", "a".repeat(200))]),
+			Err(MultiaddrError::TooLong)
+		);
 	}
 }

@@ -209,8 +209,8 @@ impl Provider {
 			.open_sectors()?
 			.iter()
 			.filter(|sector| {
-				sector.spec.tier == Tier::Sealed &&
-					matches!(sector.state, SectorState::Packed | SectorState::Sealing { .. })
+				sector.spec.tier == Tier::Sealed
+					&& matches!(sector.state, SectorState::Packed | SectorState::Sealing { .. })
 			})
 			.count();
 		let rate = self.store.seal_seconds_per_byte()?;
@@ -234,12 +234,20 @@ impl Provider {
 	/// Each objection with its kind and a hint.
 	pub async fn propose(&self, request: ProposeDeal) -> Result<ProposedDeal, Problem> {
 		let decoded = request.decode_proposal().map_err(|error| {
-			Problem::new(ErrorKind::Malformed, format!("the proposal is not a SCALE-encoded deal proposal: {error}"))
+			Problem::new(
+				ErrorKind::Malformed,
+				format!("the proposal is not a SCALE-encoded deal proposal: {error}"),
+			)
 		})?;
 		let hash = match (&request, &decoded) {
 			(ProposeDeal::OnChain { proposal_hash }, _) => proposal_hash.0,
 			(_, Some(proposal)) => self.hash_of(proposal),
-			_ => return Err(Problem::new(ErrorKind::Malformed, "the request holds no proposal")),
+			_ => {
+				return Err(Problem::new(
+					ErrorKind::Malformed,
+					"the request holds no proposal",
+				))
+			}
 		};
 		let deal = match (request, decoded) {
 			(ProposeDeal::Signed { signature, .. }, Some(proposal)) => {
@@ -251,7 +259,7 @@ impl Provider {
 					},
 				)?;
 				self.admit(hash, proposal, Origin::Signed(signature.0)).await?
-			},
+			}
 			_ => self.admit_on_chain(&hash).await?,
 		};
 		Ok(ProposedDeal {
@@ -270,17 +278,29 @@ impl Provider {
 		if let Some(deal) = self.known(hash).await? {
 			return Ok(deal);
 		}
-		let proposal = self.chain.proposal(hash).await.map_err(chain_problem)?.ok_or_else(|| {
-			Problem::new(ErrorKind::NotFound, "no deal of that hash is known here or waits on chain")
+		let proposal = self
+			.chain
+			.proposal(hash)
+			.await
+			.map_err(chain_problem)?
+			.ok_or_else(|| {
+				Problem::new(
+					ErrorKind::NotFound,
+					"no deal of that hash is known here or waits on chain",
+				)
 				.hint("propose the deal with cairn_v1_proposeDeal or Market.propose_deal first")
-		})?;
+			})?;
 		self.admit(*hash, proposal, Origin::OnChain).await
 	}
 
 	/// A deal that is here already and need not be decided again.
 	async fn known(&self, hash: &ProposalHash) -> Result<Option<Deal>, Problem> {
 		let hash = *hash;
-		let deal = self.store.run(move |store| store.deal(&hash)).await.map_err(store_problem)?;
+		let deal = self
+			.store
+			.run(move |store| store.deal(&hash))
+			.await
+			.map_err(store_problem)?;
 		// A failed deal may be tried again as long as its terms allow.
 		Ok(deal.filter(|deal| !matches!(deal.state, DealState::Failed { .. })))
 	}
@@ -298,13 +318,19 @@ impl Provider {
 			Origin::OnChain => None,
 		};
 		let provider_escrow = self.chain.escrow(&self.owner).await.map_err(chain_problem)?;
-		let open = self.store.run(|store| store.open_deals()).await.map_err(store_problem)?;
+		let open = self
+			.store
+			.run(|store| store.open_deals())
+			.await
+			.map_err(store_problem)?;
 		let promised = Promised::of(&open, &proposal, &view, |hash| self.uploads.received(hash));
 		// One client must not take every place.
 		let own_share = self.config.deals.max_pending.div_ceil(4);
 		if promised.pending >= self.config.deals.max_pending || promised.pending_of_client >= own_share {
-			return Err(Problem::new(ErrorKind::Busy, "too many deals wait for their sectors here")
-				.hint("try again later or choose another provider"));
+			return Err(
+				Problem::new(ErrorKind::Busy, "too many deals wait for their sectors here")
+					.hint("try again later or choose another provider"),
+			);
 		}
 		let available = self.disk().available().map_err(|error| {
 			tracing::error!(%error, "the disk cannot be asked for its free space");
@@ -352,14 +378,24 @@ impl Provider {
 		match deal.progress() {
 			DealProgress::Accepted => match self.uploads.received(hash) {
 				0 => DealProgress::Accepted,
-				bytes => DealProgress::Receiving { bytes, of: deal.proposal.piece.payload_size },
+				bytes => DealProgress::Receiving {
+					bytes,
+					of: deal.proposal.piece.payload_size,
+				},
 			},
 			progress @ (DealProgress::Sealing { .. } | DealProgress::Active { .. }) => {
-				let Some(sector) = deal.sector() else { return progress };
+				let Some(sector) = deal.sector() else {
+					return progress;
+				};
 				// Without the sector's record the deal's own is the best there is.
-				let state = self.store.sector(sector).ok().flatten().map(|sector| sector.state);
+				let state = self
+					.store
+					.sector(sector)
+					.ok()
+					.flatten()
+					.map(|sector| sector.state);
 				self.refine(progress, state)
-			},
+			}
 			progress => progress,
 		}
 	}
@@ -375,12 +411,28 @@ impl Provider {
 					SectorState::Packed | SectorState::Sealing { .. } => self.seal_progress(sector),
 					_ => 1.0,
 				};
-				DealProgress::Sealing { deal_id, sector, progress }
-			},
+				DealProgress::Sealing {
+					deal_id,
+					sector,
+					progress,
+				}
+			}
 			(
-				DealProgress::Active { deal_id, sector, since, ends, .. },
+				DealProgress::Active {
+					deal_id,
+					sector,
+					since,
+					ends,
+					..
+				},
 				Some(SectorState::Active { health, .. }),
-			) => DealProgress::Active { deal_id, sector, since, ends, faulty: health != Health::Proving },
+			) => DealProgress::Active {
+				deal_id,
+				sector,
+				since,
+				ends,
+				faulty: health != Health::Proving,
+			},
 			(progress, _) => progress,
 		}
 	}
@@ -448,8 +500,10 @@ impl Promised {
 			}
 			promised.pending += 1;
 			promised.pending_of_client += usize::from(other.client == proposal.client);
-			let unpublished =
-				matches!(deal.state, DealState::Accepted | DealState::Received | DealState::Publishing { .. });
+			let unpublished = matches!(
+				deal.state,
+				DealState::Accepted | DealState::Received | DealState::Publishing { .. }
+			);
 			if unpublished {
 				promised.collateral = promised.collateral.saturating_add(other.provider_collateral);
 				if other.client == proposal.client && matches!(deal.origin, Origin::Signed(_)) {
@@ -475,8 +529,11 @@ impl Promised {
 /// A failure to ask the chain, as clients see it.
 pub fn chain_problem(error: ChainError) -> Problem {
 	tracing::warn!(%error, "the chain could not be asked");
-	Problem::new(ErrorKind::ChainUnavailable, "the provider cannot reach its chain at the moment")
-		.hint("try again in a moment")
+	Problem::new(
+		ErrorKind::ChainUnavailable,
+		"the provider cannot reach its chain at the moment",
+	)
+	.hint("try again in a moment")
 }
 
 /// A failure of the database, as clients see it.

@@ -260,7 +260,10 @@ impl Demo {
 		for deal in report["deals"].as_array().context("put did not list its deals")? {
 			ensure!(deal["state"] == "active", "a deal is not active: {deal}");
 			let provider = self.shown(&deal["provider"]);
-			step::note(&format!("deal {} in sector {} of {provider}", deal["deal_id"], deal["sector"]));
+			step::note(&format!(
+				"deal {} in sector {} of {provider}",
+				deal["deal_id"], deal["sector"]
+			));
 		}
 		if !self.roots.contains(&root) {
 			step::note(&format!("root {root}"));

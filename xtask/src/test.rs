@@ -71,10 +71,14 @@ fn tests(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 	if !arguments.is_empty() {
 		return step("Tests", "minutes", || run_tests(workspace, arguments));
 	}
-	step("Tests", "about 30 minutes the first time, then minutes", || run_tests(workspace, &SELECTION))?;
-	step("Tests against the reference implementation", "about 10 minutes the first time, then a minute", || {
-		run_tests(workspace, &["--package", REFERENCE_TESTS])
-	})
+	step("Tests", "about 30 minutes the first time, then minutes", || {
+		run_tests(workspace, &SELECTION)
+	})?;
+	step(
+		"Tests against the reference implementation",
+		"about 10 minutes the first time, then a minute",
+		|| run_tests(workspace, &["--package", REFERENCE_TESTS]),
+	)
 }
 
 fn run_tests<A: AsRef<std::ffi::OsStr>>(workspace: &Workspace, arguments: &[A]) -> Result<()> {

@@ -38,7 +38,10 @@ pub enum ProposeDeal {
 impl ProposeDeal {
 	/// From a proposal and the SCALE bytes of its `MultiSignature`.
 	pub fn signed<AccountId: Encode>(proposal: &DealProposal<AccountId>, signature: Vec<u8>) -> Self {
-		ProposeDeal::Signed { proposal: HexBytes(proposal.encode()), signature: HexBytes(signature) }
+		ProposeDeal::Signed {
+			proposal: HexBytes(proposal.encode()),
+			signature: HexBytes(signature),
+		}
 	}
 
 	/// The signed proposal, decoded; `None` for one on chain.
@@ -49,7 +52,7 @@ impl ProposeDeal {
 		match self {
 			ProposeDeal::Signed { proposal, .. } => {
 				DealProposal::decode_all(&mut proposal.0.as_slice()).map(Some)
-			},
+			}
 			ProposeDeal::OnChain { .. } => Ok(None),
 		}
 	}
@@ -149,11 +152,11 @@ impl DealProgress {
 	/// The deal's number on chain, once it has one.
 	pub const fn deal_id(&self) -> Option<DealId> {
 		match self {
-			DealProgress::Published { deal_id } |
-			DealProgress::Sealing { deal_id, .. } |
-			DealProgress::PreCommitted { deal_id, .. } |
-			DealProgress::Active { deal_id, .. } |
-			DealProgress::Ended { deal_id } => Some(*deal_id),
+			DealProgress::Published { deal_id }
+			| DealProgress::Sealing { deal_id, .. }
+			| DealProgress::PreCommitted { deal_id, .. }
+			| DealProgress::Active { deal_id, .. }
+			| DealProgress::Ended { deal_id } => Some(*deal_id),
 			_ => None,
 		}
 	}
@@ -161,9 +164,9 @@ impl DealProgress {
 	/// The sector, once there is one.
 	pub const fn sector(&self) -> Option<SectorNumber> {
 		match self {
-			DealProgress::Sealing { sector, .. } |
-			DealProgress::PreCommitted { sector, .. } |
-			DealProgress::Active { sector, .. } => Some(*sector),
+			DealProgress::Sealing { sector, .. }
+			| DealProgress::PreCommitted { sector, .. }
+			| DealProgress::Active { sector, .. } => Some(*sector),
 			_ => None,
 		}
 	}
@@ -260,7 +263,10 @@ mod tests {
 	#[test]
 	fn progress_is_tagged_and_open_to_new_states() {
 		let json = serde_json::to_value(DealProgress::Receiving { bytes: 1, of: 2 }).unwrap();
-		assert_eq!(json, serde_json::json!({"state": "receiving", "bytes": 1, "of": 2}));
+		assert_eq!(
+			json,
+			serde_json::json!({"state": "receiving", "bytes": 1, "of": 2})
+		);
 		let new: DealProgress = serde_json::from_str(r#"{"state":"teleporting","to":"moon"}"#).unwrap();
 		assert_eq!(new, DealProgress::Unknown);
 	}
@@ -271,14 +277,20 @@ mod tests {
 		let request = ProposeDeal::OnChain { proposal_hash: hash };
 		let mut json = serde_json::to_value(&request).unwrap();
 		assert_eq!(json["kind"], "on_chain");
-		assert_eq!(serde_json::from_value::<ProposeDeal>(json.clone()).unwrap(), request);
+		assert_eq!(
+			serde_json::from_value::<ProposeDeal>(json.clone()).unwrap(),
+			request
+		);
 		json["prize"] = 1.into();
 		assert!(serde_json::from_value::<ProposeDeal>(json).is_err());
 	}
 
 	#[test]
 	fn trailing_bytes_are_no_proposal() {
-		let request = ProposeDeal::Signed { proposal: HexBytes(vec![0; 5]), signature: HexBytes(vec![]) };
+		let request = ProposeDeal::Signed {
+			proposal: HexBytes(vec![0; 5]),
+			signature: HexBytes(vec![]),
+		};
 		assert!(request.decode_proposal().is_err());
 	}
 }

@@ -77,8 +77,8 @@ impl ErrorKind {
 	pub const fn http_status(self) -> u16 {
 		use ErrorKind::*;
 		match self {
-			Malformed | BadSignature | WrongProvider | TierNotOffered | PieceSize | PriceTooLow | Duration |
-			StartBy | Collateral | ClientFunds | ProviderFunds | TooSmall => 400,
+			Malformed | BadSignature | WrongProvider | TierNotOffered | PieceSize | PriceTooLow
+			| Duration | StartBy | Collateral | ClientFunds | ProviderFunds | TooSmall => 400,
 			NotFound => 404,
 			NotAcceptable => 406,
 			IdleTimeout => 408,
@@ -95,7 +95,10 @@ impl ErrorKind {
 	/// Whether the same request may succeed later without a change.
 	pub const fn is_transient(self) -> bool {
 		use ErrorKind::*;
-		matches!(self, IdleTimeout | UploadRunning | Busy | ChainUnavailable | StorageFull | Internal)
+		matches!(
+			self,
+			IdleTimeout | UploadRunning | Busy | ChainUnavailable | StorageFull | Internal
+		)
 	}
 }
 
@@ -120,7 +123,13 @@ pub struct Problem {
 impl Problem {
 	/// A problem without a hint.
 	pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-		Problem { schema: SCHEMA.into(), kind, message: message.into(), hint: None, request_id: None }
+		Problem {
+			schema: SCHEMA.into(),
+			kind,
+			message: message.into(),
+			hint: None,
+			request_id: None,
+		}
 	}
 
 	/// Adds a hint.

@@ -97,12 +97,13 @@ pub fn parse(text: &str) -> Result<NamedPiece, PieceCidError> {
 pub fn from_cid(cid: &Cid) -> Result<NamedPiece, PieceCidError> {
 	let digest = cid.hash().digest();
 	match (cid.codec(), cid.hash().code()) {
-		(FIL_COMMITMENT_UNSEALED, SHA2_256_TRUNC254_PADDED) => {
-			digest.try_into().map(NamedPiece::V1).map_err(|_| PieceCidError::Digest)
-		},
-		(RAW, FR32_SHA256_TRUNC254_PADDED_BINARY_TREE) => {
-			from_v2_digest(digest).map(NamedPiece::V2).ok_or(PieceCidError::Digest)
-		},
+		(FIL_COMMITMENT_UNSEALED, SHA2_256_TRUNC254_PADDED) => digest
+			.try_into()
+			.map(NamedPiece::V1)
+			.map_err(|_| PieceCidError::Digest),
+		(RAW, FR32_SHA256_TRUNC254_PADDED_BINARY_TREE) => from_v2_digest(digest)
+			.map(NamedPiece::V2)
+			.ok_or(PieceCidError::Digest),
 		(codec, hash) => Err(PieceCidError::NotAPiece { codec, hash }),
 	}
 }
@@ -113,7 +114,10 @@ fn from_v2_digest(digest: &[u8]) -> Option<PieceInfo> {
 	if varint_len > 1 && varint.last() == Some(&0) {
 		return None;
 	}
-	let padding = varint.iter().rev().fold(0u64, |value, byte| value << 7 | u64::from(byte & 0x7f));
+	let padding = varint
+		.iter()
+		.rev()
+		.fold(0u64, |value, byte| value << 7 | u64::from(byte & 0x7f));
 	let (height, commitment) = rest.split_first()?;
 	let size_log2 = height.checked_add(5)?;
 	let piece = PieceInfo {
@@ -138,18 +142,32 @@ mod tests {
 				.try_into()
 				.unwrap();
 		let cid = v1(&commitment);
-		assert_eq!(cid.to_string(), "baga6ea4seaqdomn3tgwgrh3g532zopskstnbrd2n3sxfqbze7rxt7vqn7veigmy");
+		assert_eq!(
+			cid.to_string(),
+			"baga6ea4seaqdomn3tgwgrh3g532zopskstnbrd2n3sxfqbze7rxt7vqn7veigmy"
+		);
 		assert_eq!(parse(&cid.to_string()), Ok(NamedPiece::V1(commitment)));
 	}
 
 	#[test]
 	fn version_2_round_trips() {
 		for (size_log2, payload_size) in [(7, 127), (7, 1), (11, 2000), (30, 1 << 29), (36, 5)] {
-			let piece = PieceInfo { commitment: [7; 32], size_log2, payload_size };
+			let piece = PieceInfo {
+				commitment: [7; 32],
+				size_log2,
+				payload_size,
+			};
 			let cid = v2(&piece).expect("valid");
 			assert_eq!(from_cid(&cid), Ok(NamedPiece::V2(piece)));
 		}
-		assert_eq!(v2(&PieceInfo { commitment: [0; 32], size_log2: 7, payload_size: 128 }), None);
+		assert_eq!(
+			v2(&PieceInfo {
+				commitment: [0; 32],
+				size_log2: 7,
+				payload_size: 128
+			}),
+			None
+		);
 	}
 
 	#[test]
@@ -161,10 +179,20 @@ mod tests {
 		);
 		assert_eq!(from_cid(&short), Err(PieceCidError::Digest));
 		let raw = Cid::new_v1(RAW, Multihash::wrap(0x12, &[1; 32]).unwrap());
-		assert_eq!(from_cid(&raw), Err(PieceCidError::NotAPiece { codec: RAW, hash: 0x12 }));
+		assert_eq!(
+			from_cid(&raw),
+			Err(PieceCidError::NotAPiece {
+				codec: RAW,
+				hash: 0x12
+			})
+		);
 		for digest in [&[][..], &[0x80; 40], &[0; 33], &[0xff; 20], &[0, 250, 1]] {
 			let hash = Multihash::wrap(FR32_SHA256_TRUNC254_PADDED_BINARY_TREE, digest).unwrap();
-			assert_eq!(from_cid(&Cid::new_v1(RAW, hash)), Err(PieceCidError::Digest), "{digest:?}");
+			assert_eq!(
+				from_cid(&Cid::new_v1(RAW, hash)),
+				Err(PieceCidError::Digest),
+				"{digest:?}"
+			);
 		}
 	}
 }

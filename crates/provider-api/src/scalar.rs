@@ -48,7 +48,10 @@ impl FromStr for Hash32 {
 	fn from_str(text: &str) -> Result<Self, ScalarError> {
 		let bytes = from_hex(text)?;
 		let found = bytes.len();
-		bytes.try_into().map(Hash32).map_err(|_| ScalarError::Length { expected: 32, found })
+		bytes
+			.try_into()
+			.map(Hash32)
+			.map_err(|_| ScalarError::Length { expected: 32, found })
 	}
 }
 
@@ -139,7 +142,10 @@ mod tests {
 		assert_eq!(json, format!("\"0x{}\"", "ab".repeat(32)));
 		assert_eq!(serde_json::from_str::<Hash32>(&json).unwrap(), hash);
 		assert_eq!("ab".repeat(32).parse(), Ok(hash));
-		assert_eq!(serde_json::to_string(&HexBytes(vec![1, 2])).unwrap(), "\"0x0102\"");
+		assert_eq!(
+			serde_json::to_string(&HexBytes(vec![1, 2])).unwrap(),
+			"\"0x0102\""
+		);
 		assert_eq!(
 			serde_json::to_string(&Amount(u128::MAX)).unwrap(),
 			"\"340282366920938463463374607431768211455\""
@@ -148,7 +154,13 @@ mod tests {
 
 	#[test]
 	fn bad_texts() {
-		assert_eq!("0x12".parse::<Hash32>(), Err(ScalarError::Length { expected: 32, found: 1 }));
+		assert_eq!(
+			"0x12".parse::<Hash32>(),
+			Err(ScalarError::Length {
+				expected: 32,
+				found: 1
+			})
+		);
 		assert_eq!("zz".parse::<HexBytes>(), Err(ScalarError::NotHex));
 		assert_eq!("123".parse::<HexBytes>(), Err(ScalarError::NotHex));
 		assert_eq!("-1".parse::<Amount>(), Err(ScalarError::NotDecimal));

@@ -114,10 +114,16 @@ pub mod pallet {
 		fn ensure_due(who: &T::AccountId) -> Result<(), Error<T>> {
 			let now = T::BlockNumberProvider::current_block_number();
 			if let Some(last) = LastDrip::<T>::get(who) {
-				ensure!(now >= last.saturating_add(T::Interval::get()), Error::<T>::TooSoon);
+				ensure!(
+					now >= last.saturating_add(T::Interval::get()),
+					Error::<T>::TooSoon
+				);
 			}
 			let (block, drips) = DripsInBlock::<T>::get();
-			ensure!(block != now || drips < T::MaxPerBlock::get(), Error::<T>::BlockExhausted);
+			ensure!(
+				block != now || drips < T::MaxPerBlock::get(),
+				Error::<T>::BlockExhausted
+			);
 			Ok(())
 		}
 
@@ -132,7 +138,7 @@ pub mod pallet {
 						.longevity(16)
 						.build()?;
 					Ok((validity, Weight::zero()))
-				},
+				}
 				Err(Error::BlockExhausted) => Err(InvalidTransaction::ExhaustsResources.into()),
 				Err(_) => Err(InvalidTransaction::Stale.into()),
 			}

@@ -2,8 +2,9 @@
 
 use crate::*;
 use frame_support::{
-	assert_noop, assert_ok, derive_impl, parameter_types,
+	assert_noop, assert_ok, derive_impl,
 	pallet_prelude::{Authorize, InvalidTransaction, TransactionSource},
+	parameter_types,
 	traits::ConstU32,
 };
 use sp_runtime::BuildStorage;
@@ -57,7 +58,9 @@ impl Config for Test {
 }
 
 pub fn new_test_ext() -> sp_io::TestExternalities {
-	let storage = frame_system::GenesisConfig::<Test>::default().build_storage().expect("valid genesis");
+	let storage = frame_system::GenesisConfig::<Test>::default()
+		.build_storage()
+		.expect("valid genesis");
 	let mut externalities = sp_io::TestExternalities::from(storage);
 	externalities.execute_with(|| System::set_block_number(1));
 	externalities
@@ -108,7 +111,10 @@ fn nobody_else_may_call() {
 fn the_pool_refuses_what_the_call_would() {
 	run(|| {
 		let call = Call::<Test>::drip { who: 1 };
-		let (validity, _) = call.authorize(TransactionSource::External).expect("authorised").expect("due");
+		let (validity, _) = call
+			.authorize(TransactionSource::External)
+			.expect("authorised")
+			.expect("due");
 		assert_eq!(validity.provides.len(), 1);
 		assert_ok!(Faucet::drip(authorized(), 1));
 		let refused = call.authorize(TransactionSource::External).expect("authorised");

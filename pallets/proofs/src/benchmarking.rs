@@ -53,7 +53,13 @@ mod benchmarks {
 	fn retire_proof_type() {
 		let id = ProofTypeId(u16::MAX);
 		let spec = spec(Tier::Hot, 20, 0);
-		ProofTypes::<T>::insert(id, ProofType { spec, accepts_new_sectors: true });
+		ProofTypes::<T>::insert(
+			id,
+			ProofType {
+				spec,
+				accepts_new_sectors: true,
+			},
+		);
 		#[extrinsic_call]
 		_(RawOrigin::Root, id);
 		assert!(!Pallet::<T>::accepts_new_sectors(id));
@@ -62,8 +68,9 @@ mod benchmarks {
 	/// Small and large pieces in turn, so that each large one has to be aligned.
 	#[benchmark]
 	fn comm_d(n: Linear<0, 128>) -> Result<(), BenchmarkError> {
-		let pieces: Vec<PieceInfo> =
-			(0..n).map(|i| zeros(if i % 2 == 0 { PIECE_MIN_SIZE_LOG2 } else { 28 })).collect();
+		let pieces: Vec<PieceInfo> = (0..n)
+			.map(|i| zeros(if i % 2 == 0 { PIECE_MIN_SIZE_LOG2 } else { 28 }))
+			.collect();
 		let commitment;
 		#[block]
 		{

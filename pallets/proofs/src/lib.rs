@@ -131,7 +131,13 @@ pub mod pallet {
 		fn build(&self) {
 			for (id, spec) in BUILTIN {
 				let accepts_new_sectors = !self.retired.contains(&id.0);
-				ProofTypes::<T>::insert(id, ProofType { spec, accepts_new_sectors });
+				ProofTypes::<T>::insert(
+					id,
+					ProofType {
+						spec,
+						accepts_new_sectors,
+					},
+				);
 			}
 		}
 	}
@@ -144,7 +150,13 @@ pub mod pallet {
 			ensure_root(origin)?;
 			ensure!(spec.is_valid(), Error::<T>::InvalidSpec);
 			ensure!(!ProofTypes::<T>::contains_key(id), Error::<T>::AlreadyRegistered);
-			ProofTypes::<T>::insert(id, ProofType { spec, accepts_new_sectors: true });
+			ProofTypes::<T>::insert(
+				id,
+				ProofType {
+					spec,
+					accepts_new_sectors: true,
+				},
+			);
 			Self::deposit_event(Event::ProofTypeRegistered { id, spec });
 			Ok(())
 		}
@@ -154,7 +166,10 @@ pub mod pallet {
 		pub fn retire_proof_type(origin: OriginFor<T>, id: ProofTypeId) -> DispatchResult {
 			ensure_root(origin)?;
 			ProofTypes::<T>::try_mutate(id, |entry| {
-				entry.as_mut().ok_or(Error::<T>::UnknownProofType)?.accepts_new_sectors = false;
+				entry
+					.as_mut()
+					.ok_or(Error::<T>::UnknownProofType)?
+					.accepts_new_sectors = false;
 				Ok::<_, DispatchError>(())
 			})?;
 			Self::deposit_event(Event::ProofTypeRetired { id });

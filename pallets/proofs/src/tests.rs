@@ -36,10 +36,15 @@ const HOT: ProofTypeId = ProofTypeId(0x0011);
 const SEALED: ProofTypeId = ProofTypeId(0x0117);
 
 pub fn new_test_ext() -> sp_io::TestExternalities {
-	let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().expect("valid genesis");
-	GenesisConfig::<Test> { retired: vec![0x001d], ..Default::default() }
-		.assimilate_storage(&mut storage)
+	let mut storage = frame_system::GenesisConfig::<Test>::default()
+		.build_storage()
 		.expect("valid genesis");
+	GenesisConfig::<Test> {
+		retired: vec![0x001d],
+		..Default::default()
+	}
+	.assimilate_storage(&mut storage)
+	.expect("valid genesis");
 	let mut externalities = sp_io::TestExternalities::from(storage);
 	externalities.execute_with(|| System::set_block_number(1));
 	externalities
@@ -67,13 +72,25 @@ fn genesis_registers_the_builtin_types() {
 #[test]
 fn governance_registers_and_retires() {
 	run(|| {
-		let (id, spec) = (ProofTypeId(7), ProofSpec { sector_size_log2: 12, ..BUILTIN[0].1 });
+		let (id, spec) = (
+			ProofTypeId(7),
+			ProofSpec {
+				sector_size_log2: 12,
+				..BUILTIN[0].1
+			},
+		);
 		assert_noop!(
 			Proofs::register_proof_type(RuntimeOrigin::signed(1), id, spec),
 			DispatchError::BadOrigin
 		);
-		assert_noop!(Proofs::retire_proof_type(RuntimeOrigin::signed(1), HOT), DispatchError::BadOrigin);
-		let invalid = ProofSpec { activation_challenges: 0, ..spec };
+		assert_noop!(
+			Proofs::retire_proof_type(RuntimeOrigin::signed(1), HOT),
+			DispatchError::BadOrigin
+		);
+		let invalid = ProofSpec {
+			activation_challenges: 0,
+			..spec
+		};
 		assert_noop!(
 			Proofs::register_proof_type(RuntimeOrigin::root(), id, invalid),
 			Error::<Test>::InvalidSpec
@@ -98,10 +115,17 @@ fn governance_registers_and_retires() {
 fn hot_activations_are_verified() {
 	run(|| {
 		let spec = Proofs::spec(HOT).expect("built in");
-		let piece = PieceInfo { commitment: ZERO_COMMITMENTS[4], size_log2: 9, payload_size: 508 };
+		let piece = PieceInfo {
+			commitment: ZERO_COMMITMENTS[4],
+			size_log2: 9,
+			payload_size: 508,
+		};
 		let comm_d = Proofs::comm_d(&[piece; 4], 11).expect("they fit");
 		assert_eq!(comm_d, ZERO_COMMITMENTS[6]);
-		assert_eq!(Proofs::comm_d(&[piece; 5], 11), Err(Error::<Test>::PiecesDoNotFit.into()));
+		assert_eq!(
+			Proofs::comm_d(&[piece; 5], 11),
+			Err(Error::<Test>::PiecesDoNotFit.into())
+		);
 		let pieces = [piece; 4];
 		let inputs = ActivationInputs {
 			prover_id: &[1; 32],
@@ -120,19 +144,37 @@ fn hot_activations_are_verified() {
 		let part = proof.len() / 12;
 		assert_ok!(verify(&inputs, 10, 2, &proof[..2 * part]));
 		for (first, count) in [(0, 0), (0, 13), (12, 1), (11, 2), (u16::MAX, 2)] {
-			assert_eq!(verify(&inputs, first, count, &proof), Err(Error::<Test>::WrongChallenges.into()));
+			assert_eq!(
+				verify(&inputs, first, count, &proof),
+				Err(Error::<Test>::WrongChallenges.into())
+			);
 		}
 		for bad in [&proof[..proof.len() - 1], &[&proof[..], &[0]].concat(), &[]] {
-			assert_eq!(verify(&inputs, 0, 12, bad), Err(Error::<Test>::WrongProofLength.into()));
+			assert_eq!(
+				verify(&inputs, 0, 12, bad),
+				Err(Error::<Test>::WrongProofLength.into())
+			);
 		}
 		let mut bad = proof.clone();
 		bad[40] ^= 1;
-		assert_eq!(verify(&inputs, 0, 12, &bad), Err(Error::<Test>::WrongDataPath.into()));
+		assert_eq!(
+			verify(&inputs, 0, 12, &bad),
+			Err(Error::<Test>::WrongDataPath.into())
+		);
 		let mut bad = proof.clone();
 		bad[31] = 0x40;
-		assert_eq!(verify(&inputs, 0, 12, &bad), Err(Error::<Test>::InvalidLeaf.into()));
-		let empty = ActivationInputs { pieces: &[], ..inputs };
-		assert_eq!(verify(&empty, 0, 12, &proof), Err(Error::<Test>::PiecesDoNotFit.into()));
+		assert_eq!(
+			verify(&inputs, 0, 12, &bad),
+			Err(Error::<Test>::InvalidLeaf.into())
+		);
+		let empty = ActivationInputs {
+			pieces: &[],
+			..inputs
+		};
+		assert_eq!(
+			verify(&empty, 0, 12, &proof),
+			Err(Error::<Test>::PiecesDoNotFit.into())
+		);
 	});
 }
 
@@ -161,7 +203,10 @@ fn sealed_activations_and_windows_are_verified() {
 		assert_ok!(Proofs::verify_activation(&spec, &inputs, 3, 4, &proof));
 		let other = ActivationInputs { sector: 2, ..inputs };
 		assert!(Proofs::verify_activation(&spec, &other, 3, 4, &proof).is_err());
-		let other = ActivationInputs { comm_r: &[9; 32], ..inputs };
+		let other = ActivationInputs {
+			comm_r: &[9; 32],
+			..inputs
+		};
 		assert_eq!(
 			Proofs::verify_activation(&spec, &other, 3, 4, &proof),
 			Err(Error::<Test>::ReplicaCommitmentMismatch.into())
@@ -170,9 +215,15 @@ fn sealed_activations_and_windows_are_verified() {
 		let leaves = [0, 5, spec.leaves() - 1];
 		let (comm_r, proof) = forged::sealed_window::<NativeSha256>(&spec, 3);
 		assert_eq!(proof.len() as u64, Proofs::window_len(&spec, 3));
-		let inputs = WindowInputs { comm_r: &comm_r, leaves: &leaves };
+		let inputs = WindowInputs {
+			comm_r: &comm_r,
+			leaves: &leaves,
+		};
 		assert_ok!(Proofs::verify_window(&spec, &inputs, &proof));
-		let outside = WindowInputs { leaves: &[0, 5, spec.leaves()], ..inputs };
+		let outside = WindowInputs {
+			leaves: &[0, 5, spec.leaves()],
+			..inputs
+		};
 		assert_eq!(
 			Proofs::verify_window(&spec, &outside, &proof),
 			Err(Error::<Test>::LeafOutOfRange.into())
@@ -187,16 +238,25 @@ fn the_bound_by_bytes_covers_every_proof() {
 			for count in [1, 2, 12, 24] {
 				let openings = Proofs::window_len(&spec, count) as u32;
 				let bound = Proofs::weight_per_proof_bytes(openings);
-				assert!(Proofs::window_weight(&spec, count).all_lte(bound), "{spec:?} {count}");
+				assert!(
+					Proofs::window_weight(&spec, count).all_lte(bound),
+					"{spec:?} {count}"
+				);
 				if spec.tier == Tier::Sealed {
 					let length = sealed::activation_part_len(&spec, count as u16) as u32;
 					let bound = Proofs::weight_per_proof_bytes(length);
-					assert!(Proofs::activation_weight(&spec, count as u16).all_lte(bound), "{spec:?} {count}");
+					assert!(
+						Proofs::activation_weight(&spec, count as u16).all_lte(bound),
+						"{spec:?} {count}"
+					);
 				}
 			}
 		}
 		// The longest windowed proof stays well within a block.
 		let longest = Proofs::weight_per_proof_bytes(960 * 1024);
-		assert!(longest.all_lte(Weight::from_parts(500_000_000_000, u64::MAX)), "{longest}");
+		assert!(
+			longest.all_lte(Weight::from_parts(500_000_000_000, u64::MAX)),
+			"{longest}"
+		);
 	});
 }

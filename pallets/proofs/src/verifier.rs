@@ -46,10 +46,15 @@ impl<T: Config> ProofVerifier for Pallet<T> {
 		match spec.tier {
 			Tier::Hot => {
 				let end = first.checked_add(count).ok_or(Error::<T>::WrongChallenges)?;
-				ensure!(count > 0 && end <= spec.activation_challenges, Error::<T>::WrongChallenges);
+				ensure!(
+					count > 0 && end <= spec.activation_challenges,
+					Error::<T>::WrongChallenges
+				);
 				let offsets = piece::layout(inputs.pieces, spec.sector_size_log2)
 					.map_err(|_| Error::<T>::PiecesDoNotFit)?;
-				let live = offsets.into_iter().zip(inputs.pieces.iter().map(PieceInfo::payload_leaves));
+				let live = offsets
+					.into_iter()
+					.zip(inputs.pieces.iter().map(PieceInfo::payload_leaves));
 				let leaves = (first..end)
 					.map(|j| {
 						let value = challenge::hot_activation_challenge(
@@ -62,7 +67,7 @@ impl<T: Config> ProofVerifier for Pallet<T> {
 					})
 					.collect::<Result<Vec<u64>, _>>()?;
 				hot::verify::<HostSha256>(spec, inputs.comm_d, &leaves, proof)
-			},
+			}
 			Tier::Sealed => sealed::verify_activation_part::<HostSha256>(
 				spec,
 				&sealed::ActivationInputs {
@@ -151,8 +156,9 @@ fn times(part: Weight, bytes: u32, length: usize) -> Weight {
 impl<T: Config> Pallet<T> {
 	/// Registered types, and whether each takes new sectors.
 	pub fn view_proof_types() -> Vec<(ProofTypeId, ProofSpec, bool)> {
-		let mut types: Vec<_> =
-			ProofTypes::<T>::iter().map(|(id, entry)| (id, entry.spec, entry.accepts_new_sectors)).collect();
+		let mut types: Vec<_> = ProofTypes::<T>::iter()
+			.map(|(id, entry)| (id, entry.spec, entry.accepts_new_sectors))
+			.collect();
 		types.sort_unstable_by_key(|(id, ..)| *id);
 		types
 	}

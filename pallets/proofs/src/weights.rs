@@ -38,10 +38,18 @@ impl WeightInfo for () {
 	}
 	fn comm_d(n: u32) -> Weight {
 		// Joining pieces takes at most one hash per height between neighbours.
-		nanos(NODE_HASH_NANOS.saturating_mul(u64::from(n).saturating_add(1)).saturating_mul(32))
+		nanos(
+			NODE_HASH_NANOS
+				.saturating_mul(u64::from(n).saturating_add(1))
+				.saturating_mul(32),
+		)
 	}
 	fn verify_opening(d: u32) -> Weight {
-		nanos(NODE_HASH_NANOS.saturating_mul(u64::from(d).saturating_add(2)).saturating_add(CHALLENGE_NANOS))
+		nanos(
+			NODE_HASH_NANOS
+				.saturating_mul(u64::from(d).saturating_add(2))
+				.saturating_add(CHALLENGE_NANOS),
+		)
 	}
 	fn verify_activation_challenge(d: u32, m: u32) -> Weight {
 		// 17 paths, and for each of 15 columns a hash as long as half a label's per layer.

@@ -20,7 +20,10 @@ mod benchmarks {
 		{
 			Pallet::<T>::advance(Some([2; 32]), true, 2);
 		}
-		assert_eq!(Latest::<T>::get().map(|entry| (entry.block, entry.strong_before)), Some((block, 1)));
+		assert_eq!(
+			Latest::<T>::get().map(|entry| (entry.block, entry.strong_before)),
+			Some((block, 1))
+		);
 		assert_eq!(Strong::<T>::iter().count(), 2);
 	}
 

@@ -96,7 +96,10 @@ pub mod pallet {
 	impl<T: Config> Hooks<frame_system::pallet_prelude::BlockNumberFor<T>> for Pallet<T> {
 		fn integrity_test() {
 			assert!(T::RingLength::get() > 0, "the beacon ring must not be empty");
-			assert!(T::TicketRingLength::get() > 0, "the ticket ring must not be empty");
+			assert!(
+				T::TicketRingLength::get() > 0,
+				"the ticket ring must not be empty"
+			);
 		}
 	}
 
@@ -109,12 +112,24 @@ pub mod pallet {
 			let previous = previous.map_or([0; 32], |entry| entry.value);
 			let value = draw::next_beacon(&previous, &relay_value.unwrap_or_default(), relay_slot);
 			let strong = strong && relay_value.is_some();
-			let entry = Entry { block, value, strong, strong_before: seen };
+			let entry = Entry {
+				block,
+				value,
+				strong,
+				strong_before: seen,
+			};
 			let length = Self::length();
 			Latest::<T>::put(entry);
 			Ring::<T>::insert(block % length, entry);
 			if strong {
-				Strong::<T>::insert(seen % length, StrongEntry { number: seen, block, value });
+				Strong::<T>::insert(
+					seen % length,
+					StrongEntry {
+						number: seen,
+						block,
+						value,
+					},
+				);
 			}
 			let interval = T::Parameters::get().ticket_interval.max(1);
 			if block % interval == 0 {
@@ -133,11 +148,17 @@ pub mod pallet {
 			let from = from.max(1);
 			let first = Ring::<T>::get(from % Self::length()).filter(|entry| entry.block == from)?;
 			let beacon = if first.strong || T::Parameters::get().accept_weak_beacons {
-				Beacon { block: first.block, value: first.value }
+				Beacon {
+					block: first.block,
+					value: first.value,
+				}
 			} else {
 				let next = Strong::<T>::get(first.strong_before % Self::length())
 					.filter(|entry| entry.number == first.strong_before)?;
-				Beacon { block: next.block, value: next.value }
+				Beacon {
+					block: next.block,
+					value: next.value,
+				}
 			};
 			(beacon.block < until).then_some(beacon)
 		}
@@ -147,7 +168,10 @@ pub mod pallet {
 			let interval = parameters.ticket_interval.max(1);
 			let entry = Tickets::<T>::get(at / interval % T::TicketRingLength::get().max(1))?;
 			let usable = entry.block == at && (entry.strong || parameters.accept_weak_beacons);
-			usable.then_some(Beacon { block: entry.block, value: entry.value })
+			usable.then_some(Beacon {
+				block: entry.block,
+				value: entry.value,
+			})
 		}
 
 		fn reach() -> BlockNumber {
@@ -155,7 +179,9 @@ pub mod pallet {
 		}
 
 		fn first_in_weight() -> Weight {
-			T::DbWeight::get().reads(3).saturating_add(Weight::from_parts(0, 10_000))
+			T::DbWeight::get()
+				.reads(3)
+				.saturating_add(Weight::from_parts(0, 10_000))
 		}
 
 		#[cfg(feature = "runtime-benchmarks")]

@@ -56,7 +56,10 @@ impl Config for Test {
 
 pub fn new_test_ext() -> sp_io::TestExternalities {
 	ACCEPT_WEAK.set(false);
-	frame_system::GenesisConfig::<Test>::default().build_storage().expect("valid genesis").into()
+	frame_system::GenesisConfig::<Test>::default()
+		.build_storage()
+		.expect("valid genesis")
+		.into()
 }
 
 fn run(test: impl FnOnce()) {
@@ -76,7 +79,10 @@ fn beacons_are_chained() {
 		let first = draw::next_beacon(&[0; 32], &[1; 32], 1);
 		let second = draw::next_beacon(&first, &[2; 32], 2);
 		assert_eq!(Randomness::first_in(1, 3).map(|beacon| beacon.value), Some(first));
-		assert_eq!(Randomness::first_in(2, 3).map(|beacon| beacon.value), Some(second));
+		assert_eq!(
+			Randomness::first_in(2, 3).map(|beacon| beacon.value),
+			Some(second)
+		);
 		assert_eq!(Randomness::first_in(3, 4), None);
 	});
 }

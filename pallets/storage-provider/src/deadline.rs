@@ -15,7 +15,11 @@ impl Calendar {
 	/// valid: a positive period, a window of at least two blocks.
 	pub fn new(parameters: &ProtocolParameters, offset: BlockNumber) -> Self {
 		let period = parameters.proving_period.max(1);
-		Calendar { period, window: parameters.deadline_window().max(1), offset: offset % period }
+		Calendar {
+			period,
+			window: parameters.deadline_window().max(1),
+			offset: offset % period,
+		}
 	}
 
 	/// Length of the period.
@@ -44,14 +48,20 @@ impl Calendar {
 			0 => deadlines,
 			ahead => ahead,
 		};
-		self.at(current.close.saturating_add((ahead - 1).saturating_mul(self.window)))
+		self.at(current
+			.close
+			.saturating_add((ahead - 1).saturating_mul(self.window)))
 	}
 
 	/// Close of the last occurrence of `deadline` that closed at `now` or before. Zero if none has.
 	pub fn last_close(&self, deadline: DeadlineIndex, now: BlockNumber) -> BlockNumber {
 		let next = self.next(deadline, now);
 		let current = self.at(now);
-		let open_or_next = if current.deadline == deadline { current.close } else { next.close };
+		let open_or_next = if current.deadline == deadline {
+			current.close
+		} else {
+			next.close
+		};
 		open_or_next.saturating_sub(self.period)
 	}
 

@@ -123,15 +123,8 @@ pub mod pallet {
 
 	/// Asks by owner and proof type.
 	#[pallet::storage]
-	pub type Asks<T: Config> = StorageDoubleMap<
-		_,
-		Blake2_128Concat,
-		T::AccountId,
-		Twox64Concat,
-		ProofTypeId,
-		Ask,
-		OptionQuery,
-	>;
+	pub type Asks<T: Config> =
+		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, ProofTypeId, Ask, OptionQuery>;
 
 	/// Sector numbers that were ever used, as bitmaps of 1,024 numbers. Never cleared.
 	#[pallet::storage]
@@ -513,7 +506,10 @@ pub mod pallet {
 		}
 
 		fn integrity_test() {
-			for parameters in [ProtocolParameters::development(), ProtocolParameters::production()] {
+			for parameters in [
+				ProtocolParameters::development(),
+				ProtocolParameters::production(),
+			] {
 				if let Err(error) = Self::check_parameters(&parameters) {
 					panic!("invalid preset: {error}");
 				}

@@ -73,7 +73,10 @@ impl LiveChain {
 		LiveChain {
 			submitter: Submitter::new(&client, KeypairSigner(worker)),
 			identity: identity(&client),
-			blocks: Mutex::new(Blocks { stream: client.finalized_blocks(), pending: None }),
+			blocks: Mutex::new(Blocks {
+				stream: client.finalized_blocks(),
+				pending: None,
+			}),
 			client,
 			owner,
 		}
@@ -81,21 +84,32 @@ impl LiveChain {
 
 	/// What of an event concerns this provider.
 	fn event(&self, event: ClientEvent) -> Option<ChainEvent> {
-		let ClientEvent::Market(event) = event else { return None };
+		let ClientEvent::Market(event) = event else {
+			return None;
+		};
 		match event {
-			MarketEvent::DealProposed { proposal_hash, proposal } if proposal.provider == self.owner => {
-				Some(ChainEvent::DealProposed { proposal_hash, proposal })
-			},
-			MarketEvent::ProposalCancelled { proposal_hash, .. } |
-			MarketEvent::ProposalExpired { proposal_hash, .. } => {
-				Some(ChainEvent::ProposalGone { proposal_hash })
-			},
-			MarketEvent::DealPublished { deal, proposal_hash, provider, .. } if provider == self.owner => {
-				Some(ChainEvent::DealPublished { deal_id: deal, proposal_hash })
-			},
-			MarketEvent::PaymentSettled { deal, amount, .. } => {
-				Some(ChainEvent::Paid { deal_id: deal, amount })
-			},
+			MarketEvent::DealProposed {
+				proposal_hash,
+				proposal,
+			} if proposal.provider == self.owner => Some(ChainEvent::DealProposed {
+				proposal_hash,
+				proposal,
+			}),
+			MarketEvent::ProposalCancelled { proposal_hash, .. }
+			| MarketEvent::ProposalExpired { proposal_hash, .. } => Some(ChainEvent::ProposalGone { proposal_hash }),
+			MarketEvent::DealPublished {
+				deal,
+				proposal_hash,
+				provider,
+				..
+			} if provider == self.owner => Some(ChainEvent::DealPublished {
+				deal_id: deal,
+				proposal_hash,
+			}),
+			MarketEvent::PaymentSettled { deal, amount, .. } => Some(ChainEvent::Paid {
+				deal_id: deal,
+				amount,
+			}),
 			_ => None,
 		}
 	}
@@ -105,7 +119,7 @@ fn chain_error(error: ClientError) -> ChainError {
 	match error {
 		ClientError::ChainReplaced { .. } | ClientError::Incompatible(_) | ClientError::Decode { .. } => {
 			ChainError::Unusable(error.to_string())
-		},
+		}
 		error => ChainError::Unavailable(error.to_string()),
 	}
 }
@@ -116,10 +130,14 @@ fn deal(view: DealView) -> ChainDeal {
 		proposal_hash: view.deal.proposal_hash,
 		state: match view.deal.state {
 			DealState::Published { sector } => ChainDealState::Published { sector },
-			DealState::Active { sector, activated_at, .. } => ChainDealState::Active {
+			DealState::Active {
+				sector, activated_at, ..
+			} => ChainDealState::Active {
 				sector,
 				since: activated_at,
-				ends: view.ends.unwrap_or(activated_at.saturating_add(view.deal.duration)),
+				ends: view
+					.ends
+					.unwrap_or(activated_at.saturating_add(view.deal.duration)),
 			},
 		},
 		due: view.due,
@@ -134,17 +152,22 @@ fn call(action: &Action) -> Result<Call, ActionError> {
 				.map(|(proposal, signature)| {
 					let client_signature = MultiSignature::decode_all(&mut signature.as_slice())
 						.map_err(|error| ActionError::NotIncluded(format!("stored signature: {error}")))?;
-					Ok(SignedProposal { proposal: proposal.clone(), client_signature })
+					Ok(SignedProposal {
+						proposal: proposal.clone(),
+						client_signature,
+					})
 				})
 				.collect::<Result<Vec<_>, ActionError>>()?;
 			calls::market::publish_storage_deals(&signed)
-		},
+		}
 		Action::Accept(hashes) => calls::market::accept_deals(hashes),
 		Action::PreCommit(sectors) => calls::storage_provider::pre_commit_sectors(sectors),
 		Action::ProveCommit(proofs) => calls::storage_provider::prove_commit_sectors(proofs),
-		Action::WindowedPost { deadline, partitions, proof } => {
-			calls::storage_provider::submit_windowed_post(*deadline, partitions, proof)
-		},
+		Action::WindowedPost {
+			deadline,
+			partitions,
+			proof,
+		} => calls::storage_provider::submit_windowed_post(*deadline, partitions, proof),
 		Action::DeclareFaults(sectors) => calls::storage_provider::declare_faults(sectors),
 		Action::DeclareRecovered(sectors) => calls::storage_provider::declare_faults_recovered(sectors),
 		Action::Settle(deals) => calls::market::settle_deal_payments(deals),
@@ -186,11 +209,17 @@ impl Chain for LiveChain {
 				let block = blocks.stream.next().await.map_err(chain_error)?;
 				blocks.pending = Some(block);
 				block
-			},
+			}
 		};
 		let events = self.client.events(block.hash).await.map_err(chain_error)?;
 		blocks.pending = None;
-		Ok((block.number, events.into_iter().filter_map(|record| self.event(record.event)).collect()))
+		Ok((
+			block.number,
+			events
+				.into_iter()
+				.filter_map(|record| self.event(record.event))
+				.collect(),
+		))
 	}
 
 	async fn parameters(&self) -> Result<ProtocolParameters, ChainError> {
@@ -222,11 +251,19 @@ impl Chain for LiveChain {
 	}
 
 	async fn proposals_for(&self, owner: &AccountId) -> Result<Vec<(ProposalHash, Proposal)>, ChainError> {
-		self.client.query().proposals_for(owner, PAGE).await.map_err(chain_error)
+		self.client
+			.query()
+			.proposals_for(owner, PAGE)
+			.await
+			.map_err(chain_error)
 	}
 
 	async fn deal_of_proposal(&self, hash: &ProposalHash) -> Result<Option<DealId>, ChainError> {
-		self.client.query().deal_of_proposal(hash).await.map_err(chain_error)
+		self.client
+			.query()
+			.deal_of_proposal(hash)
+			.await
+			.map_err(chain_error)
 	}
 
 	async fn deal(&self, id: DealId) -> Result<Option<ChainDeal>, ChainError> {
@@ -238,11 +275,23 @@ impl Chain for LiveChain {
 	}
 
 	async fn is_sector_allocated(&self, owner: &AccountId, sector: SectorNumber) -> Result<bool, ChainError> {
-		self.client.query().is_sector_allocated(owner, sector).await.map_err(chain_error)
+		self.client
+			.query()
+			.is_sector_allocated(owner, sector)
+			.await
+			.map_err(chain_error)
 	}
 
-	async fn sector(&self, owner: &AccountId, sector: SectorNumber) -> Result<Option<SectorView>, ChainError> {
-		self.client.query().sector(owner, sector).await.map_err(chain_error)
+	async fn sector(
+		&self,
+		owner: &AccountId,
+		sector: SectorNumber,
+	) -> Result<Option<SectorView>, ChainError> {
+		self.client
+			.query()
+			.sector(owner, sector)
+			.await
+			.map_err(chain_error)
 	}
 
 	async fn sectors(
@@ -250,7 +299,11 @@ impl Chain for LiveChain {
 		owner: &AccountId,
 		after: Option<SectorNumber>,
 	) -> Result<Vec<SectorView>, ChainError> {
-		self.client.query().sectors(owner, after, PAGE).await.map_err(chain_error)
+		self.client
+			.query()
+			.sectors(owner, after, PAGE)
+			.await
+			.map_err(chain_error)
 	}
 
 	async fn activation_challenge(
@@ -258,15 +311,27 @@ impl Chain for LiveChain {
 		owner: &AccountId,
 		sector: SectorNumber,
 	) -> Result<Option<ActivationChallenge>, ChainError> {
-		self.client.query().activation_challenge(owner, sector).await.map_err(chain_error)
+		self.client
+			.query()
+			.activation_challenge(owner, sector)
+			.await
+			.map_err(chain_error)
 	}
 
 	async fn deadline(&self, owner: &AccountId) -> Result<Option<DeadlineWindow>, ChainError> {
-		self.client.query().current_deadline(owner).await.map_err(chain_error)
+		self.client
+			.query()
+			.current_deadline(owner)
+			.await
+			.map_err(chain_error)
 	}
 
 	async fn deadline_challenge(&self, owner: &AccountId) -> Result<Option<DeadlineChallenge>, ChainError> {
-		self.client.query().deadline_challenge(owner).await.map_err(chain_error)
+		self.client
+			.query()
+			.deadline_challenge(owner)
+			.await
+			.map_err(chain_error)
 	}
 
 	async fn act(&self, action: Action, valid_until: BlockNumber) -> Result<Vec<ChainEvent>, ActionError> {
@@ -278,16 +343,30 @@ impl Chain for LiveChain {
 			.number;
 		let left = valid_until.saturating_sub(now);
 		if left < MIN_MORTALITY && !matches!(action, Action::WindowedPost { .. }) {
-			return Err(ActionError::NotIncluded("it would be valid for too few blocks".into()));
+			return Err(ActionError::NotIncluded(
+				"it would be valid for too few blocks".into(),
+			));
 		}
 		// The last transaction may be signed as long as its whole era ends in time.
-		let mortality = if left >= 2 * MORTALITY { MORTALITY } else { MIN_MORTALITY };
+		let mortality = if left >= 2 * MORTALITY {
+			MORTALITY
+		} else {
+			MIN_MORTALITY
+		};
 		let options = SubmitOptions {
 			mortality,
 			valid_until: Some(valid_until.saturating_sub(mortality).max(now + 1)),
 			..SubmitOptions::default()
 		};
-		let included = self.submitter.submit_with(call(&action)?, options).await.map_err(action_error)?;
-		Ok(included.events.into_iter().filter_map(|event| self.event(event)).collect())
+		let included = self
+			.submitter
+			.submit_with(call(&action)?, options)
+			.await
+			.map_err(action_error)?;
+		Ok(included
+			.events
+			.into_iter()
+			.filter_map(|event| self.event(event))
+			.collect())
 	}
 }

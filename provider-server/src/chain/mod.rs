@@ -246,7 +246,8 @@ pub trait Chain: Send + Sync + 'static {
 	/// Whether a provider ever used a sector number.
 	async fn is_sector_allocated(&self, owner: &AccountId, sector: SectorNumber) -> Result<bool, ChainError>;
 	/// A sector in any state.
-	async fn sector(&self, owner: &AccountId, sector: SectorNumber) -> Result<Option<SectorView>, ChainError>;
+	async fn sector(&self, owner: &AccountId, sector: SectorNumber)
+		-> Result<Option<SectorView>, ChainError>;
 	/// At most [`PAGE`] sectors of a provider after `after`, ascending.
 	async fn sectors(
 		&self,

@@ -19,8 +19,13 @@ impl FromStr for Amount {
 
 	fn from_str(text: &str) -> Result<Self, AmountError> {
 		let text = text.trim();
-		let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).ok_or(AmountError)?;
-		let (number, unit) = (text[..split].replace('_', ""), text[split..].trim().to_ascii_lowercase());
+		let split = text
+			.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_'))
+			.ok_or(AmountError)?;
+		let (number, unit) = (
+			text[..split].replace('_', ""),
+			text[split..].trim().to_ascii_lowercase(),
+		);
 		let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
 		let places = match unit.as_str() {
 			"cairn" | "unit" => DECIMALS,
@@ -44,7 +49,10 @@ pub(crate) fn in_cairn(plancks: u128) -> String {
 	if fraction == 0 {
 		return format!("{whole} CAIRN");
 	}
-	format!("{whole}.{} CAIRN", format!("{fraction:012}").trim_end_matches('0'))
+	format!(
+		"{whole}.{} CAIRN",
+		format!("{fraction:012}").trim_end_matches('0')
+	)
 }
 
 #[cfg(test)]
@@ -63,7 +71,16 @@ mod tests {
 		] {
 			assert_eq!(text.parse(), Ok(Amount(plancks)), "{text}");
 		}
-		for bad in ["", "5", "CAIRN", ". CAIRN", "1.5 planck", "1.2.3 CAIRN", "1 DOT", "-1 CAIRN"] {
+		for bad in [
+			"",
+			"5",
+			"CAIRN",
+			". CAIRN",
+			"1.5 planck",
+			"1.2.3 CAIRN",
+			"1 DOT",
+			"-1 CAIRN",
+		] {
 			assert_eq!(bad.parse::<Amount>(), Err(AmountError), "{bad}");
 		}
 		assert_eq!(in_cairn(1_500_000_000_000), "1.5 CAIRN");

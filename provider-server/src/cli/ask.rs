@@ -1,6 +1,10 @@
 //! `ask show | set`: prices and bounds, as they are on chain.
 
-use super::{amount::{in_cairn, Amount}, output::columns, tier_name, CliError, Session};
+use super::{
+	amount::{in_cairn, Amount},
+	output::columns,
+	tier_name, CliError, Session,
+};
 use crate::chain::{live::KeypairSigner, Ask as ChainAsk};
 use cairn_chain_client::{calls, Submitter};
 use cairn_primitives::{params::ProtocolParameters, piece::PIECE_MIN_SIZE_LOG2, ProofSpec};
@@ -58,15 +62,21 @@ impl AskFlags {
 		parameters: &ProtocolParameters,
 		old: Option<ChainAsk>,
 	) -> Result<ChainAsk, CliError> {
-		let ChainAsk::V1 { price_per_gib, min_piece_log2, max_piece_log2, min_duration, max_duration, .. } =
-			old.unwrap_or(ChainAsk::V1 {
-				price_per_gib: DEFAULT_PRICE,
-				min_piece_log2: PIECE_MIN_SIZE_LOG2,
-				max_piece_log2: spec.sector_size_log2,
-				min_duration: parameters.min_deal_duration,
-				max_duration: parameters.max_deal_duration,
-				accepting: true,
-			});
+		let ChainAsk::V1 {
+			price_per_gib,
+			min_piece_log2,
+			max_piece_log2,
+			min_duration,
+			max_duration,
+			..
+		} = old.unwrap_or(ChainAsk::V1 {
+			price_per_gib: DEFAULT_PRICE,
+			min_piece_log2: PIECE_MIN_SIZE_LOG2,
+			max_piece_log2: spec.sector_size_log2,
+			min_duration: parameters.min_deal_duration,
+			max_duration: parameters.max_deal_duration,
+			accepting: true,
+		});
 		let ask = ChainAsk::V1 {
 			price_per_gib: self.price.map_or(price_per_gib, |price| price.0),
 			min_piece_log2: self.min_piece_log2.unwrap_or(min_piece_log2),
@@ -75,15 +85,28 @@ impl AskFlags {
 			max_duration: self.max_duration.unwrap_or(max_duration),
 			accepting: true,
 		};
-		let ChainAsk::V1 { min_piece_log2, max_piece_log2, min_duration, max_duration, .. } = ask;
+		let ChainAsk::V1 {
+			min_piece_log2,
+			max_piece_log2,
+			min_duration,
+			max_duration,
+			..
+		} = ask;
 		if min_piece_log2 > max_piece_log2 || max_piece_log2 > spec.sector_size_log2 {
 			return Err(CliError::new(
 				"the piece sizes are an empty range or exceed the sector",
-				format!("a {} holds pieces up to 2^{}", tier_name::name(spec), spec.sector_size_log2),
+				format!(
+					"a {} holds pieces up to 2^{}",
+					tier_name::name(spec),
+					spec.sector_size_log2
+				),
 			));
 		}
 		if min_duration > max_duration {
-			return Err(CliError::new("the durations are an empty range", "the shortest must not exceed the longest"));
+			return Err(CliError::new(
+				"the durations are an empty range",
+				"the shortest must not exceed the longest",
+			));
 		}
 		Ok(ask)
 	}
@@ -111,10 +134,25 @@ impl Ask {
 	pub async fn run(self, session: Session) -> Result<(), CliError> {
 		let client = session.connect().await?;
 		let worker = session.keystore().load(&session.config.worker)?.account();
-		let owner = client.query().provider_of(&worker).await?.ok_or(crate::provider::ViewError::NotRegistered)?;
-		if let Ask::Set { proof_type, flags, pause, withdraw } = self {
+		let owner = client
+			.query()
+			.provider_of(&worker)
+			.await?
+			.ok_or(crate::provider::ViewError::NotRegistered)?;
+		if let Ask::Set {
+			proof_type,
+			flags,
+			pause,
+			withdraw,
+		} = self
+		{
 			let registered = tier_name::find(&client.query().proof_types().await?, &proof_type)?;
-			let old = client.query().asks(&owner).await?.into_iter().find(|(id, _)| *id == registered.id);
+			let old = client
+				.query()
+				.asks(&owner)
+				.await?
+				.into_iter()
+				.find(|(id, _)| *id == registered.id);
 			let parameters = client.query().parameters().await?;
 			let mut ask = flags.ask(&registered.spec, &parameters, old.map(|(_, ask)| ask))?;
 			let ChainAsk::V1 { accepting, .. } = &mut ask;
@@ -124,33 +162,46 @@ impl Ask {
 			submitter.submit(call).await?;
 		}
 		let types = client.query().proof_types().await?;
-		let asks = client.query().asks(&owner).await?.into_iter().filter_map(|(id, ask)| {
-			let registered = types.iter().find(|known| known.id == id)?;
-			let ChainAsk::V1 {
-				price_per_gib,
-				min_piece_log2,
-				max_piece_log2,
-				min_duration,
-				max_duration,
-				accepting,
-			} = ask;
-			Some(Row {
-				proof_type: id.0,
-				name: tier_name::name(&registered.spec),
-				price_per_gib: price_per_gib.to_string(),
-				min_piece_size: 1u64.checked_shl(min_piece_log2.into()).unwrap_or(0),
-				max_piece_size: 1u64.checked_shl(max_piece_log2.into()).unwrap_or(0),
-				min_duration,
-				max_duration,
-				accepting,
-			})
-		});
-		let result =
-			Asks { owner: cairn_keystore::address::encode_default(&owner), asks: asks.collect() };
+		let asks = client
+			.query()
+			.asks(&owner)
+			.await?
+			.into_iter()
+			.filter_map(|(id, ask)| {
+				let registered = types.iter().find(|known| known.id == id)?;
+				let ChainAsk::V1 {
+					price_per_gib,
+					min_piece_log2,
+					max_piece_log2,
+					min_duration,
+					max_duration,
+					accepting,
+				} = ask;
+				Some(Row {
+					proof_type: id.0,
+					name: tier_name::name(&registered.spec),
+					price_per_gib: price_per_gib.to_string(),
+					min_piece_size: 1u64.checked_shl(min_piece_log2.into()).unwrap_or(0),
+					max_piece_size: 1u64.checked_shl(max_piece_log2.into()).unwrap_or(0),
+					min_duration,
+					max_duration,
+					accepting,
+				})
+			});
+		let result = Asks {
+			owner: cairn_keystore::address::encode_default(&owner),
+			asks: asks.collect(),
+		};
 		session.out.result("cairn.provider.asks/1", &result, |out| {
-			let mut rows = vec![["OFFER", "PRICE PER GIB AND BLOCK", "PIECES", "BLOCKS", "TAKES DEALS"]
-				.map(str::to_owned)
-				.to_vec()];
+			let mut rows = vec![[
+				"OFFER",
+				"PRICE PER GIB AND BLOCK",
+				"PIECES",
+				"BLOCKS",
+				"TAKES DEALS",
+			]
+			.map(str::to_owned)
+			.to_vec()];
 			for row in &result.asks {
 				// Printed by this program from a u128 just above.
 				let price = row.price_per_gib.parse().map(in_cairn).unwrap_or_default();

@@ -25,11 +25,17 @@ pub(crate) async fn call<T: DeserializeOwned>(
 		.ok()
 		.and_then(|bytes| serde_json::from_slice(&bytes).ok())
 		.ok_or_else(|| {
-			CliError::new("the provider's database is in use", "but no daemon says where it listens; wait until it has started")
+			CliError::new(
+				"the provider's database is in use",
+				"but no daemon says where it listens; wait until it has started",
+			)
 		})?;
 	let failed = |error: String| {
 		CliError::new(
-			format!("the provider at http://{} does not answer: {error}", running.listen),
+			format!(
+				"the provider at http://{} does not answer: {error}",
+				running.listen
+			),
 			"see its log",
 		)
 	};
@@ -43,7 +49,9 @@ pub(crate) async fn call<T: DeserializeOwned>(
 		error: Option<serde_json::Value>,
 	}
 	let answer: Answer<T> = serde_json::from_slice(&answer).map_err(|error| failed(error.to_string()))?;
-	answer.result.ok_or_else(|| failed(answer.error.unwrap_or_default().to_string()))
+	answer
+		.result
+		.ok_or_else(|| failed(answer.error.unwrap_or_default().to_string()))
 }
 
 async fn exchange(
@@ -60,5 +68,8 @@ async fn exchange(
 		.header(header::CONTENT_TYPE, "application/json")
 		.body(Full::new(Bytes::from(body.to_string())))?;
 	let response = sender.send_request(request).await?;
-	Ok(Limited::new(response.into_body(), MAX_ANSWER).collect().await?.to_bytes())
+	Ok(Limited::new(response.into_body(), MAX_ANSWER)
+		.collect()
+		.await?
+		.to_bytes())
 }

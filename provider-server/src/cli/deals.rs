@@ -6,7 +6,7 @@ use crate::{
 	store::{Store, StoreError},
 };
 use cairn_provider_api::{
-	deal::{DealList, ListDeals, STATUS_SCHEMA, LIST_SCHEMA},
+	deal::{DealList, ListDeals, LIST_SCHEMA, STATUS_SCHEMA},
 	piece_cid, rpc, Amount, DealProgress, DealStatus, Hash32,
 };
 use clap::Subcommand;
@@ -35,7 +35,9 @@ fn status(hash: &ProposalHash, deal: &Deal) -> DealStatus {
 		proposal_hash: Hash32(*hash),
 		progress: deal.progress(),
 		piece_cid: piece_cid::v1(&proposal.piece.commitment).to_string(),
-		payload_cid: cid::Cid::try_from(proposal.payload.root()).map(|cid| cid.to_string()).unwrap_or_default(),
+		payload_cid: cid::Cid::try_from(proposal.payload.root())
+			.map(|cid| cid.to_string())
+			.unwrap_or_default(),
 		payload_size: proposal.piece.payload_size,
 		client: cairn_keystore::address::encode_default(&proposal.client),
 		tier: proposal.tier.into(),
@@ -60,7 +62,10 @@ async fn list(session: &Session) -> Result<Vec<DealStatus>, CliError> {
 			}
 		},
 		Err(StoreError::InUse { .. }) => loop {
-			let request = ListDeals { after: deals.last().map(|deal| deal.proposal_hash), limit: None };
+			let request = ListDeals {
+				after: deals.last().map(|deal| deal.proposal_hash),
+				limit: None,
+			};
 			let page: DealList =
 				contact_server::call(session, rpc::LIST_DEALS, serde_json::json!([request])).await?;
 			let empty = page.deals.is_empty();
@@ -86,9 +91,9 @@ impl Deals {
 					deals: &'a [DealStatus],
 				}
 				session.out.result(LIST_SCHEMA, &Body { deals: &deals }, |out| {
-					let mut rows = vec![
-						["DEAL", "PROPOSAL", "TIER", "BYTES", "STATE"].map(str::to_owned).to_vec(),
-					];
+					let mut rows = vec![["DEAL", "PROPOSAL", "TIER", "BYTES", "STATE"]
+						.map(str::to_owned)
+						.to_vec()];
 					for deal in &deals {
 						rows.push(vec![
 							deal.progress.deal_id().map_or("-".into(), |id| id.to_string()),
@@ -100,7 +105,7 @@ impl Deals {
 					}
 					columns(out, &rows)
 				})
-			},
+			}
 			Deals::Show { deal: wanted } => {
 				let hash = wanted.parse::<Hash32>().ok();
 				let id = wanted.parse::<u64>().ok();
@@ -110,7 +115,10 @@ impl Deals {
 						Some(deal.proposal_hash) == hash || (id.is_some() && deal.progress.deal_id() == id)
 					})
 					.ok_or_else(|| {
-						CliError::new(format!("there is no deal `{wanted}`"), "see `cairn-provider deals ls`")
+						CliError::new(
+							format!("there is no deal `{wanted}`"),
+							"see `cairn-provider deals ls`",
+						)
 					})?;
 				// The status carries its schema itself.
 				let mut value = serde_json::to_value(&deal).map_err(std::io::Error::from)?;
@@ -137,7 +145,7 @@ impl Deals {
 					}
 					columns(out, &rows)
 				})
-			},
+			}
 		}
 	}
 }
@@ -151,12 +159,18 @@ fn state(progress: &DealProgress) -> String {
 		DealProgress::Published { .. } => "published, awaits a sector".into(),
 		DealProgress::Sealing { sector, progress, .. } => {
 			format!("in sector {sector}, {:.0} % committed", progress * 100.0)
-		},
+		}
 		DealProgress::PreCommitted { sector, .. } => format!("sector {sector} pre-committed"),
-		DealProgress::Active { sector, since, ends, faulty, .. } => {
+		DealProgress::Active {
+			sector,
+			since,
+			ends,
+			faulty,
+			..
+		} => {
 			let fault = if *faulty { ", faulty" } else { "" };
 			format!("active in sector {sector} from block {since} to {ends}{fault}")
-		},
+		}
 		DealProgress::Ended { .. } => "ended".into(),
 		DealProgress::Failed { reason } => format!("failed: {reason}"),
 		_ => "unknown".into(),

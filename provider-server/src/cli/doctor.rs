@@ -47,7 +47,12 @@ struct Findings(Vec<Finding>);
 impl Findings {
 	fn add(&mut self, check: &'static str, verdict: Verdict, detail: impl Into<String>, hint: &str) {
 		let hint = (verdict != Verdict::Ok && !hint.is_empty()).then(|| hint.to_owned());
-		self.0.push(Finding { check, verdict, detail: detail.into(), hint });
+		self.0.push(Finding {
+			check,
+			verdict,
+			detail: detail.into(),
+			hint,
+		});
 	}
 
 	fn ok(&mut self, check: &'static str, detail: impl Into<String>) {
@@ -70,7 +75,10 @@ impl Doctor {
 			findings.add(
 				"configuration",
 				Verdict::Warning,
-				format!("{} does not exist; the defaults apply", session.paths.config.display()),
+				format!(
+					"{} does not exist; the defaults apply",
+					session.paths.config.display()
+				),
 				"`cairn-provider init` writes one",
 			);
 		}
@@ -82,8 +90,14 @@ impl Doctor {
 		}
 		port(&session, &mut findings).await;
 
-		let healthy = findings.0.iter().all(|finding| finding.verdict != Verdict::Failed);
-		let report = Report { healthy, findings: findings.0 };
+		let healthy = findings
+			.0
+			.iter()
+			.all(|finding| finding.verdict != Verdict::Failed);
+		let report = Report {
+			healthy,
+			findings: findings.0,
+		};
 		session.out.result("cairn.provider.doctor/1", &report, |out| {
 			let mut rows = Vec::new();
 			for finding in &report.findings {
@@ -92,21 +106,32 @@ impl Doctor {
 					Verdict::Warning => "warning",
 					Verdict::Failed => "FAILED",
 				};
-				rows.push(vec![mark.to_owned(), finding.check.to_owned(), finding.detail.clone()]);
+				rows.push(vec![
+					mark.to_owned(),
+					finding.check.to_owned(),
+					finding.detail.clone(),
+				]);
 				if let Some(hint) = &finding.hint {
 					rows.push(vec![String::new(), String::new(), format!("→ {hint}")]);
 				}
 			}
 			columns(out, &rows)
 		})?;
-		Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::from(UNFIT) })
+		Ok(if healthy {
+			ExitCode::SUCCESS
+		} else {
+			ExitCode::from(UNFIT)
+		})
 	}
 }
 
 fn disk(session: &Session, findings: &mut Findings) {
 	let storage = session.paths.storage(&session.config);
 	// The nearest folder that exists decides which disk it will be.
-	let existing = storage.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+	let existing = storage
+		.ancestors()
+		.find(|path| path.exists())
+		.unwrap_or(Path::new("/"));
 	match Disk::new(existing, session.config.storage.keep_free.0).available() {
 		Ok(0) => findings.add(
 			"disk",
@@ -115,8 +140,11 @@ fn disk(session: &Session, findings: &mut Findings) {
 			"free some space, or lower storage.keep_free",
 		),
 		Ok(available) => {
-			findings.ok("disk", format!("{} MiB may be used at {}", available >> 20, storage.display()));
-		},
+			findings.ok(
+				"disk",
+				format!("{} MiB may be used at {}", available >> 20, storage.display()),
+			);
+		}
 		Err(error) => findings.add(
 			"disk",
 			Verdict::Failed,
@@ -146,9 +174,14 @@ fn keys(session: &Session, findings: &mut Findings) -> Option<[u8; 32]> {
 	let file = match session.keystore().load(&session.config.worker) {
 		Ok(file) => file,
 		Err(error) => {
-			findings.add("worker key", Verdict::Failed, error.to_string(), "run `cairn-provider init`");
+			findings.add(
+				"worker key",
+				Verdict::Failed,
+				error.to_string(),
+				"run `cairn-provider init`",
+			);
 			return None;
-		},
+		}
 	};
 	findings.ok("worker key", file.address());
 	let unattended = session.password_file().exists() || session.global.password.is_some();
@@ -192,10 +225,16 @@ async fn chain(session: &Session, findings: &mut Findings) -> Option<ChainClient
 				"start a node, or name one with --node",
 			);
 			return None;
-		},
+		}
 	};
 	let identity = live::identity(&client);
-	findings.ok("node", format!("{} runs {} (runtime {})", session.config.node, identity.name, identity.spec_version));
+	findings.ok(
+		"node",
+		format!(
+			"{} runs {} (runtime {})",
+			session.config.node, identity.name, identity.spec_version
+		),
+	);
 	match Store::inspect(&session.paths.database()) {
 		Ok((_, found)) if found.genesis_hash != identity.genesis_hash => findings.add(
 			"database",
@@ -206,7 +245,12 @@ async fn chain(session: &Session, findings: &mut Findings) -> Option<ChainClient
 		Ok(_) => findings.ok("database", "belongs to the node's chain"),
 		Err(StoreError::Missing { .. }) => findings.ok("database", "none yet"),
 		Err(StoreError::InUse { .. }) => findings.ok("database", "in use by the running provider"),
-		Err(error) => findings.add("database", Verdict::Failed, error.to_string(), "restore it from a copy"),
+		Err(error) => findings.add(
+			"database",
+			Verdict::Failed,
+			error.to_string(),
+			"restore it from a copy",
+		),
 	}
 	// A chain whose finalized head stands still is of no use, and proofs would miss their deadlines.
 	let mut blocks = client.finalized_blocks();
@@ -215,7 +259,10 @@ async fn chain(session: &Session, findings: &mut Findings) -> Option<ChainClient
 		blocks.next().await.ok()
 	};
 	match tokio::time::timeout(BLOCK_PATIENCE, advance).await {
-		Ok(Some(block)) => findings.ok("clock", format!("block {} is finalized, and blocks follow", block.number)),
+		Ok(Some(block)) => findings.ok(
+			"clock",
+			format!("block {} is finalized, and blocks follow", block.number),
+		),
 		_ => findings.add(
 			"clock",
 			Verdict::Failed,
@@ -244,7 +291,10 @@ async fn registration(
 	findings.ok("registration", cairn_keystore::address::encode_default(&owner));
 	if let Some(view) = query.provider(&owner).await? {
 		let ProviderContact::V1 { addresses, .. } = view.contact;
-		let texts: Vec<String> = addresses.iter().filter_map(|bytes| multiaddr::decode(bytes)).collect();
+		let texts: Vec<String> = addresses
+			.iter()
+			.filter_map(|bytes| multiaddr::decode(bytes))
+			.collect();
 		if texts.is_empty() {
 			findings.add(
 				"addresses",
@@ -262,11 +312,22 @@ async fn registration(
 	} else {
 		(Verdict::Ok, format!("the worker has {}", in_cairn(funds)))
 	};
-	findings.add("worker funds", verdict, detail, "send the worker funds for fees, or run `init` again");
+	findings.add(
+		"worker funds",
+		verdict,
+		detail,
+		"send the worker funds for fees, or run `init` again",
+	);
 	let parameters = query.parameters().await?;
 	let owner_funds = query.balance(&owner).await?.free;
-	let least = parameters.pre_commit_deposit.saturating_add(parameters.pledge_per_gib);
-	let verdict = if owner_funds < least { Verdict::Warning } else { Verdict::Ok };
+	let least = parameters
+		.pre_commit_deposit
+		.saturating_add(parameters.pledge_per_gib);
+	let verdict = if owner_funds < least {
+		Verdict::Warning
+	} else {
+		Verdict::Ok
+	};
 	findings.add(
 		"owner funds",
 		verdict,
@@ -274,7 +335,11 @@ async fn registration(
 		"send the owner funds: each sector takes a deposit and a pledge",
 	);
 	let escrow = query.escrow(&owner).await?;
-	let verdict = if escrow == 0 { Verdict::Warning } else { Verdict::Ok };
+	let verdict = if escrow == 0 {
+		Verdict::Warning
+	} else {
+		Verdict::Ok
+	};
 	findings.add(
 		"escrow",
 		verdict,
@@ -282,8 +347,15 @@ async fn registration(
 		"run `init --escrow AMOUNT` with the owner's key",
 	);
 	let asks = query.asks(&owner).await?;
-	let accepting = asks.iter().filter(|(_, Ask::V1 { accepting, .. })| *accepting).count();
-	let verdict = if accepting == 0 { Verdict::Warning } else { Verdict::Ok };
+	let accepting = asks
+		.iter()
+		.filter(|(_, Ask::V1 { accepting, .. })| *accepting)
+		.count();
+	let verdict = if accepting == 0 {
+		Verdict::Warning
+	} else {
+		Verdict::Ok
+	};
 	findings.add(
 		"asks",
 		verdict,
@@ -312,6 +384,6 @@ async fn port(session: &Session, findings: &mut Findings) {
 					"stop what uses the port, or choose another with server.listen",
 				);
 			}
-		},
+		}
 	}
 }

@@ -65,7 +65,10 @@ pub enum CliError {
 impl CliError {
 	/// An error with a hint.
 	pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-		CliError::Other { message: message.into(), hint: Some(hint.into()) }
+		CliError::Other {
+			message: message.into(),
+			hint: Some(hint.into()),
+		}
 	}
 
 	/// What to do about it.
@@ -73,15 +76,15 @@ impl CliError {
 		let hint = match self {
 			CliError::Connect(ConnectError::Unreachable { .. }) => {
 				"start a node (`cairn-node --dev`) or name one with --node"
-			},
+			}
 			CliError::Submit(SubmitError::Unfunded) => "send funds to the signing account first",
 			CliError::Keystore(_) => "run `cairn-provider init` first",
 			CliError::Password(_) => {
 				"name a source with --password (env:NAME, fd:N, file:PATH), or run `init --unattended`"
-			},
+			}
 			CliError::Sectors(cairn_proving::StoreError::Locked { .. }) => {
 				"another cairn-provider runs on this folder"
-			},
+			}
 			CliError::Other { hint, .. } => return hint.clone(),
 			_ => return None,
 		};

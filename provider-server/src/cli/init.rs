@@ -70,7 +70,9 @@ impl Init {
 				std::fs::create_dir_all(folder)?;
 			}
 			std::fs::write(&session.paths.config, session.config.to_toml())?;
-			session.out.note(format!("wrote {}", session.paths.config.display()));
+			session
+				.out
+				.note(format!("wrote {}", session.paths.config.display()));
 		}
 		let unattended = self.unattended || self.owner.is_development();
 		let (worker, new_worker_key) = session.worker_or_new(unattended).await?;
@@ -80,16 +82,24 @@ impl Init {
 		let owner = match client.query().provider_of(&worker.public()).await? {
 			// Registered, and nothing says how the owner signs: what the worker may see is enough.
 			Some(owner) if !self.owner.is_given() => {
-				session.out.note("registered already; give the owner's key to change the registration");
+				session
+					.out
+					.note("registered already; give the owner's key to change the registration");
 				return session.report(&owner, &worker, new_worker_key, Vec::new());
-			},
-			_ => self.owner.keypair(&self.owner_password, client.info().development).await?,
+			}
+			_ => {
+				self.owner
+					.keypair(&self.owner_password, client.info().development)
+					.await?
+			}
 		};
 		let (calls, names) = self.missing(&session, &client, &owner, &worker).await?;
 		if calls.is_empty() {
 			session.out.note("registered already; nothing to do");
 		} else {
-			session.out.note(format!("sending as {}: {}", owner.address(), names.join(", ")));
+			session
+				.out
+				.note(format!("sending as {}: {}", owner.address(), names.join(", ")));
 			let submitter = Submitter::new(&client, KeypairSigner(owner.clone()));
 			submitter.submit(calls::utility::batch_all(calls)).await?;
 		}
@@ -117,7 +127,7 @@ impl Init {
 				address::decode(text)
 					.map_err(|error| CliError::new(error.to_string(), "write the account as SS58"))?
 					.0
-			},
+			}
 			None => owner_key,
 		};
 		let (mut calls, mut names) = (Vec::new(), Vec::new());
@@ -132,7 +142,10 @@ impl Init {
 			),
 			Some(view) => {
 				if view.worker != worker_key {
-					add(calls::storage_provider::set_worker(worker_key), "replace the worker".into());
+					add(
+						calls::storage_provider::set_worker(worker_key),
+						"replace the worker".into(),
+					);
 				}
 				let new_contact = (view.contact != contact).then_some(&contact);
 				let new_beneficiary =
@@ -143,7 +156,7 @@ impl Init {
 						"update contact and beneficiary".into(),
 					);
 				}
-			},
+			}
 		}
 		let asks = query.asks(&owner_key).await?;
 		let types = query.proof_types().await?;
@@ -160,7 +173,10 @@ impl Init {
 		let escrow = query.escrow(&owner_key).await?;
 		if escrow < self.escrow.0 {
 			let missing = self.escrow.0 - escrow;
-			add(calls::market::add_balance(missing), format!("add {} to the escrow", in_cairn(missing)));
+			add(
+				calls::market::add_balance(missing),
+				format!("add {} to the escrow", in_cairn(missing)),
+			);
 		}
 		let funds = query.balance(&worker_key).await?.free;
 		if worker_key != owner_key && funds < self.worker_funds.0 / 2 {
@@ -191,7 +207,11 @@ impl Session {
 			transactions,
 		};
 		self.out.result("cairn.provider.init/1", &result, |out| {
-			writeln!(out, "provider {} is ready: start it with `cairn-provider run`", result.owner)
+			writeln!(
+				out,
+				"provider {} is ready: start it with `cairn-provider run`",
+				result.owner
+			)
 		})
 	}
 }

@@ -1,7 +1,9 @@
 //! The worker's key and the owner's.
 
 use super::{CliError, Session};
-use cairn_keystore::{KeyFile, Keypair, Keystore, Overwrite, Password, PasswordSource, ScryptCost, SecretUri};
+use cairn_keystore::{
+	KeyFile, Keypair, Keystore, Overwrite, Password, PasswordSource, ScryptCost, SecretUri,
+};
 use clap::Args;
 use std::{
 	io::{self, BufRead, IsTerminal, Write},
@@ -28,7 +30,12 @@ pub(crate) struct OwnerFlags {
 pub(crate) struct OwnerPassword {
 	/// Where the password of --owner-key comes from: env:NAME, fd:N, file:PATH or prompt [default:
 	/// prompt]
-	#[arg(long, value_name = "SOURCE", requires = "owner_key", env = "CAIRN_PROVIDER_OWNER_PASSWORD_SOURCE")]
+	#[arg(
+		long,
+		value_name = "SOURCE",
+		requires = "owner_key",
+		env = "CAIRN_PROVIDER_OWNER_PASSWORD_SOURCE"
+	)]
 	owner_password: Option<String>,
 }
 
@@ -46,9 +53,10 @@ fn prompt(text: &str) -> io::Result<String> {
 }
 
 fn source(text: &str) -> Result<PasswordSource, CliError> {
-	text.parse().map_err(|error: cairn_keystore::PasswordSourceParseError| {
-		CliError::new(error.to_string(), "write env:NAME, fd:N, file:PATH or prompt")
-	})
+	text.parse()
+		.map_err(|error: cairn_keystore::PasswordSourceParseError| {
+			CliError::new(error.to_string(), "write env:NAME, fd:N, file:PATH or prompt")
+		})
 }
 
 impl Session {
@@ -90,7 +98,9 @@ impl Session {
 			let password = hex::encode(Keypair::generate().public());
 			std::fs::create_dir_all(self.paths.keys())?;
 			cairn_keystore::write_private(&self.password_file(), password.as_bytes(), Overwrite::Replace)
-				.map_err(|error| CliError::new(error.to_string(), "check the permissions of the key folder"))?;
+				.map_err(|error| {
+					CliError::new(error.to_string(), "check the permissions of the key folder")
+				})?;
 			Password::new(password)?
 		} else {
 			self.worker_password()?
@@ -109,7 +119,9 @@ impl Session {
 
 async fn decrypt(file: KeyFile, password: Password) -> Result<Keypair, CliError> {
 	// Takes half a second on purpose.
-	Ok(tokio::task::spawn_blocking(move || file.decrypt(&password)).await.map_err(io::Error::other)??)
+	Ok(tokio::task::spawn_blocking(move || file.decrypt(&password))
+		.await
+		.map_err(io::Error::other)??)
 }
 
 impl OwnerFlags {
@@ -136,8 +148,9 @@ impl OwnerFlags {
 			)
 		};
 		if let Some(uri) = &self.dev_owner {
-			let secret: SecretUri =
-				uri.parse().map_err(|_| CliError::new("--dev-owner is not a secret URI", "write //Charlie"))?;
+			let secret: SecretUri = uri
+				.parse()
+				.map_err(|_| CliError::new("--dev-owner is not a secret URI", "write //Charlie"))?;
 			if !secret.is_development() {
 				return Err(CliError::new(
 					"--dev-owner takes development accounts only",
@@ -154,14 +167,20 @@ impl OwnerFlags {
 		}
 		if let Some(path) = &self.owner_key {
 			let file = KeyFile::load(path)?;
-			let from = password.owner_password.as_deref().map_or(Ok(PasswordSource::Prompt), source)?;
+			let from = password
+				.owner_password
+				.as_deref()
+				.map_or(Ok(PasswordSource::Prompt), source)?;
 			let password = from.read(|| prompt("Password of the owner's key"))?;
 			return decrypt(file, password).await;
 		}
 		let text = self.owner_secret.as_deref().ok_or_else(no_owner)?;
 		let secret = source(text)?.read(|| prompt("The owner's secret URI"))?;
 		let secret: SecretUri = secret.as_str().trim().parse().map_err(|_| {
-			CliError::new("the owner's secret is not a secret URI", "a phrase, a 0x seed, or //Name for development")
+			CliError::new(
+				"the owner's secret is not a secret URI",
+				"a phrase, a 0x seed, or //Name for development",
+			)
 		})?;
 		Ok(Keypair::from_suri(&secret))
 	}

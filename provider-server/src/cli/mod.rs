@@ -48,7 +48,12 @@ pub(crate) struct Global {
 	node: Option<String>,
 	/// Where the worker key's password comes from: env:NAME, fd:N, file:PATH or prompt [default: the
 	/// file that `init --unattended` wrote, else prompt]
-	#[arg(long, global = true, value_name = "SOURCE", env = "CAIRN_PROVIDER_PASSWORD_SOURCE")]
+	#[arg(
+		long,
+		global = true,
+		value_name = "SOURCE",
+		env = "CAIRN_PROVIDER_PASSWORD_SOURCE"
+	)]
 	password: Option<String>,
 	/// Form of the log
 	#[arg(long, global = true, value_enum, env = "CAIRN_PROVIDER_LOG_FORMAT")]
@@ -103,7 +108,12 @@ impl Session {
 		if let Some(format) = global.log_format {
 			config.log.format = format;
 		}
-		Ok(Session { paths, config, out: Output::new(global.json), global })
+		Ok(Session {
+			paths,
+			config,
+			out: Output::new(global.json),
+			global,
+		})
 	}
 
 	/// Connects to the node.
@@ -116,19 +126,24 @@ impl Session {
 pub fn main() -> ExitCode {
 	let cli = Cli::parse();
 	let json = cli.global.json;
-	let outcome = Session::open(cli.global).map_err(CliError::from).and_then(|session| dispatch(session, cli.command));
+	let outcome = Session::open(cli.global)
+		.map_err(CliError::from)
+		.and_then(|session| dispatch(session, cli.command));
 	match outcome {
 		Ok(code) => code,
 		Err(error) => {
 			error.print(json);
 			ExitCode::FAILURE
-		},
+		}
 	}
 }
 
 fn dispatch(session: Session, command: Command) -> Result<ExitCode, CliError> {
 	log(&session, matches!(command, Command::Run(_)));
-	let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Io)?;
+	let runtime = tokio::runtime::Builder::new_multi_thread()
+		.enable_all()
+		.build()
+		.map_err(CliError::Io)?;
 	runtime.block_on(async {
 		match command {
 			Command::Init(command) => command.run(session).await,
@@ -145,7 +160,11 @@ fn dispatch(session: Session, command: Command) -> Result<ExitCode, CliError> {
 /// Sets the log up: on standard error, quiet for commands other than `run`.
 fn log(session: &Session, daemon: bool) {
 	use tracing_subscriber::EnvFilter;
-	let fallback = if daemon { session.config.log.filter.as_str() } else { "warn" };
+	let fallback = if daemon {
+		session.config.log.filter.as_str()
+	} else {
+		"warn"
+	};
 	let filter = EnvFilter::try_from_default_env()
 		.or_else(|_| EnvFilter::try_new(fallback))
 		.unwrap_or_else(|_| EnvFilter::new("info"));
@@ -173,7 +192,11 @@ mod tests {
 	#[test]
 	fn flags_beat_the_file() {
 		let dir = tempfile::tempdir().unwrap();
-		std::fs::write(dir.path().join("config.toml"), "version = 1\nnode = \"ws://file\"").unwrap();
+		std::fs::write(
+			dir.path().join("config.toml"),
+			"version = 1\nnode = \"ws://file\"",
+		)
+		.unwrap();
 		let base = dir.path().to_str().unwrap();
 		let open = |args: &[&str]| {
 			let cli = Cli::parse_from([&["cairn-provider", "--base-path", base], args].concat());

@@ -55,7 +55,13 @@ impl Output {
 pub(crate) fn columns(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
 	let count = rows.iter().map(Vec::len).max().unwrap_or(0);
 	let widths: Vec<usize> = (0..count)
-		.map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+		.map(|column| {
+			rows.iter()
+				.filter_map(|row| row.get(column))
+				.map(|cell| cell.chars().count())
+				.max()
+				.unwrap_or(0)
+		})
 		.collect();
 	for row in rows {
 		let mut line = String::new();

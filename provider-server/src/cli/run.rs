@@ -47,8 +47,15 @@ impl Run {
 		let worker = session.worker().await?;
 		let client = session.connect().await?;
 		let worker_key = worker.public();
-		let owner = client.query().provider_of(&worker_key).await?.ok_or(ViewError::NotRegistered)?;
-		let identity = Identity { genesis_hash: client.genesis_hash(), owner };
+		let owner = client
+			.query()
+			.provider_of(&worker_key)
+			.await?
+			.ok_or(ViewError::NotRegistered)?;
+		let identity = Identity {
+			genesis_hash: client.genesis_hash(),
+			owner,
+		};
 		let chain = Arc::new(LiveChain::new(client, worker, owner));
 		let config = session.config.clone();
 		let storage = session.paths.storage(&config);
@@ -71,9 +78,13 @@ impl Run {
 				min_progress: config.uploads.min_progress.0,
 			},
 		)?;
-		let listener = TcpListener::bind(config.server.listen)
-			.await
-			.map_err(|source| ServeError::Listen { address: config.server.listen, source })?;
+		let listener =
+			TcpListener::bind(config.server.listen)
+				.await
+				.map_err(|source| ServeError::Listen {
+					address: config.server.listen,
+					source,
+				})?;
 		let listen = listener.local_addr()?;
 		let provider = Provider::assemble(Parts {
 			config: config.clone(),
@@ -87,7 +98,10 @@ impl Run {
 		})
 		.await?;
 		let router = router(provider.clone()).map_err(ServeError::Routes)?;
-		let running = Running { listen, pid: std::process::id() };
+		let running = Running {
+			listen,
+			pid: std::process::id(),
+		};
 		let note = session.paths.base.join("running.json");
 		std::fs::write(&note, serde_json::to_vec(&running).map_err(std::io::Error::from)?)?;
 		tracing::info!(

@@ -1,7 +1,10 @@
 //! `sectors ls | show`.
 
 use super::{contact_server, output::columns, CliError, Session};
-use crate::{http::sector_status, store::{Store, StoreError}};
+use crate::{
+	http::sector_status,
+	store::{Store, StoreError},
+};
 use cairn_provider_api::{
 	rpc,
 	sector::{SectorList, SectorStatus, SECTORS_SCHEMA},
@@ -28,12 +31,12 @@ async fn list(session: &Session) -> Result<Vec<SectorStatus>, CliError> {
 			sectors.extend(store.closed_sectors()?);
 			sectors.sort_by_key(|sector| sector.number);
 			Ok(sectors.iter().map(|sector| sector_status(sector, 0.0)).collect())
-		},
+		}
 		Err(StoreError::InUse { .. }) => {
 			let list: SectorList =
 				contact_server::call(session, rpc::LIST_SECTORS, serde_json::json!([])).await?;
 			Ok(list.sectors)
-		},
+		}
 		Err(error) => Err(error.into()),
 	}
 }
@@ -43,30 +46,47 @@ impl Sectors {
 		let sectors = list(&session).await?;
 		match self {
 			Sectors::Ls => {
-				let result = SectorList { schema: SECTORS_SCHEMA.into(), sectors };
+				let result = SectorList {
+					schema: SECTORS_SCHEMA.into(),
+					sectors,
+				};
 				#[derive(serde::Serialize)]
 				struct Body<'a> {
 					sectors: &'a [SectorStatus],
 				}
-				session.out.result(SECTORS_SCHEMA, &Body { sectors: &result.sectors }, |out| {
-					let mut rows = vec![["SECTOR", "TIER", "SIZE", "USED", "STATE", "DEALS"].map(str::to_owned).to_vec()];
-					for sector in &result.sectors {
-						rows.push(vec![
-							sector.sector.to_string(),
-							format!("{:?}", sector.tier).to_lowercase(),
-							crate::config::ByteSize(sector.size).to_string(),
-							crate::config::ByteSize(sector.used).to_string(),
-							state(sector),
-							sector.deals.len().to_string(),
-						]);
-					}
-					columns(out, &rows)
-				})
-			},
+				session.out.result(
+					SECTORS_SCHEMA,
+					&Body {
+						sectors: &result.sectors,
+					},
+					|out| {
+						let mut rows = vec![["SECTOR", "TIER", "SIZE", "USED", "STATE", "DEALS"]
+							.map(str::to_owned)
+							.to_vec()];
+						for sector in &result.sectors {
+							rows.push(vec![
+								sector.sector.to_string(),
+								format!("{:?}", sector.tier).to_lowercase(),
+								crate::config::ByteSize(sector.size).to_string(),
+								crate::config::ByteSize(sector.used).to_string(),
+								state(sector),
+								sector.deals.len().to_string(),
+							]);
+						}
+						columns(out, &rows)
+					},
+				)
+			}
 			Sectors::Show { number } => {
-				let sector = sectors.into_iter().find(|sector| sector.sector == number).ok_or_else(|| {
-					CliError::new(format!("there is no sector {number}"), "see `cairn-provider sectors ls`")
-				})?;
+				let sector = sectors
+					.into_iter()
+					.find(|sector| sector.sector == number)
+					.ok_or_else(|| {
+						CliError::new(
+							format!("there is no sector {number}"),
+							"see `cairn-provider sectors ls`",
+						)
+					})?;
 				session.out.result("cairn.provider.sector/1", &sector, |out| {
 					let mut rows = vec![
 						vec!["sector".into(), sector.sector.to_string()],
@@ -77,7 +97,12 @@ impl Sectors {
 						vec!["state".into(), state(&sector)],
 						vec![
 							"deals".into(),
-							sector.deals.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
+							sector
+								.deals
+								.iter()
+								.map(u64::to_string)
+								.collect::<Vec<_>>()
+								.join(" "),
 						],
 					];
 					for (name, text) in [("failure", &sector.failure), ("delayed by", &sector.delayed_by)] {
@@ -87,7 +112,7 @@ impl Sectors {
 					}
 					columns(out, &rows)
 				})
-			},
+			}
 		}
 	}
 }

@@ -30,8 +30,11 @@ pub(crate) fn find(types: &[RegisteredProofType], text: &str) -> Result<Register
 		.filter(|known| Some(known.id.0) == number || name(&known.spec).eq_ignore_ascii_case(text))
 		.max_by_key(|known| known.spec.version);
 	newest.copied().ok_or_else(|| {
-		let names: Vec<String> =
-			types.iter().filter(|known| known.accepts_new_sectors).map(|known| name(&known.spec)).collect();
+		let names: Vec<String> = types
+			.iter()
+			.filter(|known| known.accepts_new_sectors)
+			.map(|known| name(&known.spec))
+			.collect();
 		CliError::new(
 			format!("the chain has no proof type `{text}`"),
 			format!("it has {}", names.join(", ")),
@@ -48,10 +51,17 @@ mod tests {
 	fn names_find_their_types() {
 		let types: Vec<_> = BUILTIN
 			.iter()
-			.map(|(id, spec)| RegisteredProofType { id: *id, spec: *spec, accepts_new_sectors: true })
+			.map(|(id, spec)| RegisteredProofType {
+				id: *id,
+				spec: *spec,
+				accepts_new_sectors: true,
+			})
 			.collect();
 		let names: Vec<_> = types.iter().map(|known| name(&known.spec)).collect();
-		assert_eq!(names[..5], ["hot-2KiB", "hot-8MiB", "hot-512MiB", "hot-1GiB", "sealed-2KiB"]);
+		assert_eq!(
+			names[..5],
+			["hot-2KiB", "hot-8MiB", "hot-512MiB", "hot-1GiB", "sealed-2KiB"]
+		);
 		for known in &types {
 			assert_eq!(find(&types, &name(&known.spec)).unwrap().id, known.id);
 			assert_eq!(find(&types, &known.id.0.to_string()).unwrap().id, known.id);

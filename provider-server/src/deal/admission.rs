@@ -36,11 +36,14 @@ impl Schedule {
 				let seconds = one * f64::from(self.seal_queue + 1);
 				// A ceiling beyond any `start_by`, so that the cast is exact.
 				(seconds / self.block_seconds.max(0.1)).ceil().clamp(0.0, 1e9) as BlockNumber
-			},
+			}
 		};
 		// Publish, pre-commit, prove.
 		let transactions = self.per_transaction.saturating_mul(3);
-		let sum = self.batching.saturating_add(transactions).saturating_add(pre_commit_delay);
+		let sum = self
+			.batching
+			.saturating_add(transactions)
+			.saturating_add(pre_commit_delay);
 		// Estimates of sealing are off by as much as their own length.
 		sum.saturating_add(sealing.saturating_mul(2))
 	}
@@ -80,8 +83,10 @@ pub struct Snapshot<'a> {
 /// The first objection, with a hint.
 pub fn admit(proposal: &Proposal, snapshot: &Snapshot) -> Result<ProofTypeId, Problem> {
 	if proposal.provider != *snapshot.owner {
-		return Err(Problem::new(ErrorKind::WrongProvider, "the proposal names another provider")
-			.hint("ask this provider for its account with cairn_v1_info and sign again"));
+		return Err(
+			Problem::new(ErrorKind::WrongProvider, "the proposal names another provider")
+				.hint("ask this provider for its account with cairn_v1_info and sign again"),
+		);
 	}
 	let piece = &proposal.piece;
 	if !piece.is_valid() {
@@ -102,7 +107,10 @@ pub fn admit(proposal: &Proposal, snapshot: &Snapshot) -> Result<ProofTypeId, Pr
 		.hint("split the data into several deals or choose another provider"));
 	}
 	if cid::Cid::try_from(proposal.payload.root()).is_err() {
-		return Err(Problem::new(ErrorKind::Malformed, "the payload's root is not a binary CID"));
+		return Err(Problem::new(
+			ErrorKind::Malformed,
+			"the payload's root is not a binary CID",
+		));
 	}
 	let (proof_type, spec, price) = choose_type(proposal, snapshot)?;
 	check_price(proposal, price)?;
@@ -119,7 +127,10 @@ pub fn admit(proposal: &Proposal, snapshot: &Snapshot) -> Result<ProofTypeId, Pr
 	if needed > snapshot.disk_available {
 		return Err(Problem::new(
 			ErrorKind::StorageFull,
-			format!("{needed} bytes are needed and {} are available", snapshot.disk_available),
+			format!(
+				"{needed} bytes are needed and {} are available",
+				snapshot.disk_available
+			),
 		)
 		.hint("try again later or choose another provider"));
 	}
@@ -150,11 +161,21 @@ fn choose_type(
 	let mut durations: Vec<(BlockNumber, BlockNumber)> = Vec::new();
 	let mut best: Option<(ProofTypeId, ProofSpec, Balance)> = None;
 	for (id, ask) in snapshot.asks {
-		let Some(registered) = snapshot.proof_types.iter().find(|registered| registered.id == *id) else {
+		let Some(registered) = snapshot
+			.proof_types
+			.iter()
+			.find(|registered| registered.id == *id)
+		else {
 			continue;
 		};
-		let Ask::V1 { price_per_gib, min_piece_log2, max_piece_log2, min_duration, max_duration, accepting } =
-			*ask;
+		let Ask::V1 {
+			price_per_gib,
+			min_piece_log2,
+			max_piece_log2,
+			min_duration,
+			max_duration,
+			accepting,
+		} = *ask;
 		if registered.spec.tier != proposal.tier || !registered.accepts_new_sectors || !accepting {
 			continue;
 		}
@@ -192,18 +213,30 @@ fn choose_type(
 		.hint("see the asks in cairn_v1_info, or choose another provider"));
 	}
 	if durations.is_empty() {
-		let ranges: Vec<String> =
-			sizes.iter().map(|(min, max)| format!("2^{min} to 2^{max}")).collect();
+		let ranges: Vec<String> = sizes
+			.iter()
+			.map(|(min, max)| format!("2^{min} to 2^{max}"))
+			.collect();
 		return Err(Problem::new(
 			ErrorKind::PieceSize,
-			format!("a piece of 2^{size_log2} bytes is outside the sizes taken ({})", ranges.join(", ")),
+			format!(
+				"a piece of 2^{size_log2} bytes is outside the sizes taken ({})",
+				ranges.join(", ")
+			),
 		)
 		.hint("split or combine the data, or choose another provider"));
 	}
-	let ranges: Vec<String> = durations.iter().map(|(min, max)| format!("{min} to {max}")).collect();
+	let ranges: Vec<String> = durations
+		.iter()
+		.map(|(min, max)| format!("{min} to {max}"))
+		.collect();
 	Err(Problem::new(
 		ErrorKind::Duration,
-		format!("{} blocks are outside the durations taken ({})", proposal.duration, ranges.join(", ")),
+		format!(
+			"{} blocks are outside the durations taken ({})",
+			proposal.duration,
+			ranges.join(", ")
+		),
 	))
 }
 
@@ -211,7 +244,10 @@ fn check_price(proposal: &Proposal, price_per_gib: Balance) -> Result<(), Proble
 	let too_low = |least: String| {
 		Problem::new(
 			ErrorKind::PriceTooLow,
-			format!("{} plancks per block are offered, at least {least} are asked", proposal.price_per_block),
+			format!(
+				"{} plancks per block are offered, at least {least} are asked",
+				proposal.price_per_block
+			),
 		)
 		.hint("sign the proposal again with a higher price")
 	};
@@ -225,7 +261,9 @@ fn check_price(proposal: &Proposal, price_per_gib: Balance) -> Result<(), Proble
 
 fn check_start(proposal: &Proposal, spec: &ProofSpec, snapshot: &Snapshot) -> Result<(), Problem> {
 	let now = snapshot.now;
-	let needed = snapshot.schedule.blocks_to_activate(spec, snapshot.parameters.pre_commit_delay);
+	let needed = snapshot
+		.schedule
+		.blocks_to_activate(spec, snapshot.parameters.pre_commit_delay);
 	let earliest = now.saturating_add(needed);
 	if proposal.start_by < earliest {
 		return Err(Problem::new(
@@ -235,22 +273,32 @@ fn check_start(proposal: &Proposal, spec: &ProofSpec, snapshot: &Snapshot) -> Re
 				proposal.start_by
 			),
 		)
-		.hint(format!("sign the proposal again with start_by of at least {earliest}, plus the time to upload")));
+		.hint(format!(
+			"sign the proposal again with start_by of at least {earliest}, plus the time to upload"
+		)));
 	}
 	let latest = now.saturating_add(snapshot.parameters.max_start_delay);
 	if proposal.start_by > latest {
 		return Err(Problem::new(
 			ErrorKind::StartBy,
-			format!("the deal's start_by {} is later than the chain allows", proposal.start_by),
+			format!(
+				"the deal's start_by {} is later than the chain allows",
+				proposal.start_by
+			),
 		)
-		.hint(format!("sign the proposal again with start_by of at most {latest}")));
+		.hint(format!(
+			"sign the proposal again with start_by of at most {latest}"
+		)));
 	}
 	Ok(())
 }
 
 fn check_money(proposal: &Proposal, snapshot: &Snapshot) -> Result<(), Problem> {
 	let total = proposal.total_price().ok_or_else(|| {
-		Problem::new(ErrorKind::ClientFunds, "the deal's total price exceeds any balance")
+		Problem::new(
+			ErrorKind::ClientFunds,
+			"the deal's total price exceeds any balance",
+		)
 	})?;
 	let share = |ppm: u32| total.saturating_mul(ppm.into()).div_ceil(1_000_000);
 	let floor = share(snapshot.parameters.min_collateral_ppm);
@@ -268,7 +316,9 @@ fn check_money(proposal: &Proposal, snapshot: &Snapshot) -> Result<(), Problem> 
 			ErrorKind::ClientFunds,
 			format!("the deal costs {total} plancks and the client's escrow holds {escrow}"),
 		)
-		.hint("add to the escrow with `cairn wallet add-balance` or Market.add_balance, then propose again"));
+		.hint(
+			"add to the escrow with `cairn wallet add-balance` or Market.add_balance, then propose again",
+		));
 	}
 	if snapshot.provider_escrow < collateral {
 		return Err(Problem::new(
@@ -306,10 +356,17 @@ mod tests {
 		let parameters = ProtocolParameters::development();
 		let proof_types: Vec<_> = BUILTIN
 			.iter()
-			.map(|(id, spec)| RegisteredProofType { id: *id, spec: *spec, accepts_new_sectors: true })
+			.map(|(id, spec)| RegisteredProofType {
+				id: *id,
+				spec: *spec,
+				accepts_new_sectors: true,
+			})
 			.collect();
-		let asks =
-			[(ProofTypeId(0x17), ask(1 << 20, 23)), (ProofTypeId(0x11), ask(1 << 20, 11)), (ProofTypeId(0x117), ask(1 << 21, 23))];
+		let asks = [
+			(ProofTypeId(0x17), ask(1 << 20, 23)),
+			(ProofTypeId(0x11), ask(1 << 20, 11)),
+			(ProofTypeId(0x117), ask(1 << 21, 23)),
+		];
 		let mut snapshot = Snapshot {
 			owner: &OWNER,
 			now: 10,
@@ -377,10 +434,16 @@ mod tests {
 		assert_eq!(check(|p| p.piece.payload_size = 5000, |_| ()), Err(K::PieceSize));
 		assert_eq!(check(|p| p.piece.size_log2 = 255, |_| ()), Err(K::PieceSize));
 		assert_eq!(
-			check(|p| (p.piece.size_log2, p.piece.payload_size) = (24, 1 << 23), |_| ()),
+			check(
+				|p| (p.piece.size_log2, p.piece.payload_size) = (24, 1 << 23),
+				|_| ()
+			),
 			Err(K::PieceSize)
 		);
-		assert_eq!(check(|p| (p.piece.size_log2, p.piece.payload_size) = (7, 100), |_| ()), Err(K::PieceSize));
+		assert_eq!(
+			check(|p| (p.piece.size_log2, p.piece.payload_size) = (7, 100), |_| ()),
+			Err(K::PieceSize)
+		);
 		assert_eq!(check(|_| (), |s| s.max_payload = 100), Err(K::PieceSize));
 		assert_eq!(check(|_| (), |s| s.asks = &[]), Err(K::TierNotOffered));
 		assert_eq!(check(|p| p.price_per_block = 1, |_| ()), Err(K::PriceTooLow));
@@ -391,10 +454,19 @@ mod tests {
 		assert_eq!(check(|p| p.start_by = 20_000, |_| ()), Err(K::StartBy));
 		assert_eq!(check(|p| p.provider_collateral = 20, |_| ()), Err(K::Collateral));
 		assert_eq!(check(|p| p.provider_collateral = 106, |_| ()), Err(K::Collateral));
-		assert_eq!(check(|_| (), |s| s.client_escrow = Some(209)), Err(K::ClientFunds));
-		assert_eq!(check(|p| p.price_per_block = u128::MAX, |_| ()), Err(K::ClientFunds));
+		assert_eq!(
+			check(|_| (), |s| s.client_escrow = Some(209)),
+			Err(K::ClientFunds)
+		);
+		assert_eq!(
+			check(|p| p.price_per_block = u128::MAX, |_| ()),
+			Err(K::ClientFunds)
+		);
 		assert_eq!(check(|_| (), |s| s.provider_escrow = 20), Err(K::ProviderFunds));
-		assert_eq!(check(|_| (), |s| s.hot_piece_stored = true), Err(K::DuplicatePiece));
+		assert_eq!(
+			check(|_| (), |s| s.hot_piece_stored = true),
+			Err(K::DuplicatePiece)
+		);
 		assert_eq!(check(|_| (), |s| s.disk_available = 1000), Err(K::StorageFull));
 		let rootless = |p: &mut Proposal| {
 			p.payload = cairn_primitives::deal::DealPayload::V1 {

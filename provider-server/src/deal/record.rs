@@ -85,10 +85,10 @@ impl Deal {
 	/// The deal's number on chain, once it has one.
 	pub fn deal_id(&self) -> Option<DealId> {
 		match self.state {
-			DealState::Published { deal_id, .. } |
-			DealState::InSector { deal_id, .. } |
-			DealState::Active { deal_id, .. } |
-			DealState::Ended { deal_id } => Some(deal_id),
+			DealState::Published { deal_id, .. }
+			| DealState::InSector { deal_id, .. }
+			| DealState::Active { deal_id, .. }
+			| DealState::Ended { deal_id } => Some(deal_id),
 			_ => None,
 		}
 	}
@@ -105,11 +105,11 @@ impl Deal {
 	pub fn needs_piece(&self) -> bool {
 		matches!(
 			self.state,
-			DealState::Received |
-				DealState::Publishing { .. } |
-				DealState::Published { .. } |
-				DealState::InSector { .. } |
-				DealState::Active { .. }
+			DealState::Received
+				| DealState::Publishing { .. }
+				| DealState::Published { .. }
+				| DealState::InSector { .. }
+				| DealState::Active { .. }
 		)
 	}
 
@@ -120,10 +120,17 @@ impl Deal {
 			DealState::Received => DealProgress::Received,
 			DealState::Publishing { .. } => DealProgress::Publishing,
 			DealState::Published { deal_id, .. } => DealProgress::Published { deal_id: *deal_id },
-			DealState::InSector { deal_id, sector } => {
-				DealProgress::Sealing { deal_id: *deal_id, sector: *sector, progress: 0.0 }
+			DealState::InSector { deal_id, sector } => DealProgress::Sealing {
+				deal_id: *deal_id,
+				sector: *sector,
+				progress: 0.0,
 			},
-			DealState::Active { deal_id, sector, since, ends } => DealProgress::Active {
+			DealState::Active {
+				deal_id,
+				sector,
+				since,
+				ends,
+			} => DealProgress::Active {
 				deal_id: *deal_id,
 				sector: *sector,
 				since: *since,
@@ -131,7 +138,9 @@ impl Deal {
 				faulty: false,
 			},
 			DealState::Ended { deal_id } => DealProgress::Ended { deal_id: *deal_id },
-			DealState::Failed { reason } => DealProgress::Failed { reason: reason.to_string() },
+			DealState::Failed { reason } => DealProgress::Failed {
+				reason: reason.to_string(),
+			},
 		}
 	}
 }
@@ -147,7 +156,11 @@ pub(crate) mod tests {
 	/// A small hot deal; tests change what they are about.
 	pub fn proposal(nonce: u64) -> Proposal {
 		DealProposal {
-			piece: PieceInfo { commitment: [nonce as u8; 32], size_log2: 11, payload_size: 2000 },
+			piece: PieceInfo {
+				commitment: [nonce as u8; 32],
+				size_log2: 11,
+				payload_size: 2000,
+			},
 			payload: DealPayload::V1 {
 				kind: PayloadKind::Public,
 				root: vec![1, 0x55, 0x12, 0x20].try_into().expect("short"),
@@ -186,7 +199,8 @@ pub(crate) mod tests {
 		assert_eq!(deal.not_before, 26);
 		deal.apply(DealEvent::PublishStarted { valid_until: 90 }).unwrap();
 		assert_eq!(deal.not_before, 26);
-		deal.apply(DealEvent::PublishedOnChain { deal_id: 1, at: 30 }).unwrap();
+		deal.apply(DealEvent::PublishedOnChain { deal_id: 1, at: 30 })
+			.unwrap();
 		assert_eq!((deal.delayed_by, deal.refusals, deal.not_before), (None, 0, 0));
 	}
 }

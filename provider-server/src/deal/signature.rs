@@ -28,8 +28,7 @@ pub fn verify_client_signature(
 	genesis_hash: &[u8; 32],
 	signature: &[u8],
 ) -> Result<(), SignatureError> {
-	let signature =
-		MultiSignature::decode_all(&mut &signature[..]).map_err(|_| SignatureError::Malformed)?;
+	let signature = MultiSignature::decode_all(&mut &signature[..]).map_err(|_| SignatureError::Malformed)?;
 	let MultiSignature::Sr25519(signature) = signature else {
 		return Err(SignatureError::Scheme);
 	};
@@ -50,7 +49,10 @@ mod tests {
 
 	fn signed(message: impl Fn(&Proposal) -> Vec<u8>) -> (Proposal, Vec<u8>) {
 		let client: Keypair = "//Alice".parse().unwrap();
-		let proposal = Proposal { client: client.public(), ..proposal(1) };
+		let proposal = Proposal {
+			client: client.public(),
+			..proposal(1)
+		};
 		let signature = client.sign(&message(&proposal));
 		(proposal, MultiSignature::Sr25519(signature).encode())
 	}
@@ -68,13 +70,31 @@ mod tests {
 	#[test]
 	fn other_chains_terms_and_forms_are_refused() {
 		let (proposal, mut signature) = signed(|proposal| proposal.signing_bytes(&[7; 32]));
-		assert_eq!(verify_client_signature(&proposal, &[8; 32], &signature), Err(SignatureError::Wrong));
-		let dearer = Proposal { price_per_block: 8, ..proposal.clone() };
-		assert_eq!(verify_client_signature(&dearer, &[7; 32], &signature), Err(SignatureError::Wrong));
+		assert_eq!(
+			verify_client_signature(&proposal, &[8; 32], &signature),
+			Err(SignatureError::Wrong)
+		);
+		let dearer = Proposal {
+			price_per_block: 8,
+			..proposal.clone()
+		};
+		assert_eq!(
+			verify_client_signature(&dearer, &[7; 32], &signature),
+			Err(SignatureError::Wrong)
+		);
 		signature.push(0);
-		assert_eq!(verify_client_signature(&proposal, &[7; 32], &signature), Err(SignatureError::Malformed));
-		assert_eq!(verify_client_signature(&proposal, &[7; 32], &[]), Err(SignatureError::Malformed));
+		assert_eq!(
+			verify_client_signature(&proposal, &[7; 32], &signature),
+			Err(SignatureError::Malformed)
+		);
+		assert_eq!(
+			verify_client_signature(&proposal, &[7; 32], &[]),
+			Err(SignatureError::Malformed)
+		);
 		let ecdsa = MultiSignature::Ecdsa([1; 65]).encode();
-		assert_eq!(verify_client_signature(&proposal, &[7; 32], &ecdsa), Err(SignatureError::Scheme));
+		assert_eq!(
+			verify_client_signature(&proposal, &[7; 32], &ecdsa),
+			Err(SignatureError::Scheme)
+		);
 	}
 }

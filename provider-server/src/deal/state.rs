@@ -96,7 +96,9 @@ impl fmt::Display for FailReason {
 	fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
 		match self {
 			FailReason::NoData => f.write_str("the data did not arrive in time"),
-			FailReason::StartByPassed => f.write_str("the deal could not be activated before its start_by block"),
+			FailReason::StartByPassed => {
+				f.write_str("the deal could not be activated before its start_by block")
+			}
 			FailReason::Refused(cause) => write!(f, "the chain refuses the deal: {cause}"),
 			FailReason::Withdrawn => f.write_str("the client withdrew its proposal"),
 			FailReason::DataLost => f.write_str("the provider lost the data before committing to it"),
@@ -177,8 +179,16 @@ impl DealState {
 	}
 
 	/// Every name that [`Self::name`] gives.
-	pub const NAMES: [&'static str; 8] =
-		["accepted", "received", "publishing", "published", "in_sector", "active", "ended", "failed"];
+	pub const NAMES: [&'static str; 8] = [
+		"accepted",
+		"received",
+		"publishing",
+		"published",
+		"in_sector",
+		"active",
+		"ended",
+		"failed",
+	];
 
 	/// The state after `event`. An event whose effect the state already shows changes nothing, so
 	/// that it may be noticed twice.
@@ -191,24 +201,32 @@ impl DealState {
 		Ok(match (self, &event) {
 			(S::Accepted | S::Received, E::DataVerified) => S::Received,
 
-			(S::Received, E::PublishStarted { valid_until }) => S::Publishing { valid_until: *valid_until },
+			(S::Received, E::PublishStarted { valid_until }) => S::Publishing {
+				valid_until: *valid_until,
+			},
 			(S::Publishing { .. } | S::Received, E::PublishVoid) => S::Received,
-			(S::Received | S::Publishing { .. }, E::PublishedOnChain { deal_id, at }) => {
-				S::Published { deal_id: *deal_id, since: *at }
+			(S::Received | S::Publishing { .. }, E::PublishedOnChain { deal_id, at }) => S::Published {
+				deal_id: *deal_id,
+				since: *at,
 			},
 			(
 				S::Published { deal_id, .. } | S::InSector { deal_id, .. } | S::Active { deal_id, .. },
 				E::PublishedOnChain { deal_id: seen, .. },
 			) if deal_id == seen => self.clone(),
 
-			(S::Published { deal_id, .. }, E::Packed { sector }) => {
-				S::InSector { deal_id: *deal_id, sector: *sector }
+			(S::Published { deal_id, .. }, E::Packed { sector }) => S::InSector {
+				deal_id: *deal_id,
+				sector: *sector,
 			},
-			(S::InSector { deal_id, .. }, E::SectorLost { at }) => {
-				S::Published { deal_id: *deal_id, since: *at }
+			(S::InSector { deal_id, .. }, E::SectorLost { at }) => S::Published {
+				deal_id: *deal_id,
+				since: *at,
 			},
-			(S::InSector { deal_id, sector }, E::Activated { since, ends }) => {
-				S::Active { deal_id: *deal_id, sector: *sector, since: *since, ends: *ends }
+			(S::InSector { deal_id, sector }, E::Activated { since, ends }) => S::Active {
+				deal_id: *deal_id,
+				sector: *sector,
+				since: *since,
+				ends: *ends,
 			},
 			(S::Active { .. }, E::Activated { .. }) => self.clone(),
 
@@ -218,10 +236,17 @@ impl DealState {
 			(
 				S::Accepted | S::Received | S::Publishing { .. } | S::Published { .. } | S::InSector { .. },
 				E::Lapsed(reason),
-			) => S::Failed { reason: reason.clone() },
+			) => S::Failed {
+				reason: reason.clone(),
+			},
 			(S::Failed { .. }, E::Lapsed(_)) => self.clone(),
 
-			_ => return Err(IllegalTransition { state: self.clone(), event }),
+			_ => {
+				return Err(IllegalTransition {
+					state: self.clone(),
+					event,
+				})
+			}
 		})
 	}
 }
@@ -231,7 +256,9 @@ mod tests {
 	use super::*;
 
 	fn walk(events: &[DealEvent]) -> Result<DealState, IllegalTransition> {
-		events.iter().try_fold(DealState::Accepted, |state, event| state.apply(event.clone()))
+		events
+			.iter()
+			.try_fold(DealState::Accepted, |state, event| state.apply(event.clone()))
 	}
 
 	const PUBLISHED: DealEvent = DealEvent::PublishedOnChain { deal_id: 7, at: 12 };
@@ -247,7 +274,15 @@ mod tests {
 			DealEvent::TermOver,
 		];
 		assert_eq!(walk(&way), Ok(DealState::Ended { deal_id: 7 }));
-		assert_eq!(walk(&way[..5]), Ok(DealState::Active { deal_id: 7, sector: 3, since: 15, ends: 45 }));
+		assert_eq!(
+			walk(&way[..5]),
+			Ok(DealState::Active {
+				deal_id: 7,
+				sector: 3,
+				since: 15,
+				ends: 45
+			})
+		);
 	}
 
 	#[test]
@@ -255,7 +290,12 @@ mod tests {
 		let steps = [
 			vec![DealEvent::DataVerified],
 			vec![DealEvent::DataVerified, PUBLISHED],
-			vec![DealEvent::DataVerified, PUBLISHED, DealEvent::Packed { sector: 3 }, DealEvent::Activated { since: 1, ends: 2 }],
+			vec![
+				DealEvent::DataVerified,
+				PUBLISHED,
+				DealEvent::Packed { sector: 3 },
+				DealEvent::Activated { since: 1, ends: 2 },
+			],
 			vec![DealEvent::Lapsed(FailReason::NoData)],
 		];
 		for mut events in steps {
@@ -264,8 +304,19 @@ mod tests {
 			assert_eq!(walk(&events).unwrap(), once);
 		}
 		// A publication noticed when the deal has moved on.
-		let events = [DealEvent::DataVerified, PUBLISHED, DealEvent::Packed { sector: 3 }, PUBLISHED];
-		assert_eq!(walk(&events), Ok(DealState::InSector { deal_id: 7, sector: 3 }));
+		let events = [
+			DealEvent::DataVerified,
+			PUBLISHED,
+			DealEvent::Packed { sector: 3 },
+			PUBLISHED,
+		];
+		assert_eq!(
+			walk(&events),
+			Ok(DealState::InSector {
+				deal_id: 7,
+				sector: 3
+			})
+		);
 		// Another number for the same proposal is not.
 		let other = DealEvent::PublishedOnChain { deal_id: 8, at: 13 };
 		assert!(walk(&[DealEvent::DataVerified, PUBLISHED, other]).is_err());
@@ -280,19 +331,30 @@ mod tests {
 			DealEvent::SectorLost { at: 90 },
 			DealEvent::Packed { sector: 4 },
 		];
-		assert_eq!(walk(&events), Ok(DealState::InSector { deal_id: 7, sector: 4 }));
+		assert_eq!(
+			walk(&events),
+			Ok(DealState::InSector {
+				deal_id: 7,
+				sector: 4
+			})
+		);
 	}
 
 	#[test]
 	fn a_void_publication_is_tried_again() {
-		let events =
-			[DealEvent::DataVerified, DealEvent::PublishStarted { valid_until: 20 }, DealEvent::PublishVoid];
+		let events = [
+			DealEvent::DataVerified,
+			DealEvent::PublishStarted { valid_until: 20 },
+			DealEvent::PublishVoid,
+		];
 		assert_eq!(walk(&events), Ok(DealState::Received));
 	}
 
 	#[test]
 	fn final_states_stay() {
-		let failed = DealState::Failed { reason: FailReason::StartByPassed };
+		let failed = DealState::Failed {
+			reason: FailReason::StartByPassed,
+		};
 		let ended = DealState::Ended { deal_id: 1 };
 		for state in [&failed, &ended] {
 			assert!(state.is_final());
@@ -307,8 +369,15 @@ mod tests {
 			}
 		}
 		// A running deal does not lapse.
-		let active = DealState::Active { deal_id: 1, sector: 1, since: 1, ends: 2 };
-		assert!(active.apply(DealEvent::Lapsed(FailReason::StartByPassed)).is_err());
+		let active = DealState::Active {
+			deal_id: 1,
+			sector: 1,
+			since: 1,
+			ends: 2,
+		};
+		assert!(active
+			.apply(DealEvent::Lapsed(FailReason::StartByPassed))
+			.is_err());
 	}
 
 	#[test]

@@ -78,7 +78,13 @@ pub(super) fn blocking(
 	let runtime = Handle::current();
 	tokio::task::spawn_blocking(move || {
 		let failed = sender.clone();
-		let mut writer = BodyWriter { sender, buffer: BytesMut::with_capacity(CHUNK), runtime, timeout, sent: 0 };
+		let mut writer = BodyWriter {
+			sender,
+			buffer: BytesMut::with_capacity(CHUNK),
+			runtime,
+			timeout,
+			sent: 0,
+		};
 		let outcome = produce(&mut writer).and_then(|()| writer.flush());
 		done(writer.sent());
 		if let Err(error) = outcome {

@@ -80,7 +80,10 @@ fn malformed(message: impl Into<String>) -> Problem {
 /// Reads the form that is asked for, from the query or else from `Accept`.
 fn choose(parameters: &[(String, String)], headers: &HeaderMap) -> Result<Choice, Problem> {
 	let parameter = |name: &str| {
-		parameters.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+		parameters
+			.iter()
+			.find(|(found, _)| found == name)
+			.map(|(_, value)| value.as_str())
 	};
 	let accepted = headers
 		.get_all(header::ACCEPT)
@@ -104,9 +107,12 @@ fn choose(parameters: &[(String, String)], headers: &HeaderMap) -> Result<Choice
 		Some("raw") => false,
 		Some("car") => true,
 		Some(other) => {
-			return Err(Problem::new(ErrorKind::NotAcceptable, format!("the format `{other}` is not offered"))
-				.hint("use ?format=raw or ?format=car"))
-		},
+			return Err(Problem::new(
+				ErrorKind::NotAcceptable,
+				format!("the format `{other}` is not offered"),
+			)
+			.hint("use ?format=raw or ?format=car"))
+		}
 		None => match accepted {
 			Some(item) => item.starts_with(CAR),
 			None => {
@@ -115,11 +121,15 @@ fn choose(parameters: &[(String, String)], headers: &HeaderMap) -> Result<Choice
 					"this gateway serves raw blocks and CARs, which the client verifies",
 				)
 				.hint("add ?format=raw or ?format=car, or use `cairn get`"))
-			},
+			}
 		},
 	};
 	if !is_car {
-		return Ok(Choice { format: Format::Raw, scope: Scope::Block, range: None });
+		return Ok(Choice {
+			format: Format::Raw,
+			scope: Scope::Block,
+			range: None,
+		});
 	}
 	if let Some(version) = parameter("car-version").or_else(|| accept_parameter("version")) {
 		if version != "1" {
@@ -127,7 +137,7 @@ fn choose(parameters: &[(String, String)], headers: &HeaderMap) -> Result<Choice
 		}
 	}
 	match parameter("car-order").or_else(|| accept_parameter("order")) {
-		None | Some("dfs" | "unk") => {},
+		None | Some("dfs" | "unk") => {}
 		Some(other) => return Err(malformed(format!("the block order `{other}` is not offered"))),
 	}
 	let duplicates = match parameter("car-dups").or_else(|| accept_parameter("dups")) {
@@ -137,19 +147,27 @@ fn choose(parameters: &[(String, String)], headers: &HeaderMap) -> Result<Choice
 	};
 	let scope = match parameter("dag-scope") {
 		None => Scope::All,
-		Some(text) => text.parse().map_err(|error| malformed(format!("dag-scope: {error}")))?,
+		Some(text) => text
+			.parse()
+			.map_err(|error| malformed(format!("dag-scope: {error}")))?,
 	};
 	let range = parameter("entity-bytes")
-		.map(|text| text.parse::<EntityBytes>().map_err(|error| malformed(format!("entity-bytes: {error}"))))
+		.map(|text| {
+			text.parse::<EntityBytes>()
+				.map_err(|error| malformed(format!("entity-bytes: {error}")))
+		})
 		.transpose()?;
-	Ok(Choice { format: Format::Car { duplicates }, scope, range })
+	Ok(Choice {
+		format: Format::Car { duplicates },
+		scope,
+		range,
+	})
 }
 
 /// Takes a place among the retrievals.
 pub(super) async fn place(retrievals: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
-	let busy = || {
-		Problem::new(ErrorKind::Busy, "too many retrievals are running").hint("try again in a moment")
-	};
+	let busy =
+		|| Problem::new(ErrorKind::Busy, "too many retrievals are running").hint("try again in a moment");
 	match tokio::time::timeout(PLACE_PATIENCE, retrievals.clone().acquire_owned()).await {
 		Ok(Ok(place)) => Ok(place),
 		_ => Err(busy()),
@@ -207,7 +225,10 @@ async fn serve(
 		("x-content-type-options", "nosniff".to_owned()),
 		("x-ipfs-path", uri.path().to_owned()),
 		("access-control-allow-origin", "*".to_owned()),
-		("access-control-expose-headers", "etag, content-range, x-ipfs-path, x-request-id".to_owned()),
+		(
+			"access-control-expose-headers",
+			"etag, content-range, x-ipfs-path, x-request-id".to_owned(),
+		),
 		("vary", "accept".to_owned()),
 	];
 	if not_modified(headers, &etag) {
@@ -218,18 +239,29 @@ async fn serve(
 		Format::Car { duplicates } => {
 			let dups = if duplicates { 'y' } else { 'n' };
 			(format!("{CAR}; version=1; order=dfs; dups={dups}"), "car")
-		},
+		}
 	};
 	common.push(("content-type", content_type));
-	common.push(("content-disposition", format!("attachment; filename=\"{}.{extension}\"", target.cid())));
+	common.push((
+		"content-disposition",
+		format!("attachment; filename=\"{}.{extension}\"", target.cid()),
+	));
 	match choice.format {
 		Format::Raw => {
 			let data = target.block.bytes().clone();
-			api.provider.metrics.bytes_served.with_label_values(&["ipfs"]).inc_by(data.len() as u64);
+			api.provider
+				.metrics
+				.bytes_served
+				.with_label_values(&["ipfs"])
+				.inc_by(data.len() as u64);
 			common.push(("content-length", data.len().to_string()));
-			let body = if method == Method::HEAD { Body::empty() } else { Body::from(data) };
+			let body = if method == Method::HEAD {
+				Body::empty()
+			} else {
+				Body::from(data)
+			};
 			Ok(response(StatusCode::OK, &common, body))
-		},
+		}
 		Format::Car { duplicates } => {
 			common.push(("accept-ranges", "none".to_owned()));
 			if method == Method::HEAD {
@@ -246,7 +278,7 @@ async fn serve(
 				move |out| write_car(&blocks, &target, &choice, duplicates, out),
 			);
 			Ok(response(StatusCode::OK, &common, body))
-		},
+		}
 	}
 }
 
@@ -274,7 +306,10 @@ fn resolve(blocks: &PieceBlocks, root: Cid, path: &str) -> Result<Target, Proble
 		})?;
 		(resolved.cid, resolved.blocks)
 	};
-	let block = blocks.get(&cid).map_err(|error| damaged(&cid, &error))?.ok_or_else(|| missing(&cid))?;
+	let block = blocks
+		.get(&cid)
+		.map_err(|error| damaged(&cid, &error))?
+		.ok_or_else(|| missing(&cid))?;
 	Ok(Target { block, way })
 }
 
@@ -302,7 +337,7 @@ fn etag(target: &Target, path: &str, choice: &Choice) -> String {
 			let what = format!("{path}\n{:?}\n{:?}\n{duplicates}", choice.scope, choice.range);
 			let hash = cairn_primitives::draw::blake2_256(&[what.as_bytes()]);
 			format!("W/\"{}.car.{}\"", target.cid(), hex::encode(&hash[..8]))
-		},
+		}
 	}
 }
 
@@ -313,7 +348,9 @@ fn write_car(
 	duplicates: bool,
 	out: &mut body::BodyWriter,
 ) -> io::Result<()> {
-	let mut car = CarWriter::new(out, &[*target.cid()]).map_err(io::Error::other)?.duplicates(duplicates);
+	let mut car = CarWriter::new(out, &[*target.cid()])
+		.map_err(io::Error::other)?
+		.duplicates(duplicates);
 	for block in &target.way {
 		car.put(block).map_err(write_error)?;
 	}
@@ -326,13 +363,13 @@ fn write_car(
 		match block {
 			Ok(block) => {
 				car.put(&block).map_err(write_error)?;
-			},
+			}
 			// A codec that is not known here ends the walk below this block; the client sees the
 			// same. Anything missing or damaged cuts the response.
 			Err(WalkError::Codec { cid, error }) => {
 				tracing::debug!(%cid, %error, "links of a block are not followed");
 				return Err(io::Error::other(error));
-			},
+			}
 			Err(error) => return Err(io::Error::other(error)),
 		}
 	}
@@ -352,8 +389,10 @@ mod tests {
 	use super::*;
 
 	fn chosen(query: &[(&str, &str)], accept: Option<&str>) -> Result<Choice, ErrorKind> {
-		let parameters: Vec<_> =
-			query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+		let parameters: Vec<_> = query
+			.iter()
+			.map(|(name, value)| (name.to_string(), value.to_string()))
+			.collect();
 		let mut headers = HeaderMap::new();
 		if let Some(accept) = accept {
 			headers.insert(header::ACCEPT, accept.parse().unwrap());
@@ -366,14 +405,25 @@ mod tests {
 	#[test]
 	fn formats() {
 		assert_eq!(chosen(&[("format", "raw")], None).unwrap().format, Format::Raw);
-		assert_eq!(chosen(&[("format", "car")], Some("text/html")).unwrap().format, CAR_FORMAT);
+		assert_eq!(
+			chosen(&[("format", "car")], Some("text/html")).unwrap().format,
+			CAR_FORMAT
+		);
 		assert_eq!(chosen(&[], Some(RAW)).unwrap().format, Format::Raw);
 		assert_eq!(
-			chosen(&[], Some("text/html, application/vnd.ipld.car; version=1; order=dfs; dups=y")).unwrap().format,
+			chosen(
+				&[],
+				Some("text/html, application/vnd.ipld.car; version=1; order=dfs; dups=y")
+			)
+			.unwrap()
+			.format,
 			Format::Car { duplicates: true }
 		);
 		// The query wins over the header.
-		assert_eq!(chosen(&[("format", "raw")], Some(CAR)).unwrap().format, Format::Raw);
+		assert_eq!(
+			chosen(&[("format", "raw")], Some(CAR)).unwrap().format,
+			Format::Raw
+		);
 		assert_eq!(chosen(&[], None), Err(ErrorKind::NotAcceptable));
 		assert_eq!(chosen(&[], Some("*/*")), Err(ErrorKind::NotAcceptable));
 		assert_eq!(chosen(&[("format", "tar")], None), Err(ErrorKind::NotAcceptable));
@@ -388,7 +438,10 @@ mod tests {
 			car("entity-bytes", "-10:*").unwrap().range,
 			Some(EntityBytes { from: -10, to: None })
 		);
-		assert_eq!(car("car-dups", "y").unwrap().format, Format::Car { duplicates: true });
+		assert_eq!(
+			car("car-dups", "y").unwrap().format,
+			Format::Car { duplicates: true }
+		);
 		for (name, value) in [
 			("dag-scope", "everything"),
 			("entity-bytes", "5"),

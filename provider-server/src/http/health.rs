@@ -34,9 +34,20 @@ pub(super) async fn healthz(State(api): State<Api>) -> Response {
 		seconds_since_block: age,
 		disk_available,
 	};
-	let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+	let status = if healthy {
+		StatusCode::OK
+	} else {
+		StatusCode::SERVICE_UNAVAILABLE
+	};
 	let json = serde_json::to_vec(&health).unwrap_or_default();
-	(status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], json)
+	(
+		status,
+		[
+			(header::CONTENT_TYPE, "application/json"),
+			(header::CACHE_CONTROL, "no-store"),
+		],
+		json,
+	)
 		.into_response()
 }
 
@@ -44,7 +55,10 @@ pub(super) async fn healthz(State(api): State<Api>) -> Response {
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Failure> {
 	let provider = api.provider.clone();
 	let text = tokio::task::spawn_blocking(move || {
-		provider.metrics.count(&provider.store).map_err(|error| error.to_string())?;
+		provider
+			.metrics
+			.count(&provider.store)
+			.map_err(|error| error.to_string())?;
 		provider.metrics.encode().map_err(|error| error.to_string())
 	})
 	.await

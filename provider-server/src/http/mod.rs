@@ -66,7 +66,10 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 		.route("/healthz", get(health::healthz))
 		.route("/metrics", get(health::metrics))
 		.with_state(api)
-		.route(cairn_provider_api::rpc::PATH, post(move |request| rpc.clone().handle(request)))
+		.route(
+			cairn_provider_api::rpc::PATH,
+			post(move |request| rpc.clone().handle(request)),
+		)
 		.fallback(|| async {
 			Failure::from(
 				Problem::new(ErrorKind::NotFound, "there is nothing at this path").hint(
@@ -78,13 +81,19 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 			let problem = Problem::new(ErrorKind::Malformed, format!("{method} is not allowed here"));
 			(StatusCode::METHOD_NOT_ALLOWED, Failure::from(problem).into_body()).into_response()
 		})
-		.layer(middleware::from_fn(move |request, next| observe(provider.clone(), request, next))))
+		.layer(middleware::from_fn(move |request, next| {
+			observe(provider.clone(), request, next)
+		})))
 }
 
 /// Gives each request an id, a span in the log, and its place in the metrics.
 async fn observe(provider: Arc<Provider>, request: Request, next: Next) -> Response {
 	static NEXT: AtomicU64 = AtomicU64::new(1);
-	let id = format!("{:x}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+	let id = format!(
+		"{:x}-{}",
+		std::process::id(),
+		NEXT.fetch_add(1, Ordering::Relaxed)
+	);
 	let route = match request.uri().path().split('/').nth(1).unwrap_or_default() {
 		route @ ("upload" | "ipfs" | "piece" | "rpc" | "healthz" | "metrics") => route,
 		_ => "other",
@@ -92,10 +101,16 @@ async fn observe(provider: Arc<Provider>, request: Request, next: Next) -> Respo
 	.to_owned();
 	// Paths hold CIDs and hashes, no secrets; queries are left out all the same.
 	let span = tracing::info_span!("request", id, method = %request.method(), path = %request.uri().path());
-	let mut response = problem::with_request_id(id.clone(), next.run(request)).instrument(span.clone()).await;
+	let mut response = problem::with_request_id(id.clone(), next.run(request))
+		.instrument(span.clone())
+		.await;
 	let status = response.status();
 	let class = format!("{}xx", status.as_u16() / 100);
-	provider.metrics.requests.with_label_values(&[&route, &class]).inc();
+	provider
+		.metrics
+		.requests
+		.with_label_values(&[&route, &class])
+		.inc();
 	span.in_scope(|| tracing::debug!(status = status.as_u16(), "answered"));
 	if let Ok(id) = HeaderValue::from_str(&id) {
 		response.headers_mut().insert("x-request-id", id);

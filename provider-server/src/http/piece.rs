@@ -47,7 +47,10 @@ pub(super) async fn handle(
 		("content-type", "application/octet-stream".to_owned()),
 		("x-content-type-options", "nosniff".to_owned()),
 		("access-control-allow-origin", "*".to_owned()),
-		("access-control-expose-headers", "etag, content-range, x-request-id".to_owned()),
+		(
+			"access-control-expose-headers",
+			"etag, content-range, x-request-id".to_owned(),
+		),
 	];
 	if not_modified(&headers, &etag) {
 		return Ok(response(StatusCode::NOT_MODIFIED, &common, Body::empty()));
@@ -56,19 +59,27 @@ pub(super) async fn handle(
 		Requested::Whole => 0..size,
 		Requested::Part(part) => part,
 		Requested::Nowhere => {
-			let problem =
-				Problem::new(ErrorKind::RangeNotSatisfiable, format!("the piece has {size} bytes"));
+			let problem = Problem::new(
+				ErrorKind::RangeNotSatisfiable,
+				format!("the piece has {size} bytes"),
+			);
 			return Err(Failure::from(problem).header("content-range", format!("bytes */{size}")));
-		},
+		}
 	};
 	let status = if wanted == (0..size) && !headers.contains_key(header::RANGE) {
 		StatusCode::OK
 	} else {
-		common.push(("content-range", format!("bytes {}-{}/{size}", wanted.start, wanted.end - 1)));
+		common.push((
+			"content-range",
+			format!("bytes {}-{}/{size}", wanted.start, wanted.end - 1),
+		));
 		StatusCode::PARTIAL_CONTENT
 	};
 	common.push(("content-length", (wanted.end - wanted.start).to_string()));
-	common.push(("content-disposition", format!("attachment; filename=\"{cid}.car\"")));
+	common.push((
+		"content-disposition",
+		format!("attachment; filename=\"{cid}.car\""),
+	));
 	if method == Method::HEAD {
 		return Ok(response(status, &common, Body::empty()));
 	}
@@ -106,7 +117,12 @@ pub(super) async fn handle(
 
 async fn find(api: &Api, named: NamedPiece) -> Result<PieceInfo, Problem> {
 	let commitment = *named.commitment();
-	let found = api.provider.store.run(move |store| store.pieces_of(&commitment)).await.map_err(store_problem)?;
+	let found = api
+		.provider
+		.store
+		.run(move |store| store.pieces_of(&commitment))
+		.await
+		.map_err(store_problem)?;
 	found
 		.into_iter()
 		.map(|record| record.info)
@@ -127,7 +143,7 @@ fn payload_problem(error: PayloadError) -> Problem {
 		error => {
 			tracing::error!(%error, "a piece cannot be read");
 			Problem::new(ErrorKind::Internal, "the piece cannot be read")
-		},
+		}
 	}
 }
 
@@ -150,7 +166,9 @@ fn range(headers: &HeaderMap, etag: &str, size: u64) -> Requested {
 	if text(header::IF_RANGE).is_some_and(|tag| tag.trim() != etag) {
 		return Requested::Whole;
 	}
-	let Some((first, last)) = spec.trim().split_once('-') else { return Requested::Whole };
+	let Some((first, last)) = spec.trim().split_once('-') else {
+		return Requested::Whole;
+	};
 	let (first, last) = (first.trim(), last.trim());
 	let number = |text: &str| text.parse::<u64>().ok();
 	let part = match (number(first), number(last)) {
@@ -186,10 +204,20 @@ mod tests {
 		assert_eq!(asked("bytes=-10", None), Requested::Part(90..100));
 		assert_eq!(asked("bytes=-1000", None), Requested::Part(0..100));
 		assert_eq!(asked("bytes=90-1000", None), Requested::Part(90..100));
-		assert_eq!(asked("bytes=0-18446744073709551615", None), Requested::Part(0..100));
+		assert_eq!(
+			asked("bytes=0-18446744073709551615", None),
+			Requested::Part(0..100)
+		);
 		assert_eq!(asked("bytes=100-", None), Requested::Nowhere);
 		assert_eq!(asked("bytes=-0", None), Requested::Nowhere);
-		for whole in ["bytes=5-1", "bytes=a-b", "bytes=0-1,5-9", "items=0-1", "bytes=-", "bytes"] {
+		for whole in [
+			"bytes=5-1",
+			"bytes=a-b",
+			"bytes=0-1,5-9",
+			"items=0-1",
+			"bytes=-",
+			"bytes",
+		] {
 			assert_eq!(asked(whole, None), Requested::Whole, "{whole}");
 		}
 	}

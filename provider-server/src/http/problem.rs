@@ -27,7 +27,10 @@ pub(super) struct Failure {
 
 impl From<Problem> for Failure {
 	fn from(problem: Problem) -> Self {
-		Failure { problem, headers: Vec::new() }
+		Failure {
+			problem,
+			headers: Vec::new(),
+		}
 	}
 }
 
@@ -58,8 +61,8 @@ impl Failure {
 
 impl IntoResponse for Failure {
 	fn into_response(self) -> Response {
-		let status =
-			StatusCode::from_u16(self.problem.kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+		let status = StatusCode::from_u16(self.problem.kind.http_status())
+			.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
 		let retry = self.problem.kind == ErrorKind::Busy || self.problem.kind == ErrorKind::ChainUnavailable;
 		let headers = self.headers.clone();
 		let (fixed, json) = self.into_body();
@@ -69,7 +72,9 @@ impl IntoResponse for Failure {
 			response.headers_mut().insert(name, value);
 		}
 		if retry {
-			response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+			response
+				.headers_mut()
+				.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
 		}
 		for (name, value) in headers {
 			if let Ok(value) = HeaderValue::from_str(&value) {

@@ -50,7 +50,11 @@ impl Service {
 	/// Registers every method.
 	pub fn new(provider: Arc<Provider>) -> Result<Self, RegisterMethodError> {
 		let (stop, handle) = stop_channel();
-		Ok(Service { methods: module(provider)?.into(), stop, _handle: Arc::new(handle) })
+		Ok(Service {
+			methods: module(provider)?.into(),
+			stop,
+			_handle: Arc::new(handle),
+		})
 	}
 
 	/// Answers a request.
@@ -58,7 +62,10 @@ impl Service {
 		// Bounded here: the limit below trusts the announced length.
 		let (parts, body) = request.into_parts();
 		let Ok(body) = Limited::new(body, MAX_REQUEST as usize).collect().await else {
-			let problem = Problem::new(ErrorKind::TooLarge, format!("requests are limited to {MAX_REQUEST} bytes"));
+			let problem = Problem::new(
+				ErrorKind::TooLarge,
+				format!("requests are limited to {MAX_REQUEST} bytes"),
+			);
 			return Failure::from(problem).into_response();
 		};
 		let request = Request::from_parts(parts, Body::from(body.to_bytes()));
@@ -74,7 +81,7 @@ impl Service {
 			Err(error) => {
 				tracing::warn!(error, "a JSON-RPC request failed");
 				Failure::from(Problem::new(ErrorKind::Internal, "the request failed")).into_response()
-			},
+			}
 		}
 	}
 }
@@ -109,7 +116,9 @@ fn one<T: serde::de::DeserializeOwned>(params: &Params) -> Result<T, ErrorObject
 }
 
 fn malformed(error: ErrorObjectOwned) -> ErrorObjectOwned {
-	let detail = error.data().map_or_else(|| error.message().to_owned(), |data| data.get().to_owned());
+	let detail = error
+		.data()
+		.map_or_else(|| error.message().to_owned(), |data| data.get().to_owned());
 	let problem = Problem::new(ErrorKind::Malformed, detail);
 	ErrorObjectOwned::owned(INVALID_PARAMS_CODE, "invalid parameters", Some(problem))
 }
@@ -131,8 +140,14 @@ async fn info(provider: &Arc<Provider>) -> Result<Info, Problem> {
 	};
 	let asks = view.asks.iter().filter_map(|(id, ask)| {
 		let registered = view.proof_types.iter().find(|known| known.id == *id)?;
-		let Ask::V1 { price_per_gib, min_piece_log2, max_piece_log2, min_duration, max_duration, accepting } =
-			*ask;
+		let Ask::V1 {
+			price_per_gib,
+			min_piece_log2,
+			max_piece_log2,
+			min_duration,
+			max_duration,
+			accepting,
+		} = *ask;
 		let size = |log2: u8| 1u64.checked_shl(log2.into()).unwrap_or(0);
 		Some(AskInfo {
 			proof_type: id.0,
@@ -145,7 +160,11 @@ async fn info(provider: &Arc<Provider>) -> Result<Info, Problem> {
 			max_duration: max_duration.min(view.parameters.max_deal_duration),
 			accepting: accepting && registered.accepts_new_sectors,
 			min_start_delay: schedule.blocks_to_activate(&registered.spec, view.parameters.pre_commit_delay),
-			max_collateral_ppm: provider.config.deals.max_collateral_ppm.max(view.parameters.min_collateral_ppm),
+			max_collateral_ppm: provider
+				.config
+				.deals
+				.max_collateral_ppm
+				.max(view.parameters.min_collateral_ppm),
 		})
 	});
 	let ProviderContact::V1 { addresses, .. } = &view.provider.contact;
@@ -168,10 +187,23 @@ async fn info(provider: &Arc<Provider>) -> Result<Info, Problem> {
 		asks: asks.collect(),
 		limits: UploadLimits {
 			max_payload_size: provider.config.uploads.max_payload.0,
-			max_concurrent: provider.config.uploads.max_concurrent.try_into().unwrap_or(u32::MAX),
-			idle_timeout_seconds: provider.config.uploads.idle_timeout_seconds.try_into().unwrap_or(u32::MAX),
+			max_concurrent: provider
+				.config
+				.uploads
+				.max_concurrent
+				.try_into()
+				.unwrap_or(u32::MAX),
+			idle_timeout_seconds: provider
+				.config
+				.uploads
+				.idle_timeout_seconds
+				.try_into()
+				.unwrap_or(u32::MAX),
 		},
-		addresses: addresses.iter().filter_map(|bytes| multiaddr::decode(bytes)).collect(),
+		addresses: addresses
+			.iter()
+			.filter_map(|bytes| multiaddr::decode(bytes))
+			.collect(),
 	})
 }
 
@@ -189,18 +221,29 @@ async fn deal_status(provider: &Arc<Provider>, hash: Hash32) -> Result<DealStatu
 }
 
 async fn list_deals(provider: &Arc<Provider>, request: ListDeals) -> Result<DealList, Problem> {
-	let limit = request.limit.unwrap_or(MAX_LISTED_DEALS).clamp(1, MAX_LISTED_DEALS) as usize;
+	let limit = request
+		.limit
+		.unwrap_or(MAX_LISTED_DEALS)
+		.clamp(1, MAX_LISTED_DEALS) as usize;
 	let asked = provider.clone();
 	let (deals, more) = provider
 		.store
 		.run(move |store| {
 			let page = store.list_deals(request.after.map(|hash| hash.0), limit)?;
-			let deals = page.deals.iter().map(|(hash, deal)| asked.status(hash, deal)).collect();
+			let deals = page
+				.deals
+				.iter()
+				.map(|(hash, deal)| asked.status(hash, deal))
+				.collect();
 			Ok((deals, page.more))
 		})
 		.await
 		.map_err(store_problem)?;
-	Ok(DealList { schema: LIST_SCHEMA.into(), deals, more })
+	Ok(DealList {
+		schema: LIST_SCHEMA.into(),
+		deals,
+		more,
+	})
 }
 
 async fn list_sectors(provider: &Arc<Provider>) -> Result<SectorList, Problem> {
@@ -217,7 +260,10 @@ async fn list_sectors(provider: &Arc<Provider>) -> Result<SectorList, Problem> {
 		})
 		.await
 		.map_err(store_problem)?;
-	Ok(SectorList { schema: SECTORS_SCHEMA.into(), sectors })
+	Ok(SectorList {
+		schema: SECTORS_SCHEMA.into(),
+		sectors,
+	})
 }
 
 /// A sector as operators see it.
@@ -240,7 +286,10 @@ pub(crate) fn sector_status(sector: &Sector, progress: f64) -> SectorStatus {
 		},
 		faulty: matches!(
 			sector.state,
-			SectorState::Active { health: Health::Faulty | Health::Recovering, .. }
+			SectorState::Active {
+				health: Health::Faulty | Health::Recovering,
+				..
+			}
 		),
 		deals: sector.deals.iter().map(|deal| deal.deal_id).collect(),
 		failure: match &sector.state {

@@ -52,8 +52,16 @@ async fn send(router: &Router, request: Request<Body>) -> Answer {
 	let response = router.clone().call(request).await.unwrap();
 	let (parts, body) = response.into_parts();
 	assert!(parts.headers.contains_key("x-request-id"));
-	let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_else(|_| Bytes::from_static(b"<cut>"));
-	Answer { status: parts.status, headers: parts.headers, body }
+	let body = body
+		.collect()
+		.await
+		.map(|body| body.to_bytes())
+		.unwrap_or_else(|_| Bytes::from_static(b"<cut>"));
+	Answer {
+		status: parts.status,
+		headers: parts.headers,
+		body,
+	}
 }
 
 async fn get(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -93,7 +101,9 @@ async fn world() -> (World, Router) {
 
 /// A world in which a file of some blocks is stored.
 async fn with_file() -> (World, Router, Offer, Vec<u8>) {
-	let content: Vec<u8> = (0..1500u32).map(|n| (n.wrapping_mul(2654435761) >> 24) as u8).collect();
+	let content: Vec<u8> = (0..1500u32)
+		.map(|n| (n.wrapping_mul(2654435761) >> 24) as u8)
+		.collect();
 	let mut options = ImportOptions::default();
 	options.chunk_size = 256;
 	let mut blocks = cairn_dag::MemoryBlocks::default();
@@ -120,7 +130,12 @@ async fn with_file() -> (World, Router, Offer, Vec<u8>) {
 #[tokio::test]
 async fn a_client_proposes_uploads_and_follows() {
 	let (mut world, router) = world().await;
-	let info: Info = serde_json::from_value(rpc(&router, "cairn_v1_info", serde_json::json!([])).await.unwrap()).unwrap();
+	let info: Info = serde_json::from_value(
+		rpc(&router, "cairn_v1_info", serde_json::json!([]))
+			.await
+			.unwrap(),
+	)
+	.unwrap();
 	assert_eq!(info.owner_key, Hash32([3; 32]));
 	assert_eq!(info.asks.len(), 3);
 	assert!(info.asks[0].min_start_delay > 0);
@@ -129,41 +144,91 @@ async fn a_client_proposes_uploads_and_follows() {
 	let proposed = propose(&router, &offer).await;
 	assert_eq!(proposed.proposal_hash, Hash32(offer.hash()));
 	let head = ask(&router, Method::HEAD, &proposed.upload, &[], Body::empty()).await;
-	assert_eq!((head.header("upload-offset"), head.header("upload-length")), ("0", &*offer.car.len().to_string()));
+	assert_eq!(
+		(head.header("upload-offset"), head.header("upload-length")),
+		("0", &*offer.car.len().to_string())
+	);
 
 	let half = offer.car.len() / 2;
 	let range = format!("bytes 0-{}/{}", half - 1, offer.car.len());
 	let part = Body::from(offer.car[..half].to_vec());
-	let answer = ask(&router, Method::PUT, &proposed.upload, &[("content-range", &range)], part).await;
+	let answer = ask(
+		&router,
+		Method::PUT,
+		&proposed.upload,
+		&[("content-range", &range)],
+		part,
+	)
+	.await;
 	assert_eq!(answer.status, StatusCode::ACCEPTED);
 	assert!(!answer.json::<UploadReport>().complete);
 	let hash = serde_json::json!([proposed.proposal_hash]);
 	let status: DealStatus =
 		serde_json::from_value(rpc(&router, "cairn_v1_dealStatus", hash.clone()).await.unwrap()).unwrap();
-	assert_eq!(status.progress, DealProgress::Receiving { bytes: half as u64, of: offer.car.len() as u64 });
+	assert_eq!(
+		status.progress,
+		DealProgress::Receiving {
+			bytes: half as u64,
+			of: offer.car.len() as u64
+		}
+	);
 
-	let wrong = ask(&router, Method::PATCH, &proposed.upload, &[("upload-offset", "7")], Body::empty()).await;
+	let wrong = ask(
+		&router,
+		Method::PATCH,
+		&proposed.upload,
+		&[("upload-offset", "7")],
+		Body::empty(),
+	)
+	.await;
 	assert_eq!(wrong.problem(), ErrorKind::OffsetMismatch);
 	assert_eq!(wrong.header("upload-offset"), half.to_string());
 	let rest = Body::from(offer.car[half..].to_vec());
 	let at = half.to_string();
-	let answer = ask(&router, Method::PATCH, &proposed.upload, &[("upload-offset", &at)], rest).await;
+	let answer = ask(
+		&router,
+		Method::PATCH,
+		&proposed.upload,
+		&[("upload-offset", &at)],
+		rest,
+	)
+	.await;
 	assert_eq!(answer.status, StatusCode::CREATED);
 	assert!(answer.json::<UploadReport>().complete);
 	// Once more is harmless.
-	let again = ask(&router, Method::PUT, &proposed.upload, &[], Body::from(offer.car.clone())).await;
+	let again = ask(
+		&router,
+		Method::PUT,
+		&proposed.upload,
+		&[],
+		Body::from(offer.car.clone()),
+	)
+	.await;
 	assert_eq!(again.status, StatusCode::CREATED);
 
-	world.blocks_until(60, "active", |world| world.is_active(&offer)).await;
+	world
+		.blocks_until(60, "active", |world| world.is_active(&offer))
+		.await;
 	let status: DealStatus =
 		serde_json::from_value(rpc(&router, "cairn_v1_dealStatus", hash).await.unwrap()).unwrap();
-	assert!(matches!(status.progress, DealProgress::Active { faulty: false, .. }));
+	assert!(matches!(
+		status.progress,
+		DealProgress::Active { faulty: false, .. }
+	));
 	assert_eq!(status.payload_cid, offer.root.to_string());
-	let deals: DealList =
-		serde_json::from_value(rpc(&router, "cairn_v1_listDeals", serde_json::json!([])).await.unwrap()).unwrap();
+	let deals: DealList = serde_json::from_value(
+		rpc(&router, "cairn_v1_listDeals", serde_json::json!([]))
+			.await
+			.unwrap(),
+	)
+	.unwrap();
 	assert_eq!(deals.deals, [status]);
-	let sectors: SectorList =
-		serde_json::from_value(rpc(&router, "cairn_v1_listSectors", serde_json::json!([])).await.unwrap()).unwrap();
+	let sectors: SectorList = serde_json::from_value(
+		rpc(&router, "cairn_v1_listSectors", serde_json::json!([]))
+			.await
+			.unwrap(),
+	)
+	.unwrap();
 	assert_eq!(sectors.sectors[0].state, "active");
 }
 
@@ -181,7 +246,13 @@ async fn refusals_over_json_rpc_carry_their_kind_and_hint() {
 	let mut forged = offer(2, Tier::Hot);
 	forged.signature[5] ^= 1;
 	let params = serde_json::json!([forged.request()]);
-	assert_eq!(rpc(&router, "cairn_v1_proposeDeal", params).await.unwrap_err().kind, ErrorKind::BadSignature);
+	assert_eq!(
+		rpc(&router, "cairn_v1_proposeDeal", params)
+			.await
+			.unwrap_err()
+			.kind,
+		ErrorKind::BadSignature
+	);
 
 	for bad in [
 		serde_json::json!([{"kind": "signed", "proposal": "0x00", "signature": "0x"}]),
@@ -190,11 +261,19 @@ async fn refusals_over_json_rpc_carry_their_kind_and_hint() {
 		serde_json::json!([]),
 		serde_json::json!(["0x1234"]),
 	] {
-		let problem = rpc(&router, "cairn_v1_proposeDeal", bad.clone()).await.unwrap_err();
+		let problem = rpc(&router, "cairn_v1_proposeDeal", bad.clone())
+			.await
+			.unwrap_err();
 		assert_eq!(problem.kind, ErrorKind::Malformed, "{bad}");
 	}
 	let unknown = serde_json::json!([Hash32([9; 32])]);
-	assert_eq!(rpc(&router, "cairn_v1_dealStatus", unknown).await.unwrap_err().kind, ErrorKind::NotFound);
+	assert_eq!(
+		rpc(&router, "cairn_v1_dealStatus", unknown)
+			.await
+			.unwrap_err()
+			.kind,
+		ErrorKind::NotFound
+	);
 
 	let json = [("content-type", "application/json")];
 	let huge = Body::from(vec![b' '; 100_000]);
@@ -209,18 +288,33 @@ async fn uploads_that_announce_a_wrong_size_are_refused_before_their_body() {
 	let (world, router) = world().await;
 	let offer = offer(1, Tier::Hot);
 	let proposed = propose(&router, &offer).await;
-	let endless = || {
-		Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>())
-	};
+	let endless = || Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
 	let len = (offer.car.len() + 1).to_string();
-	let answer = ask(&router, Method::PUT, &proposed.upload, &[("content-length", &len)], endless()).await;
+	let answer = ask(
+		&router,
+		Method::PUT,
+		&proposed.upload,
+		&[("content-length", &len)],
+		endless(),
+	)
+	.await;
 	assert_eq!(answer.problem(), ErrorKind::TooLarge);
 	let len = (offer.car.len() - 1).to_string();
-	let answer = ask(&router, Method::PUT, &proposed.upload, &[("content-length", &len)], endless()).await;
+	let answer = ask(
+		&router,
+		Method::PUT,
+		&proposed.upload,
+		&[("content-length", &len)],
+		endless(),
+	)
+	.await;
 	assert_eq!(answer.problem(), ErrorKind::TooSmall);
 
 	// Discarding.
-	world.upload_bytes(&offer, &offer.car[..9], crate::ingest::Start::At(0)).await.unwrap();
+	world
+		.upload_bytes(&offer, &offer.car[..9], crate::ingest::Start::At(0))
+		.await
+		.unwrap();
 	let answer = ask(&router, Method::DELETE, &proposed.upload, &[], Body::empty()).await;
 	assert_eq!(answer.status, StatusCode::NO_CONTENT);
 	let head = ask(&router, Method::HEAD, &proposed.upload, &[], Body::empty()).await;
@@ -254,9 +348,18 @@ async fn paths_that_lead_nowhere() {
 		("/ipfs/..%2f..%2fetc%2fpasswd?format=raw", ErrorKind::Malformed),
 		("/ipfs/hello?format=raw", ErrorKind::Malformed),
 		("/piece/..%2f..%2fetc%2fpasswd", ErrorKind::Malformed),
-		("/piece/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", ErrorKind::Malformed),
-		("/ipfs/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy?format=raw", ErrorKind::NotFound),
-		("/ipfs/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy?format=car", ErrorKind::NotFound),
+		(
+			"/piece/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
+			ErrorKind::Malformed,
+		),
+		(
+			"/ipfs/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy?format=raw",
+			ErrorKind::NotFound,
+		),
+		(
+			"/ipfs/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy?format=car",
+			ErrorKind::NotFound,
+		),
 	] {
 		assert_eq!(get(&router, path, &[]).await.problem(), kind, "{path}");
 	}
@@ -284,16 +387,25 @@ async fn pieces_are_served_whole_and_in_ranges() {
 	let part = get(&router, &path, &[("range", "bytes=10-19")]).await;
 	assert_eq!(part.status, StatusCode::PARTIAL_CONTENT);
 	assert_eq!(part.body, offer.car[10..20]);
-	assert_eq!(part.header("content-range"), format!("bytes 10-19/{}", offer.car.len()));
+	assert_eq!(
+		part.header("content-range"),
+		format!("bytes 10-19/{}", offer.car.len())
+	);
 	let tail = get(&router, &path, &[("range", "bytes=-5")]).await;
 	assert_eq!(tail.body, offer.car[offer.car.len() - 5..]);
 	let beyond = get(&router, &path, &[("range", "bytes=1000000-")]).await;
 	assert_eq!(beyond.problem(), ErrorKind::RangeNotSatisfiable);
-	assert_eq!(beyond.header("content-range"), format!("bytes */{}", offer.car.len()));
+	assert_eq!(
+		beyond.header("content-range"),
+		format!("bytes */{}", offer.car.len())
+	);
 
 	let etag = whole.header("etag").to_owned();
 	let unchanged = get(&router, &path, &[("if-none-match", &etag)]).await;
-	assert_eq!((unchanged.status, unchanged.body.len()), (StatusCode::NOT_MODIFIED, 0));
+	assert_eq!(
+		(unchanged.status, unchanged.body.len()),
+		(StatusCode::NOT_MODIFIED, 0)
+	);
 	let head = ask(&router, Method::HEAD, &path, &[], Body::empty()).await;
 	assert_eq!(head.header("content-length"), offer.car.len().to_string());
 	assert!(head.body.is_empty());
@@ -318,13 +430,28 @@ async fn the_trustless_gateway() {
 	assert!(cairn_dag::Block::new(root, raw.body.clone()).is_ok());
 	assert_eq!(raw.header("etag"), format!("\"{root}.raw\""));
 	assert_eq!(raw.header("x-ipfs-path"), format!("/ipfs/{root}"));
-	let accepted = get(&router, &format!("/ipfs/{root}"), &[("accept", "application/vnd.ipld.raw")]).await;
+	let accepted = get(
+		&router,
+		&format!("/ipfs/{root}"),
+		&[("accept", "application/vnd.ipld.raw")],
+	)
+	.await;
 	assert_eq!(accepted.body, raw.body);
-	let head = ask(&router, Method::HEAD, &format!("/ipfs/{root}?format=raw"), &[], Body::empty()).await;
+	let head = ask(
+		&router,
+		Method::HEAD,
+		&format!("/ipfs/{root}?format=raw"),
+		&[],
+		Body::empty(),
+	)
+	.await;
 	assert_eq!(head.header("content-length"), raw.body.len().to_string());
 
 	let car = get(&router, &format!("/ipfs/{root}?format=car"), &[]).await;
-	assert_eq!(car.header("content-type"), "application/vnd.ipld.car; version=1; order=dfs; dups=n");
+	assert_eq!(
+		car.header("content-type"),
+		"application/vnd.ipld.car; version=1; order=dfs; dups=n"
+	);
 	let (roots, all) = blocks(&car.body);
 	assert_eq!(roots, [root]);
 	assert_eq!(all.len(), 7, "a root and six leaves");
@@ -333,15 +460,30 @@ async fn the_trustless_gateway() {
 	assert_eq!(blocks(&block.body).1, [root]);
 	let entity = get(&router, &format!("/ipfs/{root}?format=car&dag-scope=entity"), &[]).await;
 	assert_eq!(blocks(&entity.body).1, all);
-	let part = get(&router, &format!("/ipfs/{root}?format=car&entity-bytes=256:511"), &[]).await;
+	let part = get(
+		&router,
+		&format!("/ipfs/{root}?format=car&entity-bytes=256:511"),
+		&[],
+	)
+	.await;
 	assert_eq!(blocks(&part.body).1, [root, all[2]]);
-	let tail = get(&router, &format!("/ipfs/{root}?format=car&entity-bytes=-1:*"), &[]).await;
+	let tail = get(
+		&router,
+		&format!("/ipfs/{root}?format=car&entity-bytes=-1:*"),
+		&[],
+	)
+	.await;
 	assert_eq!(blocks(&tail.body).1, [root, all[6]]);
 
 	let etag = car.header("etag").to_owned();
 	assert!(etag.starts_with("W/"));
 	assert_ne!(etag, part.header("etag"));
-	let unchanged = get(&router, &format!("/ipfs/{root}?format=car"), &[("if-none-match", &etag)]).await;
+	let unchanged = get(
+		&router,
+		&format!("/ipfs/{root}?format=car"),
+		&[("if-none-match", &etag)],
+	)
+	.await;
 	assert_eq!(unchanged.status, StatusCode::NOT_MODIFIED);
 
 	// The file comes back from the CAR.
@@ -360,7 +502,11 @@ async fn the_trustless_gateway() {
 		("?format=car&dag-scope=galaxy", ErrorKind::Malformed),
 		("?format=car&entity-bytes=x", ErrorKind::Malformed),
 	] {
-		assert_eq!(get(&router, &format!("/ipfs/{root}{query}"), &[]).await.problem(), kind, "{query}");
+		assert_eq!(
+			get(&router, &format!("/ipfs/{root}{query}"), &[]).await.problem(),
+			kind,
+			"{query}"
+		);
 	}
 	let below = get(&router, &format!("/ipfs/{root}/no/such/file?format=raw"), &[]).await;
 	assert_eq!(below.problem(), ErrorKind::NotFound);
@@ -392,8 +538,14 @@ async fn health_and_metrics() {
 	assert_eq!(health.json::<serde_json::Value>()["healthy"], true);
 	let metrics = get(&router, "/metrics", &[]).await;
 	let text = String::from_utf8(metrics.body.to_vec()).unwrap();
-	assert!(text.contains("cairn_provider_deals{state=\"received\"} 1"), "{text}");
-	assert!(text.contains("cairn_provider_requests_total{route=\"healthz\",status=\"2xx\"} 1"), "{text}");
+	assert!(
+		text.contains("cairn_provider_deals{state=\"received\"} 1"),
+		"{text}"
+	);
+	assert!(
+		text.contains("cairn_provider_requests_total{route=\"healthz\",status=\"2xx\"} 1"),
+		"{text}"
+	);
 }
 
 /// A server on a free port.
@@ -433,9 +585,15 @@ async fn slow_and_huge_heads_are_cut_off_and_the_others_are_served() {
 	}
 	let patient = tokio::time::timeout(
 		Duration::from_secs(20),
-		request(address, "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
+		request(
+			address,
+			"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+		),
 	);
-	assert!(patient.await.unwrap().starts_with("HTTP/1.1 200"), "served when the slow ones are cut off");
+	assert!(
+		patient.await.unwrap().starts_with("HTTP/1.1 200"),
+		"served when the slow ones are cut off"
+	);
 	drop(slow);
 
 	let many: String = (0..100).map(|n| format!("h{n}: x\r\n")).collect();
@@ -443,7 +601,10 @@ async fn slow_and_huge_heads_are_cut_off_and_the_others_are_served() {
 	assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
 	let long = "x".repeat(300_000);
 	let answer = request(address, &format!("GET /healthz HTTP/1.1\r\nh: {long}\r\n\r\n")).await;
-	assert!(answer.starts_with("HTTP/1.1 431") || answer.is_empty(), "{answer}");
+	assert!(
+		answer.starts_with("HTTP/1.1 431") || answer.is_empty(),
+		"{answer}"
+	);
 	let answer = request(address, "NONSENSE\r\n\r\n").await;
 	assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
 	shutdown.cancel();
@@ -456,7 +617,11 @@ async fn a_thousand_connections_at_once_are_served() {
 	let requests: Vec<_> = (0..1000)
 		.map(|_| {
 			tokio::spawn(async move {
-				request(address, "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await
+				request(
+					address,
+					"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+				)
+				.await
 			})
 		})
 		.collect();
@@ -480,15 +645,25 @@ async fn a_reader_that_stops_reading_is_given_up() {
 		kind: cairn_primitives::deal::PayloadKind::Public,
 		root: blocks[0].cid().to_bytes().try_into().unwrap(),
 	};
-	let big = Offer { car, root: *blocks[0].cid(), ..big }.signed();
+	let big = Offer {
+		car,
+		root: *blocks[0].cid(),
+		..big
+	}
+	.signed();
 	world.store(&big).await;
 	let (address, _shutdown) = listen(&world).await;
 	let path = format!("/piece/{}", piece_cid::v1(&big.proposal.piece.commitment));
 	let mut stuck = TcpStream::connect(address).await.unwrap();
-	stuck.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+	stuck
+		.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes())
+		.await
+		.unwrap();
 	tokio::time::sleep(Duration::from_millis(300)).await;
 	// The only place is free again after the write timeout.
 	let text = format!("GET {path} HTTP/1.1\r\nhost: x\r\nrange: bytes=0-9\r\nconnection: close\r\n\r\n");
-	let answer = tokio::time::timeout(Duration::from_secs(9), request(address, &text)).await.unwrap();
+	let answer = tokio::time::timeout(Duration::from_secs(9), request(address, &text))
+		.await
+		.unwrap();
 	assert!(answer.starts_with("HTTP/1.1 206"), "{answer}");
 }

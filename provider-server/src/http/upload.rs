@@ -30,8 +30,11 @@ pub(super) async fn handle(
 	request: Request,
 ) -> Result<Response, Failure> {
 	let hash: Hash32 = hash.parse().map_err(|error| {
-		Problem::new(ErrorKind::Malformed, format!("the path does not name a proposal: {error}"))
-			.hint("use the `upload` path that cairn_v1_proposeDeal returned")
+		Problem::new(
+			ErrorKind::Malformed,
+			format!("the path does not name a proposal: {error}"),
+		)
+		.hint("use the `upload` path that cairn_v1_proposeDeal returned")
 	})?;
 	match *request.method() {
 		Method::HEAD | Method::GET => head(&api, hash.0).await,
@@ -40,13 +43,23 @@ pub(super) async fn handle(
 		_ => {
 			let problem = Problem::new(ErrorKind::Malformed, "use PUT, PATCH, HEAD or DELETE");
 			let allow = [(header::ALLOW, "PUT, PATCH, HEAD, DELETE")];
-			Ok((StatusCode::METHOD_NOT_ALLOWED, allow, Failure::from(problem).into_body()).into_response())
-		},
+			Ok((
+				StatusCode::METHOD_NOT_ALLOWED,
+				allow,
+				Failure::from(problem).into_body(),
+			)
+				.into_response())
+		}
 	}
 }
 
 async fn deal(api: &Api, hash: ProposalHash) -> Result<Deal, Failure> {
-	let found = api.provider.store.run(move |store| store.deal(&hash)).await.map_err(store_problem)?;
+	let found = api
+		.provider
+		.store
+		.run(move |store| store.deal(&hash))
+		.await
+		.map_err(store_problem)?;
 	match found {
 		Some(deal) => Ok(deal),
 		// A client that proposed on chain may upload without another word.
@@ -83,21 +96,30 @@ async fn discard(api: &Api, hash: ProposalHash) -> Result<Response, Failure> {
 }
 
 fn wrong_state(deal: &Deal) -> Problem {
-	Problem::new(ErrorKind::WrongState, format!("the deal is {} and takes no data", deal.state.name()))
-		.hint("ask for its state with cairn_v1_dealStatus")
+	Problem::new(
+		ErrorKind::WrongState,
+		format!("the deal is {} and takes no data", deal.state.name()),
+	)
+	.hint("ask for its state with cairn_v1_dealStatus")
 }
 
 /// Where the request's body starts, and how long it is.
 fn start(headers: &HeaderMap, method: &Method, size: u64) -> Result<(Start, Option<u64>), Problem> {
 	let malformed = |what: &str| Problem::new(ErrorKind::Malformed, format!("{what} is malformed"));
 	let text = |name: &str| -> Result<Option<&str>, Problem> {
-		headers.get(name).map(|value| value.to_str().map_err(|_| malformed(name))).transpose()
+		headers
+			.get(name)
+			.map(|value| value.to_str().map_err(|_| malformed(name)))
+			.transpose()
 	};
 	let len = text("content-length")?
 		.map(|len| len.parse::<u64>().map_err(|_| malformed("content-length")))
 		.transpose()?;
 	if let Some(offset) = text(OFFSET_HEADER)? {
-		return Ok((Start::At(offset.trim().parse().map_err(|_| malformed(OFFSET_HEADER))?), len));
+		return Ok((
+			Start::At(offset.trim().parse().map_err(|_| malformed(OFFSET_HEADER))?),
+			len,
+		));
 	}
 	if let Some(range) = text("content-range")? {
 		// `bytes first-last/total`
@@ -110,8 +132,15 @@ fn start(headers: &HeaderMap, method: &Method, size: u64) -> Result<(Start, Opti
 		})();
 		let (first, last, total) = parsed.ok_or_else(|| malformed("content-range"))?;
 		if total != size {
-			let kind = if total > size { ErrorKind::TooLarge } else { ErrorKind::TooSmall };
-			return Err(Problem::new(kind, format!("the proposal names {size} bytes, the request {total}")));
+			let kind = if total > size {
+				ErrorKind::TooLarge
+			} else {
+				ErrorKind::TooSmall
+			};
+			return Err(Problem::new(
+				kind,
+				format!("the proposal names {size} bytes, the request {total}"),
+			));
 		}
 		let announced = last - first + 1;
 		if len.is_some_and(|len| len != announced) {
@@ -120,8 +149,10 @@ fn start(headers: &HeaderMap, method: &Method, size: u64) -> Result<(Start, Opti
 		return Ok((Start::At(first), Some(announced)));
 	}
 	if method == Method::PATCH {
-		return Err(Problem::new(ErrorKind::Malformed, "PATCH needs an upload-offset header")
-			.hint("ask for the offset with HEAD"));
+		return Err(
+			Problem::new(ErrorKind::Malformed, "PATCH needs an upload-offset header")
+				.hint("ask for the offset with HEAD"),
+		);
 	}
 	Ok((Start::Fresh, len))
 }
@@ -135,15 +166,19 @@ async fn receive(api: &Api, hash: ProposalHash, request: Request) -> Result<Resp
 		Ok(progress) if progress.complete => {
 			let seconds = started.elapsed().as_secs_f64();
 			tracing::info!(deal = %Hash32(hash), bytes = progress.of, seconds, "data received and verified");
-			api.provider.metrics.uploads.with_label_values(&["complete"]).inc();
+			api.provider
+				.metrics
+				.uploads
+				.with_label_values(&["complete"])
+				.inc();
 			api.provider.wake.notify_one();
-		},
+		}
 		Ok(_) => api.provider.metrics.uploads.with_label_values(&["partial"]).inc(),
 		Err(failure) => {
 			tracing::info!(deal = %Hash32(hash), kind = ?failure.kind(), "upload refused");
 			api.provider.metrics.uploads.with_label_values(&["refused"]).inc();
 			drain(&mut body).await;
-		},
+		}
 	}
 	let progress = outcome?;
 	let report = UploadReport {
@@ -153,7 +188,11 @@ async fn receive(api: &Api, hash: ProposalHash, request: Request) -> Result<Resp
 		of: progress.of,
 		complete: progress.complete,
 	};
-	let status = if progress.complete { StatusCode::CREATED } else { StatusCode::ACCEPTED };
+	let status = if progress.complete {
+		StatusCode::CREATED
+	} else {
+		StatusCode::ACCEPTED
+	};
 	let headers = [
 		(OFFSET_HEADER, progress.received.to_string()),
 		("content-type", "application/json".to_owned()),
@@ -172,16 +211,20 @@ async fn take(
 	let deal = deal(api, hash).await?;
 	let size = deal.proposal.piece.payload_size;
 	match deal.state {
-		DealState::Accepted => {},
+		DealState::Accepted => {}
 		// Everything is here: the same upload again succeeds at once.
-		DealState::Received |
-		DealState::Publishing { .. } |
-		DealState::Published { .. } |
-		DealState::InSector { .. } |
-		DealState::Active { .. } => {
+		DealState::Received
+		| DealState::Publishing { .. }
+		| DealState::Published { .. }
+		| DealState::InSector { .. }
+		| DealState::Active { .. } => {
 			drain(body).await;
-			return Ok(Progress { received: size, of: size, complete: true });
-		},
+			return Ok(Progress {
+				received: size,
+				of: size,
+				complete: true,
+			});
+		}
 		DealState::Ended { .. } | DealState::Failed { .. } => return Err(wrong_state(&deal).into()),
 	}
 	let (start, len) = start(headers, method, size)?;
@@ -191,7 +234,11 @@ async fn take(
 			counter.inc_by(chunk.len() as u64);
 		}
 	});
-	let outcome = api.provider.uploads.receive(&hash, &deal, start, len, counted).await;
+	let outcome = api
+		.provider
+		.uploads
+		.receive(&hash, &deal, start, len, counted)
+		.await;
 	outcome.map_err(|problem| {
 		let held = api.provider.uploads.received(&hash);
 		Failure::from(problem).header(OFFSET_HEADER, held.to_string())
@@ -218,7 +265,10 @@ mod tests {
 	use super::*;
 
 	fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-		pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+		pairs
+			.iter()
+			.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+			.collect()
 	}
 
 	#[test]
@@ -229,11 +279,30 @@ mod tests {
 		assert_eq!(put(&[]), Ok((Start::Fresh, None)));
 		assert_eq!(put(&[("content-length", "100")]), Ok((Start::Fresh, Some(100))));
 		assert_eq!(put(&[("upload-offset", "40")]), Ok((Start::At(40), None)));
-		assert_eq!(put(&[("content-range", "bytes 40-99/100")]), Ok((Start::At(40), Some(60))));
-		assert_eq!(put(&[("content-range", "bytes 40-59/*")]), Ok((Start::At(40), Some(20))));
-		assert_eq!(put(&[("content-range", "bytes 40-99/101")]), Err(ErrorKind::TooLarge));
-		assert_eq!(put(&[("content-range", "bytes 40-89/90")]), Err(ErrorKind::TooSmall));
-		for bad in ["bytes 9-1/100", "bytes 0-100/100", "bytes */100", "0-9/100", "bytes -1-9/100", "bytes"] {
+		assert_eq!(
+			put(&[("content-range", "bytes 40-99/100")]),
+			Ok((Start::At(40), Some(60)))
+		);
+		assert_eq!(
+			put(&[("content-range", "bytes 40-59/*")]),
+			Ok((Start::At(40), Some(20)))
+		);
+		assert_eq!(
+			put(&[("content-range", "bytes 40-99/101")]),
+			Err(ErrorKind::TooLarge)
+		);
+		assert_eq!(
+			put(&[("content-range", "bytes 40-89/90")]),
+			Err(ErrorKind::TooSmall)
+		);
+		for bad in [
+			"bytes 9-1/100",
+			"bytes 0-100/100",
+			"bytes */100",
+			"0-9/100",
+			"bytes -1-9/100",
+			"bytes",
+		] {
 			assert_eq!(put(&[("content-range", bad)]), Err(ErrorKind::Malformed), "{bad}");
 		}
 		assert_eq!(put(&[("upload-offset", "-1")]), Err(ErrorKind::Malformed));

@@ -54,8 +54,14 @@ impl Read for Positioned<'_> {
 
 fn reader(file: &File, verify: bool) -> Result<CarReader<impl Read + '_>, CarFault> {
 	let buffered = io::BufReader::with_capacity(BUFFER, Positioned { file, position: 0 });
-	CarReader::with_options(buffered, ReadOptions { verify, ..ReadOptions::default() })
-		.map_err(CarFault::from_read)
+	CarReader::with_options(
+		buffered,
+		ReadOptions {
+			verify,
+			..ReadOptions::default()
+		},
+	)
+	.map_err(CarFault::from_read)
 }
 
 impl CarFault {
@@ -120,7 +126,7 @@ fn payload_start(file: &File, version: Version) -> io::Result<u64> {
 			let mut offset = [0; 8];
 			file.read_exact_at(&mut offset, V2_DATA_OFFSET_AT)?;
 			Ok(u64::from_le_bytes(offset))
-		},
+		}
 		_ => Ok(0),
 	}
 }
@@ -143,7 +149,10 @@ pub(crate) mod tests {
 
 	/// A CAR of raw blocks; the first is the root.
 	pub fn car(contents: &[&[u8]]) -> (Vec<u8>, Vec<Cid>) {
-		let blocks: Vec<_> = contents.iter().map(|data| Block::encode(Codec::Raw, data.to_vec())).collect();
+		let blocks: Vec<_> = contents
+			.iter()
+			.map(|data| Block::encode(Codec::Raw, data.to_vec()))
+			.collect();
 		let cids: Vec<_> = blocks.iter().map(|block| *block.cid()).collect();
 		let mut writer = CarWriter::new(Vec::new(), &cids[..1]).unwrap();
 		for block in &blocks {
@@ -164,23 +173,38 @@ pub(crate) mod tests {
 		let file = file(&bytes);
 		assert_eq!(check_car(&file, &cids[0]).unwrap(), 3);
 		let (store, _dir) = crate::store::tests::store();
-		let piece = PieceInfo { commitment: [1; 32], size_log2: 11, payload_size: bytes.len() as u64 };
+		let piece = PieceInfo {
+			commitment: [1; 32],
+			size_log2: 11,
+			payload_size: bytes.len() as u64,
+		};
 		index_car(&store, &file, &piece).unwrap();
 		for (cid, data) in cids.iter().zip([&b"root"[..], b"second block", b""]) {
 			let place = store.block_locations(&cid.hash().to_bytes(), 1).unwrap()[0];
 			assert_eq!(&bytes[place.offset as usize..][..place.len as usize], data);
 		}
-		store.unindex_blocks(&piece, &mut blocks_of(&file).unwrap()).unwrap();
-		assert!(store.block_locations(&cids[1].hash().to_bytes(), 1).unwrap().is_empty());
+		store
+			.unindex_blocks(&piece, &mut blocks_of(&file).unwrap())
+			.unwrap();
+		assert!(store
+			.block_locations(&cids[1].hash().to_bytes(), 1)
+			.unwrap()
+			.is_empty());
 	}
 
 	#[test]
 	fn roots_must_be_listed_and_present() {
 		let (bytes, cids) = car(&[b"root", b"second"]);
-		assert!(matches!(check_car(&file(&bytes), &cids[1]), Err(CarFault::RootNotListed(_))));
+		assert!(matches!(
+			check_car(&file(&bytes), &cids[1]),
+			Err(CarFault::RootNotListed(_))
+		));
 		let writer = CarWriter::new(Vec::new(), &cids[..1]).unwrap();
 		let (empty, _) = writer.finish().unwrap();
-		assert!(matches!(check_car(&file(&empty), &cids[0]), Err(CarFault::RootMissing(_))));
+		assert!(matches!(
+			check_car(&file(&empty), &cids[0]),
+			Err(CarFault::RootMissing(_))
+		));
 	}
 
 	#[test]
@@ -188,8 +212,17 @@ pub(crate) mod tests {
 		let (bytes, cids) = car(&[b"root", b"second block"]);
 		let mut flipped = bytes.clone();
 		*flipped.last_mut().unwrap() ^= 1;
-		for bad in [&flipped[..], &bytes[..bytes.len() - 1], &[], &[0xff; 100], b"hello, world"] {
-			assert!(matches!(check_car(&file(bad), &cids[0]), Err(CarFault::Invalid(_))), "{bad:?}");
+		for bad in [
+			&flipped[..],
+			&bytes[..bytes.len() - 1],
+			&[],
+			&[0xff; 100],
+			b"hello, world",
+		] {
+			assert!(
+				matches!(check_car(&file(bad), &cids[0]), Err(CarFault::Invalid(_))),
+				"{bad:?}"
+			);
 		}
 	}
 }

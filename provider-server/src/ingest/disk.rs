@@ -16,7 +16,10 @@ pub struct Disk {
 impl Disk {
 	/// The file system of `path`, of which `keep_free` bytes stay free.
 	pub fn new(path: &Path, keep_free: u64) -> Self {
-		Disk { path: path.to_owned(), keep_free }
+		Disk {
+			path: path.to_owned(),
+			keep_free,
+		}
 	}
 
 	/// Bytes that may still be used.
@@ -58,7 +61,10 @@ impl Disk {
 
 /// Whether an error means that the disk (or a quota) is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
-	matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+	matches!(
+		error.kind(),
+		io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+	)
 }
 
 #[cfg(test)]

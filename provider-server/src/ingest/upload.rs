@@ -170,8 +170,13 @@ impl Uploads {
 				.and_then(|name| name.strip_suffix(".part"))
 				.and_then(|stem| stem.parse::<Hash32>().ok());
 			let keep = hash.is_some_and(|hash| {
-				awaiting.contains(&hash.0) ||
-					self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).contains(&hash.0)
+				awaiting.contains(&hash.0)
+					|| self
+						.inner
+						.running
+						.lock()
+						.unwrap_or_else(PoisonError::into_inner)
+						.contains(&hash.0)
 			});
 			if !keep {
 				remove(&entry.path())?;
@@ -186,10 +191,16 @@ impl Uploads {
 		})?;
 		let mut running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner);
 		if !running.insert(*hash) {
-			return Err(Problem::new(ErrorKind::UploadRunning, "another upload of this deal is running")
-				.hint("wait until it ends or breaks off, then ask for the offset with HEAD"));
+			return Err(
+				Problem::new(ErrorKind::UploadRunning, "another upload of this deal is running")
+					.hint("wait until it ends or breaks off, then ask for the offset with HEAD"),
+			);
 		}
-		Ok(Guard { inner: self.inner.clone(), hash: *hash, _slot: slot })
+		Ok(Guard {
+			inner: self.inner.clone(),
+			hash: *hash,
+			_slot: slot,
+		})
 	}
 
 	/// Takes a request's body. `len` is its length, if announced.
@@ -220,7 +231,7 @@ impl Uploads {
 					.hint(format!("go on from {held}")));
 				}
 				offset
-			},
+			}
 		};
 		if let Some(len) = len {
 			if offset.saturating_add(len) > size {
@@ -242,17 +253,25 @@ impl Uploads {
 					remove(&path).map_err(|error| internal(&error))?;
 				}
 				return Err(problem);
-			},
+			}
 		};
 		if received < size {
 			return match start {
 				Start::Fresh => Err(too_small(received, size)),
-				Start::At(_) => Ok(Progress { received, of: size, complete: false }),
+				Start::At(_) => Ok(Progress {
+					received,
+					of: size,
+					complete: false,
+				}),
 			};
 		}
 		self.verify(hash, deal).await?;
 		drop(guard);
-		Ok(Progress { received: size, of: size, complete: true })
+		Ok(Progress {
+			received: size,
+			of: size,
+			complete: true,
+		})
 	}
 
 	/// Writes the body behind `offset`; gives the bytes held then.
@@ -275,7 +294,11 @@ impl Uploads {
 		drop(sender);
 		let written = writer.await.map_err(|error| internal(&error))?;
 		if let Err(error) = written {
-			return Err(if is_full(&error) { storage_full() } else { internal(&error) });
+			return Err(if is_full(&error) {
+				storage_full()
+			} else {
+				internal(&error)
+			});
 		}
 		outcome
 	}
@@ -298,13 +321,18 @@ impl Uploads {
 				Problem::new(ErrorKind::IdleTimeout, "the upload brings too little data")
 					.hint("ask for the offset with HEAD and go on from there")
 			};
-			let next = tokio::time::timeout(limits.idle_timeout, body.next()).await.map_err(|_| too_slow())?;
+			let next = tokio::time::timeout(limits.idle_timeout, body.next())
+				.await
+				.map_err(|_| too_slow())?;
 			let chunk = match next {
 				None => return Ok(received),
 				// The client is gone: what arrived is kept.
 				Some(Err(error)) => {
-					return Err(Problem::new(ErrorKind::IdleTimeout, format!("the upload broke off: {error}")))
-				},
+					return Err(Problem::new(
+						ErrorKind::IdleTimeout,
+						format!("the upload broke off: {error}"),
+					))
+				}
 				Some(Ok(chunk)) => chunk,
 			};
 			received = received.saturating_add(chunk.len() as u64);
@@ -333,7 +361,12 @@ impl Uploads {
 	/// data is discarded.
 	async fn verify(&self, hash: &ProposalHash, deal: &Deal) -> Result<(), Problem> {
 		// Waiting for a place here is bounded by the uploads in front.
-		let _place = self.inner.verifications.acquire().await.map_err(|error| internal(&error))?;
+		let _place = self
+			.inner
+			.verifications
+			.acquire()
+			.await
+			.map_err(|error| internal(&error))?;
 		let (inner, path, hash, deal) = (self.inner.clone(), self.path(hash), *hash, deal.clone());
 		blocking(move || {
 			let _entering = inner.adoption.read().unwrap_or_else(PoisonError::into_inner);
@@ -377,7 +410,7 @@ impl Uploads {
 					tracing::warn!(deal = %Hash32(hash), %problem, "stored data of a deal is not usable; it is awaited anew");
 					// A failure to remove shows again with the next upload.
 					let _ = remove(&path);
-				},
+				}
 			}
 		}
 		Ok(recovered)
@@ -389,7 +422,11 @@ impl Inner {
 	fn adopt(&self, path: &Path, deal: &Deal) -> Result<(), Problem> {
 		let piece = &deal.proposal.piece;
 		let file = File::open(path).map_err(|error| internal(&error))?;
-		let known = self.store.piece(piece).map_err(|error| internal(&error))?.is_some();
+		let known = self
+			.store
+			.piece(piece)
+			.map_err(|error| internal(&error))?
+			.is_some();
 		let (car, adopted) = std::thread::scope(|scope| {
 			let car = scope.spawn(|| check_payload(&file, deal));
 			let adopted = self.sectors.adopt_piece(path, Some(piece));
@@ -397,7 +434,7 @@ impl Inner {
 		});
 		let car = car.map_err(|_| Problem::new(ErrorKind::Internal, "checking the CAR failed"))?;
 		match adopted {
-			Ok(_) => {},
+			Ok(_) => {}
 			Err(SectorStoreError::PieceMismatch { found, .. }) => {
 				return Err(Problem::new(
 					ErrorKind::CommitmentMismatch,
@@ -408,7 +445,7 @@ impl Inner {
 					),
 				)
 				.hint("upload exactly the bytes that the proposal was made for"))
-			},
+			}
 			Err(SectorStoreError::Io { source, .. }) if is_full(&source) => return Err(storage_full()),
 			Err(SectorStoreError::PieceTooLarge { .. }) => return Err(too_large(piece.payload_size)),
 			Err(error) => return Err(internal(&error)),
@@ -416,7 +453,9 @@ impl Inner {
 		if let Err(problem) = car {
 			// Nothing else needs the piece unless it was here before.
 			if !known {
-				self.sectors.remove_piece(piece).map_err(|error| internal(&error))?;
+				self.sectors
+					.remove_piece(piece)
+					.map_err(|error| internal(&error))?;
 			}
 			return Err(problem);
 		}
@@ -426,7 +465,9 @@ impl Inner {
 	/// As [`Self::adopt`] for a piece that is in the store already.
 	fn readopt(&self, deal: &Deal) -> Result<(), Problem> {
 		let piece = &deal.proposal.piece;
-		self.sectors.check_piece(piece).map_err(|error| internal(&error))?;
+		self.sectors
+			.check_piece(piece)
+			.map_err(|error| internal(&error))?;
 		let file = File::open(self.sectors.piece_path(piece)).map_err(|error| internal(&error))?;
 		check_payload(&file, deal)?;
 		self.index(deal)
@@ -446,7 +487,10 @@ impl Inner {
 
 	/// Notes the piece and the deal's progress.
 	fn note(&self, hash: &ProposalHash, deal: &Deal) -> Result<(), Problem> {
-		let record = PieceRecord { info: deal.proposal.piece, kind: kind(deal) };
+		let record = PieceRecord {
+			info: deal.proposal.piece,
+			kind: kind(deal),
+		};
 		self.store
 			.insert_piece(&record)
 			.and_then(|()| self.store.apply_to_deals(&[(*hash, DealEvent::DataVerified)]))
@@ -476,7 +520,7 @@ fn car_problem(fault: CarFault) -> Problem {
 		CarFault::RootNotListed(_) | CarFault::RootMissing(_) => {
 			Problem::new(ErrorKind::RootMissing, fault.to_string())
 				.hint("sign the proposal for the CAR's own root")
-		},
+		}
 		CarFault::Io(_) | CarFault::Store(_) => internal(&fault),
 	}
 }
@@ -484,7 +528,11 @@ fn car_problem(fault: CarFault) -> Problem {
 fn open(path: &Path, offset: u64, size: u64, disk: &Disk) -> Result<File, Problem> {
 	use std::io::{Seek, SeekFrom};
 	let opened = (|| {
-		let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+		let mut file = OpenOptions::new()
+			.create(true)
+			.truncate(false)
+			.write(true)
+			.open(path)?;
 		file.set_len(offset)?;
 		disk.reserve(&file, size)?;
 		file.seek(SeekFrom::Start(offset))?;
@@ -512,7 +560,9 @@ fn remove(path: &Path) -> io::Result<()> {
 async fn blocking<T: Send + 'static>(
 	work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-	tokio::task::spawn_blocking(work).await.map_err(|error| internal(&error))?
+	tokio::task::spawn_blocking(work)
+		.await
+		.map_err(|error| internal(&error))?
 }
 
 fn internal(error: &dyn std::fmt::Display) -> Problem {
@@ -526,13 +576,19 @@ fn storage_full() -> Problem {
 }
 
 fn too_large(size: u64) -> Problem {
-	Problem::new(ErrorKind::TooLarge, format!("the proposal names {size} bytes, the upload brings more"))
-		.hint("upload exactly the bytes that the proposal was made for")
+	Problem::new(
+		ErrorKind::TooLarge,
+		format!("the proposal names {size} bytes, the upload brings more"),
+	)
+	.hint("upload exactly the bytes that the proposal was made for")
 }
 
 fn too_small(found: u64, size: u64) -> Problem {
-	Problem::new(ErrorKind::TooSmall, format!("the proposal names {size} bytes, the upload has {found}"))
-		.hint("upload the whole payload, or send the rest from the offset that HEAD gives")
+	Problem::new(
+		ErrorKind::TooSmall,
+		format!("the proposal names {size} bytes, the upload has {found}"),
+	)
+	.hint("upload the whole payload, or send the rest from the offset that HEAD gives")
 }
 
 #[cfg(test)]

@@ -28,7 +28,10 @@ async fn update(
 	number: SectorNumber,
 	change: impl FnOnce(&mut Sector) -> Result<Vec<(ProposalHash, DealEvent)>, StoreError> + Send + 'static,
 ) -> Result<(), JobError> {
-	context.store.run(move |store| store.update_sector(number, change)).await?;
+	context
+		.store
+		.run(move |store| store.update_sector(number, change))
+		.await?;
 	Ok(())
 }
 
@@ -63,7 +66,11 @@ async fn give_up(
 	tracing::error!(sector = number, reason, "sector given up");
 	update(context, number, move |sector| {
 		sector.apply(SectorEvent::GivenUp(reason))?;
-		Ok(sector.deals.iter().map(|deal| (deal.proposal_hash, DealEvent::SectorLost { at: now })).collect())
+		Ok(sector
+			.deals
+			.iter()
+			.map(|deal| (deal.proposal_hash, DealEvent::SectorLost { at: now }))
+			.collect())
 	})
 	.await
 }
@@ -77,13 +84,16 @@ pub(super) async fn reconcile(
 ) -> Result<(), JobError> {
 	for sector in context.store.run(|store| store.open_sectors()).await? {
 		match sector.state {
-			SectorState::PreCommitting { commitments, valid_until } if !pre_committing => {
+			SectorState::PreCommitting {
+				commitments,
+				valid_until,
+			} if !pre_committing => {
 				if !noticed(context, &sector, &commitments, now).await? && now > valid_until {
 					apply(context, sector.number, SectorEvent::PreCommitVoid).await?;
 				}
-			},
+			}
 			SectorState::PreCommitted { .. } if !proving => follow(context, &sector, now).await?,
-			_ => {},
+			_ => {}
 		}
 	}
 	Ok(())
@@ -102,15 +112,21 @@ async fn noticed(
 		Some(view) if view.comm_d == commitments.comm_d => {
 			apply(context, number, SectorEvent::PreCommittedOnChain).await?;
 			Ok(true)
-		},
+		}
 		Some(_) => {
-			give_up(context, number, now, "the chain knows the number under other contents".into()).await?;
+			give_up(
+				context,
+				number,
+				now,
+				"the chain knows the number under other contents".into(),
+			)
+			.await?;
 			Ok(true)
-		},
+		}
 		None if context.chain.is_sector_allocated(&context.owner, number).await? => {
 			give_up(context, number, now, "the pre-commit lapsed".into()).await?;
 			Ok(true)
-		},
+		}
 		None => Ok(false),
 	}
 }
@@ -120,7 +136,15 @@ async fn follow(context: &Context, sector: &Sector, now: BlockNumber) -> Result<
 	match context.chain.sector(&context.owner, sector.number).await? {
 		Some(view) if view.state == ChainSectorState::PreCommitted => Ok(()),
 		Some(view) => activated(context, sector, &view, now).await,
-		None => give_up(context, sector.number, now, "not proven within the prove-commit window".into()).await,
+		None => {
+			give_up(
+				context,
+				sector.number,
+				now,
+				"not proven within the prove-commit window".into(),
+			)
+			.await
+		}
 	}
 }
 
@@ -134,9 +158,11 @@ async fn activated(
 	let mut events = Vec::new();
 	for deal in &sector.deals {
 		let event = match context.chain.deal(deal.deal_id).await?.map(|deal| deal.state) {
-			Some(ChainDealState::Active { sector: holder, since, ends }) if holder == sector.number => {
-				DealEvent::Activated { since, ends }
-			},
+			Some(ChainDealState::Active {
+				sector: holder,
+				since,
+				ends,
+			}) if holder == sector.number => DealEvent::Activated { since, ends },
 			// Its `start_by` passed while the sector was being proven; it may still be listed.
 			_ => DealEvent::Lapsed(FailReason::StartByPassed),
 		};
@@ -151,7 +177,9 @@ async fn activated(
 	tracing::info!(sector = sector.number, since, now, "sector active");
 	if sector.spec.tier == Tier::Sealed {
 		let number = sector.number;
-		context.blocking(move |provider| provider.sectors.finish_activation(number)).await??;
+		context
+			.blocking(move |provider| provider.sectors.finish_activation(number))
+			.await??;
 	}
 	Ok(())
 }
@@ -184,7 +212,8 @@ pub(super) async fn pre_commit(context: Context, now: BlockNumber) -> Result<(),
 			continue;
 		}
 		let age = now.saturating_sub(commitments.ticket_at);
-		if sector.spec.tier == Tier::Sealed && age.saturating_add(TICKET_MARGIN) >= parameters.ticket_max_age {
+		if sector.spec.tier == Tier::Sealed && age.saturating_add(TICKET_MARGIN) >= parameters.ticket_max_age
+		{
 			reseal(&context, sector.number).await?;
 			continue;
 		}
@@ -208,7 +237,9 @@ pub(super) async fn pre_commit(context: Context, now: BlockNumber) -> Result<(),
 async fn reseal(context: &Context, number: SectorNumber) -> Result<(), JobError> {
 	tracing::warn!(sector = number, "the sealing ticket is too old; sealing again");
 	apply(context, number, SectorEvent::TicketExpired).await?;
-	context.blocking(move |provider| provider.sectors.remove_sector(number)).await??;
+	context
+		.blocking(move |provider| provider.sectors.remove_sector(number))
+		.await??;
 	Ok(())
 }
 
@@ -229,7 +260,13 @@ async fn send_pre_commits(
 			.min(now.saturating_add(parameters.max_sector_lifetime));
 		let deals: Vec<_> = sector.deals.iter().map(|deal| deal.deal_id).collect();
 		let Ok(deals) = deals.try_into() else {
-			give_up(context, sector.number, now, "more deals than a sector holds".into()).await?;
+			give_up(
+				context,
+				sector.number,
+				now,
+				"more deals than a sector holds".into(),
+			)
+			.await?;
 			continue;
 		};
 		sectors.push(SectorPreCommit {
@@ -254,7 +291,7 @@ async fn send_pre_commits(
 				apply(context, number, SectorEvent::PreCommittedOnChain).await?;
 			}
 			Ok(false)
-		},
+		}
 		// The next step asks the chain.
 		Err(error) if error.outcome_is_open() => Ok(false),
 		Err(error) => {
@@ -268,7 +305,7 @@ async fn send_pre_commits(
 				pre_commit_refused(context, number, &error, now).await?;
 			}
 			Ok(false)
-		},
+		}
 	}
 }
 
@@ -281,17 +318,17 @@ async fn pre_commit_refused(
 	match error.refusal() {
 		Some("StorageProvider::InvalidTicket") => reseal(context, number).await,
 		Some(
-			"StorageProvider::SectorNumberUsed" |
-			"StorageProvider::WrongDataCommitment" |
-			"StorageProvider::WrongReplicaCommitment" |
-			"StorageProvider::WrongNumberOfDeals" |
-			"StorageProvider::UnknownProofType" |
-			"Market::DealNotFound" |
-			"Market::DealBound" |
-			"Market::DealActive" |
-			"Market::WrongTier" |
-			"Market::WrongProvider" |
-			"Market::StartTooSoon",
+			"StorageProvider::SectorNumberUsed"
+			| "StorageProvider::WrongDataCommitment"
+			| "StorageProvider::WrongReplicaCommitment"
+			| "StorageProvider::WrongNumberOfDeals"
+			| "StorageProvider::UnknownProofType"
+			| "Market::DealNotFound"
+			| "Market::DealBound"
+			| "Market::DealActive"
+			| "Market::WrongTier"
+			| "Market::WrongProvider"
+			| "Market::StartTooSoon",
 		) => give_up(context, number, now, error.to_string()).await,
 		_ => delay(context, number, now, error.to_string()).await,
 	}
@@ -303,8 +340,8 @@ async fn provable(context: &Context, now: BlockNumber) -> Result<Vec<Sector>, Jo
 	Ok(sectors
 		.into_iter()
 		.filter(|sector| {
-			sector.not_before <= now &&
-				matches!(sector.state, SectorState::PreCommitted { proof_until, .. } if now > proof_until)
+			sector.not_before <= now
+				&& matches!(sector.state, SectorState::PreCommitted { proof_until, .. } if now > proof_until)
 		})
 		.collect())
 }
@@ -312,7 +349,12 @@ async fn provable(context: &Context, now: BlockNumber) -> Result<Vec<Sector>, Jo
 /// Whether a pre-committed sector's seed may have been drawn.
 pub(super) async fn prove_is_due(context: &Context, now: BlockNumber) -> Result<bool, JobError> {
 	for sector in provable(context, now).await? {
-		if context.chain.activation_challenge(&context.owner, sector.number).await?.is_some() {
+		if context
+			.chain
+			.activation_challenge(&context.owner, sector.number)
+			.await?
+			.is_some()
+		{
 			return Ok(true);
 		}
 	}
@@ -321,8 +363,7 @@ pub(super) async fn prove_is_due(context: &Context, now: BlockNumber) -> Result<
 
 /// Ranges of challenges that are not answered yet, each of at most `most`.
 fn open_ranges(answered: &[u8; 32], challenges: u16, most: u16) -> Vec<(u16, u16)> {
-	let is_open =
-		|index: u16| answered[usize::from(index / 8) % answered.len()] >> (index % 8) & 1 == 0;
+	let is_open = |index: u16| answered[usize::from(index / 8) % answered.len()] >> (index % 8) & 1 == 0;
 	let mut ranges: Vec<(u16, u16)> = Vec::new();
 	for index in (0..challenges.min(256)).filter(|index| is_open(*index)) {
 		match ranges.last_mut() {
@@ -346,30 +387,39 @@ pub(super) async fn prove(context: Context, now: BlockNumber) -> Result<(), JobE
 			continue;
 		}
 		let challenges = sector.spec.activation_challenges;
-		let prover = context.blocking(move |provider| provider.sectors.prover(number)).await?;
+		let prover = context
+			.blocking(move |provider| provider.sectors.prover(number))
+			.await?;
 		let prover = match prover {
 			Ok(prover) => prover,
 			Err(error) => {
 				delay(&context, number, now, error.to_string()).await?;
 				continue;
-			},
+			}
 		};
 		let most = prover.max_part_challenges(MAX_ACTIVATION_PROOF as usize).max(1);
 		for (first, count) in open_ranges(&challenge.proven, challenges, most) {
 			let (prover, seed) = (prover.clone(), challenge.seed);
-			let proof =
-				context.blocking(move |_| prover.activation_proof(&seed, first, count)).await?;
+			let proof = context
+				.blocking(move |_| prover.activation_proof(&seed, first, count))
+				.await?;
 			let proof = match proof.map(|proof| proof.try_into().map(ActivationProof::V1)) {
 				Ok(Ok(proof)) => proof,
 				Ok(Err(_)) => {
-					delay(&context, number, now, "a part of the proof exceeds its limit".into()).await?;
+					delay(
+						&context,
+						number,
+						now,
+						"a part of the proof exceeds its limit".into(),
+					)
+					.await?;
 					break;
-				},
+				}
 				Err(error) => {
 					tracing::error!(sector = number, %error, "the activation proof could not be made");
 					delay(&context, number, now, error.to_string()).await?;
 					break;
-				},
+				}
 			};
 			let ActivationProof::V1(part) = &proof;
 			let len = part.len();
@@ -378,7 +428,12 @@ pub(super) async fn prove(context: Context, now: BlockNumber) -> Result<(), JobE
 				bytes = 0;
 			}
 			bytes += len;
-			batch.push(SectorProof { sector: number, first_challenge: first, challenges: count, proof });
+			batch.push(SectorProof {
+				sector: number,
+				first_challenge: first,
+				challenges: count,
+				proof,
+			});
 		}
 	}
 	if !batch.is_empty() {
@@ -417,10 +472,10 @@ async fn send_proof_batch(
 		Ok(_) => {
 			fault_injection::reached("prove:included");
 			context.metrics.activation_parts.inc_by(parts as u64);
-		},
+		}
 		// Waits until the transaction can have no effect any more.
 		Err(error) if error.outcome_is_open() => return Ok(false),
-		Err(_) => {},
+		Err(_) => {}
 	}
 	for number in &numbers {
 		apply(context, *number, SectorEvent::ProofSettled).await?;

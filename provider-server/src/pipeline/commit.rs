@@ -32,7 +32,10 @@ pub(super) async fn skip_used_numbers(context: &Context) -> Result<(), JobError>
 	}
 	if let Some(last) = after {
 		let next = last.saturating_add(1);
-		context.store.run(move |store| store.skip_sector_numbers(next)).await?;
+		context
+			.store
+			.run(move |store| store.skip_sector_numbers(next))
+			.await?;
 	}
 	// Numbers of lapsed pre-commits leave no sector behind.
 	skip_allocated(context).await
@@ -44,8 +47,14 @@ async fn skip_allocated(context: &Context) -> Result<(), JobError> {
 		if !context.chain.is_sector_allocated(&context.owner, next).await? {
 			return Ok(());
 		}
-		tracing::warn!(sector = next, "the chain knows a sector number that the database does not");
-		context.store.run(move |store| store.skip_sector_numbers(next.saturating_add(1))).await?;
+		tracing::warn!(
+			sector = next,
+			"the chain knows a sector number that the database does not"
+		);
+		context
+			.store
+			.run(move |store| store.skip_sector_numbers(next.saturating_add(1)))
+			.await?;
 	}
 }
 
@@ -59,7 +68,9 @@ pub(super) async fn pack(context: &Context, now: BlockNumber) -> Result<(), JobE
 	}
 	for (proof_type, mut deals) in waiting {
 		let view = context.view();
-		let Some(registered) = view.proof_types.iter().find(|known| known.id == proof_type) else { continue };
+		let Some(registered) = view.proof_types.iter().find(|known| known.id == proof_type) else {
+			continue;
+		};
 		// Hopeless deals would take a sector number with them.
 		let mut hopeful = Vec::new();
 		for (hash, deal) in deals.drain(..) {
@@ -71,8 +82,10 @@ pub(super) async fn pack(context: &Context, now: BlockNumber) -> Result<(), JobE
 			skip_allocated(context).await?;
 			hopeful.retain(|(hash, _)| !contents.iter().any(|deal| deal.proposal_hash == *hash));
 			let spec = registered.spec;
-			let sector =
-				context.store.run(move |store| store.open_sector(proof_type, spec, contents, now)).await?;
+			let sector = context
+				.store
+				.run(move |store| store.open_sector(proof_type, spec, contents, now))
+				.await?;
 			fault_injection::reached("sector:opened");
 			tracing::info!(
 				sector = sector.number,
@@ -92,10 +105,14 @@ fn choose(
 	waiting: &[(ProposalHash, Deal)],
 	now: BlockNumber,
 ) -> Result<Option<Vec<SectorDeal>>, JobError> {
-	let Some((_, any)) = waiting.first() else { return Ok(None) };
+	let Some((_, any)) = waiting.first() else {
+		return Ok(None);
+	};
 	let patience = Patience {
 		wait: context.config.deals.batch_wait_blocks,
-		to_activate: fastest_activation(context, any)?.saturating_mul(2).saturating_add(4),
+		to_activate: fastest_activation(context, any)?
+			.saturating_mul(2)
+			.saturating_add(4),
 	};
 	let candidates: Vec<Candidate> = waiting
 		.iter()
@@ -130,7 +147,8 @@ pub(super) async fn due(context: &Context, now: BlockNumber) -> Result<Vec<Secto
 	Ok(sectors
 		.into_iter()
 		.filter(|sector| {
-			matches!(sector.state, SectorState::Packed | SectorState::Sealing { .. }) && sector.not_before <= now
+			matches!(sector.state, SectorState::Packed | SectorState::Sealing { .. })
+				&& sector.not_before <= now
 		})
 		.map(|sector| sector.number)
 		.collect())
@@ -138,7 +156,9 @@ pub(super) async fn due(context: &Context, now: BlockNumber) -> Result<Vec<Secto
 
 /// Makes a sector's commitments, and in the sealed tier its replica.
 pub(super) async fn run(context: Context, number: SectorNumber, now: BlockNumber) -> Result<(), JobError> {
-	let Some(sector) = context.store.run(move |store| store.sector(number)).await? else { return Ok(()) };
+	let Some(sector) = context.store.run(move |store| store.sector(number)).await? else {
+		return Ok(());
+	};
 	let outcome = match sector.spec.tier {
 		Tier::Hot => commit_hot(&context, &sector).await?,
 		Tier::Sealed => seal(&context, sector.clone()).await?,
@@ -157,12 +177,16 @@ pub(super) async fn run(context: Context, number: SectorNumber, now: BlockNumber
 				.await?;
 			tracing::info!(sector = number, comm_r = hex::encode(comm_r), "sector committed");
 			context.wake.notify_one();
-		},
-		Outcome::Later => {},
+		}
+		Outcome::Later => {}
 		Outcome::Failed(cause) => {
-			tracing::error!(sector = number, cause, "the sector's commitment could not be made");
+			tracing::error!(
+				sector = number,
+				cause,
+				"the sector's commitment could not be made"
+			);
 			failed(&context, sector, cause, now).await?;
-		},
+		}
 	}
 	Ok(())
 }
@@ -187,7 +211,7 @@ async fn commit_hot(context: &Context, sector: &Sector) -> Result<Outcome, JobEr
 			Err(SectorStoreError::OtherSector(number)) => {
 				provider.sectors.remove_sector(number)?;
 				provider.sectors.commit_hot(&request)
-			},
+			}
 			other => other,
 		})
 		.await?;
@@ -199,7 +223,9 @@ async fn commit_hot(context: &Context, sector: &Sector) -> Result<Outcome, JobEr
 
 async fn seal(context: &Context, sector: Sector) -> Result<Outcome, JobError> {
 	// Waiting here holds nothing but this job.
-	let Ok(_place) = context.seal_places.clone().acquire_owned().await else { return Ok(Outcome::Later) };
+	let Ok(_place) = context.seal_places.clone().acquire_owned().await else {
+		return Ok(Outcome::Later);
+	};
 	if context.stopping.load(Ordering::SeqCst) {
 		return Ok(Outcome::Later);
 	}
@@ -208,19 +234,24 @@ async fn seal(context: &Context, sector: Sector) -> Result<Outcome, JobError> {
 		SectorState::Sealing { ticket, .. } => ticket,
 		_ => {
 			// As late as possible: the ticket must still be young when the seal is done.
-			let Some(drawn) = context.chain.ticket(&context.owner).await? else { return Ok(Outcome::Later) };
+			let Some(drawn) = context.chain.ticket(&context.owner).await? else {
+				return Ok(Outcome::Later);
+			};
 			context
 				.store
 				.run(move |store| {
 					store.update_sector(number, |sector| {
-						sector.apply(SectorEvent::TicketTaken { at: drawn.at, ticket: drawn.ticket })?;
+						sector.apply(SectorEvent::TicketTaken {
+							at: drawn.at,
+							ticket: drawn.ticket,
+						})?;
 						Ok(Vec::new())
 					})
 				})
 				.await?;
 			fault_injection::reached("sector:ticket");
 			drawn.ticket
-		},
+		}
 	};
 	let request = SealRequest {
 		sector: number,
@@ -252,7 +283,7 @@ async fn seal(context: &Context, sector: Sector) -> Result<Outcome, JobError> {
 					provider.sectors.remove_sector(number)?;
 					fresh = false;
 					provider.sectors.seal(&request, &mut progress)
-				},
+				}
 				other => other,
 			};
 			provider.set_seal_progress(number, None);
@@ -265,7 +296,7 @@ async fn seal(context: &Context, sector: Sector) -> Result<Outcome, JobError> {
 				measure(context, &sector, started).await?;
 			}
 			Ok(Outcome::Committed(sealed.comm_d(), sealed.comm_r()))
-		},
+		}
 		Err(SealError::Cancelled) => Ok(Outcome::Later),
 		Err(error) => Ok(Outcome::Failed(error.to_string())),
 	}
@@ -292,12 +323,7 @@ async fn measure(context: &Context, sector: &Sector, started: Instant) -> Result
 
 /// Tries again later; after several failures gives the sector up. Deals whose data is gone fail,
 /// the others go into another sector.
-async fn failed(
-	context: &Context,
-	sector: Sector,
-	cause: String,
-	now: BlockNumber,
-) -> Result<(), JobError> {
+async fn failed(context: &Context, sector: Sector, cause: String, now: BlockNumber) -> Result<(), JobError> {
 	let number = sector.number;
 	let give_up = sector.refusals + 1 >= MAX_ATTEMPTS;
 	let mut events = Vec::new();
@@ -305,7 +331,10 @@ async fn failed(
 		let pieces = sector.pieces();
 		let intact: Vec<bool> = context
 			.blocking(move |provider| {
-				pieces.iter().map(|piece| provider.sectors.check_piece(piece).is_ok()).collect()
+				pieces
+					.iter()
+					.map(|piece| provider.sectors.check_piece(piece).is_ok())
+					.collect()
 			})
 			.await?;
 		for (deal, intact) in sector.deals.iter().zip(intact) {

@@ -34,10 +34,15 @@ impl Schedule {
 	/// Whether another deadline has opened since the last time.
 	pub async fn is_due(&mut self, context: &Context, _now: BlockNumber) -> Result<bool, JobError> {
 		let sectors = context.store.run(|store| store.open_sectors()).await?;
-		if !sectors.iter().any(|sector| matches!(sector.state, SectorState::Active { .. })) {
+		if !sectors
+			.iter()
+			.any(|sector| matches!(sector.state, SectorState::Active { .. }))
+		{
 			return Ok(false);
 		}
-		let Some(window) = context.chain.deadline(&context.owner).await? else { return Ok(false) };
+		let Some(window) = context.chain.deadline(&context.owner).await? else {
+			return Ok(false);
+		};
 		let current = (window.period, window.deadline);
 		if self.last == Some(current) {
 			return Ok(false);
@@ -64,20 +69,28 @@ async fn chain_sectors(context: &Context) -> Result<HashMap<SectorNumber, Sector
 /// Compares, probes, declares.
 pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobError> {
 	let views = chain_sectors(&context).await?;
-	let Some(window) = context.chain.deadline(&context.owner).await? else { return Ok(()) };
+	let Some(window) = context.chain.deadline(&context.owner).await? else {
+		return Ok(());
+	};
 	let deadlines = context.view().parameters.deadlines.max(1);
 	let next = (window.deadline + 1) % deadlines;
 	let mut faulty = Vec::new();
 	let mut recovered = Vec::new();
 	for sector in context.store.run(|store| store.open_sectors()).await? {
-		let SectorState::Active { health: known, .. } = sector.state else { continue };
+		let SectorState::Active { health: known, .. } = sector.state else {
+			continue;
+		};
 		let view = views.get(&sector.number);
 		let Some(health) = health(view) else {
 			expired(&context, &sector).await?;
 			continue;
 		};
 		if health != known {
-			tracing::info!(sector = sector.number, ?health, "the chain's view of the sector changed");
+			tracing::info!(
+				sector = sector.number,
+				?health,
+				"the chain's view of the sector changed"
+			);
 			let number = sector.number;
 			context
 				.store
@@ -98,17 +111,21 @@ pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobErr
 		match health {
 			Health::Proving if deadline == Some(next) => {
 				if let Err(cause) = context.blocking(move |provider| probe(provider, &sector)).await? {
-					tracing::error!(sector = number, cause, "the sector cannot be read and is declared faulty");
+					tracing::error!(
+						sector = number,
+						cause,
+						"the sector cannot be read and is declared faulty"
+					);
 					faulty.push(number);
 				}
-			},
+			}
 			Health::Faulty => match context.blocking(move |provider| check(provider, &sector)).await? {
 				Ok(()) => recovered.push(number),
 				Err(cause) => {
 					tracing::warn!(sector = number, cause, "the faulty sector still cannot be read")
-				},
+				}
 			},
-			_ => {},
+			_ => {}
 		}
 	}
 	declare(&context, faulty, Action::DeclareFaults, now).await?;
@@ -157,9 +174,15 @@ fn probe(provider: &Provider, sector: &Sector) -> Result<(), String> {
 }
 
 fn open_leaves(provider: &Provider, sector: &Sector, count: usize) -> Result<(), String> {
-	let prover = provider.sectors.prover(sector.number).map_err(|error| error.to_string())?;
+	let prover = provider
+		.sectors
+		.prover(sector.number)
+		.map_err(|error| error.to_string())?;
 	let leaves: Vec<u64> = (0..count).map(|_| random_leaf(sector)).collect();
-	prover.window_proof(&leaves).map(|_| ()).map_err(|error| error.to_string())
+	prover
+		.window_proof(&leaves)
+		.map(|_| ())
+		.map_err(|error| error.to_string())
 }
 
 /// A leaf that a challenge may ask for.
@@ -170,9 +193,12 @@ fn random_leaf(sector: &Sector) -> u64 {
 		Tier::Hot => {
 			let pieces = sector.pieces();
 			let offsets = cairn_primitives::piece::layout(&pieces, sector.spec.sector_size_log2);
-			let live = offsets.unwrap_or_default().into_iter().zip(pieces.iter().map(|piece| piece.payload_leaves()));
+			let live = offsets
+				.unwrap_or_default()
+				.into_iter()
+				.zip(pieces.iter().map(|piece| piece.payload_leaves()));
 			cairn_primitives::challenge::live_leaf(live.collect::<Vec<_>>(), random).unwrap_or(0)
-		},
+		}
 	}
 }
 
@@ -184,10 +210,13 @@ fn check(provider: &Provider, sector: &Sector) -> Result<(), String> {
 		Tier::Hot => {
 			for deal in &sector.deals {
 				open_payload(provider, &deal.piece).map_err(|error| error.to_string())?;
-				provider.sectors.check_piece(&deal.piece).map_err(|error| error.to_string())?;
+				provider
+					.sectors
+					.check_piece(&deal.piece)
+					.map_err(|error| error.to_string())?;
 			}
 			open_leaves(provider, sector, PROBE_LEAVES)
-		},
+		}
 	}
 }
 

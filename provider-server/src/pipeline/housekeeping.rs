@@ -16,7 +16,11 @@ use std::{
 
 /// A payment was settled; counts it if the deal is this provider's.
 pub(super) async fn paid(context: &Context, deal_id: DealId, amount: Balance) {
-	let deals = context.store.run(|store| store.open_deals()).await.unwrap_or_default();
+	let deals = context
+		.store
+		.run(|store| store.open_deals())
+		.await
+		.unwrap_or_default();
 	if deals.iter().any(|(_, deal)| deal.deal_id() == Some(deal_id)) {
 		tracing::info!(deal_id, amount, "paid");
 		// A counter of floats is as exact as Prometheus gets.
@@ -29,14 +33,21 @@ pub(super) async fn settle(context: Context, now: BlockNumber) -> Result<(), Job
 	let mut due = Vec::new();
 	for (_, deal) in context.store.run(|store| store.open_deals()).await? {
 		if let DealState::Active { deal_id, .. } = deal.state {
-			if context.chain.deal(deal_id).await?.is_some_and(|deal| deal.due > 0) {
+			if context
+				.chain
+				.deal(deal_id)
+				.await?
+				.is_some_and(|deal| deal.due > 0)
+			{
 				due.push(deal_id);
 			}
 		}
 	}
 	for batch in due.chunks(MAX_SETTLEMENTS_PER_CALL) {
 		// Settling twice pays once. What fails now is tried with the next interval.
-		let _ = context.act(Action::Settle(batch.to_vec()), now.saturating_add(VALIDITY)).await;
+		let _ = context
+			.act(Action::Settle(batch.to_vec()), now.saturating_add(VALIDITY))
+			.await;
 	}
 	Ok(())
 }
@@ -45,7 +56,9 @@ pub(super) async fn settle(context: Context, now: BlockNumber) -> Result<(), Job
 pub(super) async fn clean(context: Context) -> Result<(), JobError> {
 	context.blocking(clean_disk).await??;
 	let provider = context.provider.clone();
-	context.blocking(move |_| provider.metrics.count(&provider.store)).await??;
+	context
+		.blocking(move |_| provider.metrics.count(&provider.store))
+		.await??;
 	Ok(())
 }
 
@@ -60,7 +73,9 @@ struct Need {
 
 fn clean_disk(provider: &Provider) -> Result<(), JobError> {
 	// A piece that is just entering the store looks as if nothing needed it.
-	let Some(_held) = provider.uploads.hold_adoptions() else { return Ok(()) };
+	let Some(_held) = provider.uploads.hold_adoptions() else {
+		return Ok(());
+	};
 	let deals = provider.store.open_deals()?;
 	let awaiting: HashSet<_> = deals
 		.iter()
@@ -111,7 +126,10 @@ fn clean_disk(provider: &Provider) -> Result<(), JobError> {
 	for number in provider.sectors.sectors()? {
 		if !open.contains(&number) {
 			// Opened since the list was made, or over.
-			let over = provider.store.sector(number)?.is_none_or(|sector| sector.state.is_final());
+			let over = provider
+				.store
+				.sector(number)?
+				.is_none_or(|sector| sector.state.is_final());
 			if over {
 				tracing::info!(sector = number, "removing a sector that is over");
 				provider.sectors.remove_sector(number)?;
@@ -134,7 +152,7 @@ fn remove_piece(provider: &Provider, piece: &PieceInfo) -> Result<(), JobError> 
 	match indexed.as_ref().map(blocks_of) {
 		Some(Ok(mut blocks)) => provider.store.unindex_blocks(piece, &mut blocks)?,
 		// Not a CAR: protected payloads have no blocks in the index.
-		Some(Err(_)) => {},
+		Some(Err(_)) => {}
 		None => provider.store.unindex_lost_piece(piece)?,
 	}
 	provider.store.remove_piece(piece)?;

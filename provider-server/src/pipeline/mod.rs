@@ -119,7 +119,11 @@ impl std::ops::Deref for Context {
 
 impl Context {
 	/// Sends an action and counts its outcome.
-	pub async fn act(&self, action: Action, valid_until: BlockNumber) -> Result<Vec<ChainEvent>, ActionError> {
+	pub async fn act(
+		&self,
+		action: Action,
+		valid_until: BlockNumber,
+	) -> Result<Vec<ChainEvent>, ActionError> {
 		let name = action.name();
 		let outcome = self.chain.act(action, valid_until).await;
 		let label = match &outcome {
@@ -216,7 +220,10 @@ impl Pipeline {
 				}
 			}
 		};
-		if tokio::time::timeout(Duration::from_secs(30), waiting).await.is_err() {
+		if tokio::time::timeout(Duration::from_secs(30), waiting)
+			.await
+			.is_err()
+		{
 			tracing::warn!("a seal did not break off in time; its last layer is made again");
 		}
 		self.jobs.abort_all();
@@ -224,7 +231,10 @@ impl Pipeline {
 
 	/// Brings in order what a kill may have left.
 	pub(crate) async fn recover(&mut self) -> Result<(), JobError> {
-		let recovered = self.context.blocking(|provider| provider.uploads.recover()).await??;
+		let recovered = self
+			.context
+			.blocking(|provider| provider.uploads.recover())
+			.await??;
 		for hash in recovered {
 			tracing::info!(deal = %Hash32(hash), "the data of a deal was complete before the restart");
 		}
@@ -253,18 +263,21 @@ impl Pipeline {
 					if self.context.config.deals.watch_chain {
 						self.consider(proposal_hash).await;
 					}
-				},
+				}
 				ChainEvent::ProposalGone { proposal_hash } => {
 					if let Err(error) = publish::withdrawn(&self.context, proposal_hash).await {
 						tracing::warn!(%error, "a withdrawn proposal could not be noted");
 					}
-				},
-				ChainEvent::DealPublished { deal_id, proposal_hash } => {
+				}
+				ChainEvent::DealPublished {
+					deal_id,
+					proposal_hash,
+				} => {
 					tracing::info!(deal = %Hash32(proposal_hash), deal_id, "deal published");
-				},
+				}
 				ChainEvent::Paid { deal_id, amount } => {
 					housekeeping::paid(&self.context, deal_id, amount).await;
-				},
+				}
 			}
 		}
 	}
@@ -280,7 +293,7 @@ impl Pipeline {
 		match done {
 			Ok(job) => {
 				self.running.remove(&job);
-			},
+			}
 			// The job's name is lost with its panic; all of them may start again, and each asks the
 			// chain before it acts.
 			Err(error) => {
@@ -288,7 +301,7 @@ impl Pipeline {
 				if self.jobs.is_empty() {
 					self.running.clear();
 				}
-			},
+			}
 		}
 	}
 
@@ -346,7 +359,10 @@ impl Pipeline {
 			self.last_settle = now;
 			self.start(Job::Settle, housekeeping::settle(context.clone(), now));
 		}
-		if self.last_clean.is_none_or(|last| now >= last.saturating_add(CLEAN_EVERY)) {
+		if self
+			.last_clean
+			.is_none_or(|last| now >= last.saturating_add(CLEAN_EVERY))
+		{
 			self.last_clean = Some(now);
 			self.start(Job::Clean, housekeeping::clean(context.clone()));
 		}
@@ -379,15 +395,18 @@ fn watch_blocks(
 					if sender.send(block).await.is_err() {
 						return;
 					}
-				},
+				}
 				Err(ChainError::Unavailable(error)) => {
 					tracing::warn!(error, "the node is not reachable");
 					tokio::time::sleep(CHAIN_PAUSE).await;
-				},
+				}
 				Err(ChainError::Unusable(error)) => {
-					tracing::error!(error, "the node cannot be used; check that it serves this provider's chain and version");
+					tracing::error!(
+						error,
+						"the node cannot be used; check that it serves this provider's chain and version"
+					);
 					tokio::time::sleep(10 * CHAIN_PAUSE).await;
-				},
+				}
 			}
 		}
 	});

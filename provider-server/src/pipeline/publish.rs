@@ -3,10 +3,7 @@
 use super::{Context, JobError, VALIDITY};
 use crate::{
 	chain::{Action, ActionError, ChainEvent, MAX_PROPOSALS_PER_CALL},
-	deal::{
-		state::FailReason,
-		Deal, DealEvent, DealState, Origin, ProposalHash,
-	},
+	deal::{state::FailReason, Deal, DealEvent, DealState, Origin, ProposalHash},
 	fault_injection,
 };
 use cairn_primitives::{BlockNumber, ProofSpec, Tier};
@@ -17,7 +14,10 @@ type Listed = (ProposalHash, Deal);
 /// Parameters of a deal's proof type, as the provider last saw them.
 pub(super) fn spec_of(context: &Context, deal: &Deal) -> Option<ProofSpec> {
 	let view = context.view();
-	view.proof_types.iter().find(|known| known.id == deal.proof_type).map(|known| known.spec)
+	view.proof_types
+		.iter()
+		.find(|known| known.id == deal.proof_type)
+		.map(|known| known.spec)
 }
 
 /// Blocks that activation takes from here if everything goes well: with less, a deal is hopeless.
@@ -28,46 +28,49 @@ pub(super) fn fastest_activation(context: &Context, deal: &Deal) -> Result<Block
 		Some(spec) if spec.tier == Tier::Sealed => {
 			let seconds = schedule.seal_seconds_per_byte * spec.sector_size() as f64;
 			(seconds / schedule.block_seconds.max(0.1)).clamp(0.0, 1e9) as BlockNumber
-		},
+		}
 		_ => 0,
 	};
-	Ok(view.parameters.pre_commit_delay.saturating_add(sealing).saturating_add(2))
+	Ok(view
+		.parameters
+		.pre_commit_delay
+		.saturating_add(sealing)
+		.saturating_add(2))
 }
 
 /// Moves deals by what the clock and the chain say.
-pub(super) async fn reconcile(
-	context: &Context,
-	now: BlockNumber,
-	publishing: bool,
-) -> Result<(), JobError> {
+pub(super) async fn reconcile(context: &Context, now: BlockNumber, publishing: bool) -> Result<(), JobError> {
 	for (hash, deal) in context.store.run(|store| store.open_deals()).await? {
 		let start_by = deal.proposal.start_by;
 		let event = match &deal.state {
 			DealState::Accepted if now >= start_by => Some(DealEvent::Lapsed(FailReason::NoData)),
 			DealState::Received if now.saturating_add(fastest_activation(context, &deal)?) > start_by => {
 				Some(DealEvent::Lapsed(FailReason::StartByPassed))
-			},
+			}
 			DealState::Publishing { valid_until } if !publishing => {
 				match context.chain.deal_of_proposal(&hash).await? {
 					Some(deal_id) => Some(DealEvent::PublishedOnChain { deal_id, at: now }),
 					None if now > *valid_until => Some(DealEvent::PublishVoid),
 					None => None,
 				}
-			},
+			}
 			// The chain ends a deal that was not activated; it refunds the client by itself.
 			DealState::Published { deal_id, .. } if now > start_by => {
 				let gone = context.chain.deal(*deal_id).await?.is_none();
 				gone.then_some(DealEvent::Lapsed(FailReason::StartByPassed))
-			},
+			}
 			DealState::Active { deal_id, ends, .. } if now >= *ends => {
 				let gone = context.chain.deal(*deal_id).await?.is_none();
 				gone.then_some(DealEvent::TermOver)
-			},
+			}
 			_ => None,
 		};
 		if let Some(event) = event {
 			tracing::info!(deal = %Hash32(hash), ?event, "deal moves on");
-			context.store.run(move |store| store.apply_to_deals(&[(hash, event)])).await?;
+			context
+				.store
+				.run(move |store| store.apply_to_deals(&[(hash, event)]))
+				.await?;
 		}
 	}
 	Ok(())
@@ -81,7 +84,10 @@ pub(super) async fn withdrawn(context: &Context, hash: ProposalHash) -> Result<(
 	});
 	if waits {
 		let event = DealEvent::Lapsed(FailReason::Withdrawn);
-		context.store.run(move |store| store.apply_to_deals(&[(hash, event)])).await?;
+		context
+			.store
+			.run(move |store| store.apply_to_deals(&[(hash, event)]))
+			.await?;
 	}
 	Ok(())
 }
@@ -89,7 +95,9 @@ pub(super) async fn withdrawn(context: &Context, hash: ProposalHash) -> Result<(
 /// Deals to publish now: those that clients signed, and those to accept on chain.
 async fn due(context: &Context, now: BlockNumber) -> Result<(Vec<Listed>, Vec<Listed>), JobError> {
 	let deals = context.store.run(|store| store.open_deals()).await?;
-	let ready = deals.into_iter().filter(|(_, deal)| deal.state == DealState::Received && deal.not_before <= now);
+	let ready = deals
+		.into_iter()
+		.filter(|(_, deal)| deal.state == DealState::Received && deal.not_before <= now);
 	let (mut signed, mut proposed): (Vec<_>, Vec<_>) =
 		ready.partition(|(_, deal)| matches!(deal.origin, Origin::Signed(_)));
 	for list in [&mut signed, &mut proposed] {
@@ -149,28 +157,35 @@ async fn send(context: &Context, batch: &[Listed], now: BlockNumber) -> Result<b
 			fault_injection::reached("publish:included");
 			let mut published = Vec::new();
 			for event in events {
-				if let ChainEvent::DealPublished { deal_id, proposal_hash } = event {
+				if let ChainEvent::DealPublished {
+					deal_id,
+					proposal_hash,
+				} = event
+				{
 					if hashes.contains(&proposal_hash) {
 						published.push((proposal_hash, DealEvent::PublishedOnChain { deal_id, at: now }));
 					}
 				}
 			}
-			context.store.run(move |store| store.apply_to_deals(&published)).await?;
+			context
+				.store
+				.run(move |store| store.apply_to_deals(&published))
+				.await?;
 			Ok(false)
-		},
+		}
 		// The next step asks the chain.
 		Err(error) if error.outcome_is_open() => Ok(false),
 		Err(ActionError::Refused { .. }) if batch.len() > 1 => {
 			apply(context, &hashes, |_| DealEvent::PublishVoid).await?;
 			Ok(true)
-		},
+		}
 		Err(error) => {
 			apply(context, &hashes, |_| DealEvent::PublishVoid).await?;
 			for hash in hashes {
 				refused(context, hash, &error, now).await?;
 			}
 			Ok(false)
-		},
+		}
 	}
 }
 
@@ -180,7 +195,10 @@ async fn apply(
 	event: impl Fn(&ProposalHash) -> DealEvent,
 ) -> Result<(), JobError> {
 	let events: Vec<_> = hashes.iter().map(|hash| (*hash, event(hash))).collect();
-	Ok(context.store.run(move |store| store.apply_to_deals(&events)).await?)
+	Ok(context
+		.store
+		.run(move |store| store.apply_to_deals(&events))
+		.await?)
 }
 
 /// What a refusal means for a deal: it is on chain already, it will never be, or it may be later.
@@ -206,14 +224,17 @@ async fn refused(
 				Some(deal_id) => Some(DealEvent::PublishedOnChain { deal_id, at: now }),
 				None => Some(DealEvent::Lapsed(FailReason::Withdrawn)),
 			}
-		},
+		}
 		Some(name) if NEVER.contains(&name) => {
 			Some(DealEvent::Lapsed(FailReason::Refused(error.to_string())))
-		},
+		}
 		_ => None,
 	};
 	match event {
-		Some(event) => Ok(context.store.run(move |store| store.apply_to_deals(&[(hash, event)])).await?),
+		Some(event) => Ok(context
+			.store
+			.run(move |store| store.apply_to_deals(&[(hash, event)]))
+			.await?),
 		None => {
 			let cause = error.to_string();
 			context
@@ -226,6 +247,6 @@ async fn refused(
 				})
 				.await?;
 			Ok(())
-		},
+		}
 	}
 }

@@ -10,11 +10,17 @@ use cairn_primitives::{sector::SectorState as ChainSectorState, Tier};
 use cairn_provider_api::{DealProgress, ProposeDeal};
 
 /// Every action of the way to an active sector and its first windowed proof.
-const ACTIONS: [&str; 4] =
-	["publish_storage_deals", "pre_commit_sectors", "prove_commit_sectors", "submit_windowed_post"];
+const ACTIONS: [&str; 4] = [
+	"publish_storage_deals",
+	"pre_commit_sectors",
+	"prove_commit_sectors",
+	"submit_windowed_post",
+];
 
 async fn until_active(world: &mut World, offer: &crate::simulation::Offer) {
-	world.blocks_until(60, "the deal is active", |world| world.is_active(offer)).await;
+	world
+		.blocks_until(60, "the deal is active", |world| world.is_active(offer))
+		.await;
 }
 
 #[tokio::test]
@@ -44,7 +50,9 @@ async fn a_hot_deal_goes_all_the_way_to_its_end() {
 		})
 		.await;
 	world
-		.blocks_until(60, "the sector is over", |world| world.sector_state(sector) == SectorState::Ended)
+		.blocks_until(60, "the sector is over", |world| {
+			world.sector_state(sector) == SectorState::Ended
+		})
 		.await;
 	// Nothing is left on disk.
 	world.blocks(25).await;
@@ -80,11 +88,17 @@ async fn without_its_payload_a_sealed_sector_proves_on_and_the_piece_is_unsealed
 	let provider = world.provider().clone();
 	let piece = offer.proposal.piece;
 	assert!(!provider.sectors.has_piece(&piece), "the payload is given back");
-	assert_eq!(world.chain.sector_state(world.sector_of(&offer)), Some(ChainSectorState::Active));
+	assert_eq!(
+		world.chain.sector_state(world.sector_of(&offer)),
+		Some(ChainSectorState::Active)
+	);
 	let bytes = tokio::task::spawn_blocking(move || {
 		use std::io::Read;
 		let mut bytes = Vec::new();
-		crate::retrieval::open_payload(&provider, &piece).unwrap().read_to_end(&mut bytes).unwrap();
+		crate::retrieval::open_payload(&provider, &piece)
+			.unwrap()
+			.read_to_end(&mut bytes)
+			.unwrap();
 		bytes
 	})
 	.await
@@ -108,8 +122,16 @@ async fn kill_at(action: &'static str, mishap: Mishap, tier: Tier) {
 	until_active(&mut world, &offer).await;
 	let sector = world.sector_of(&offer);
 	world.blocks(40).await;
-	assert_eq!(world.chain.sector_state(sector), Some(ChainSectorState::Active), "{action} {mishap:?}");
-	assert_eq!(world.chain.refused(), [], "{action} {mishap:?}: something was sent twice");
+	assert_eq!(
+		world.chain.sector_state(sector),
+		Some(ChainSectorState::Active),
+		"{action} {mishap:?}"
+	);
+	assert_eq!(
+		world.chain.refused(),
+		[],
+		"{action} {mishap:?}: something was sent twice"
+	);
 	for once in &ACTIONS[..3] {
 		assert_eq!(world.chain.count(once), 1, "{once}");
 	}
@@ -164,7 +186,9 @@ async fn unknown_outcomes_are_resolved_by_the_chain() {
 		for action in &ACTIONS[..3] {
 			world.chain.mishap(action, mishap.clone());
 		}
-		world.blocks_until(100, "the deal is active", |world| world.is_active(&offer)).await;
+		world
+			.blocks_until(100, "the deal is active", |world| world.is_active(&offer))
+			.await;
 		assert_eq!(world.chain.refused(), [], "{mishap:?}");
 		assert_eq!(world.sector_of(&offer), 0);
 	}
@@ -215,7 +239,9 @@ async fn lost_data_is_declared_faulty_and_recovers_when_it_is_back() {
 	until_active(&mut world, &offer).await;
 	// Just after a proof, so that the loss is noticed before the next challenge.
 	world
-		.blocks_until(45, "a windowed proof", |world| world.chain.count("submit_windowed_post") > 0)
+		.blocks_until(45, "a windowed proof", |world| {
+			world.chain.count("submit_windowed_post") > 0
+		})
 		.await;
 	let sector = world.sector_of(&offer);
 	let path = world.provider().sectors.piece_path(&offer.proposal.piece);
@@ -226,11 +252,18 @@ async fn lost_data_is_declared_faulty_and_recovers_when_it_is_back() {
 			world.chain.sector_state(sector) == Some(ChainSectorState::Faulty)
 		})
 		.await;
-	assert_eq!(world.chain.count("declare_faults"), 1, "declared before its challenge was known");
+	assert_eq!(
+		world.chain.count("declare_faults"),
+		1,
+		"declared before its challenge was known"
+	);
 	world.blocks(22).await;
 	assert_eq!(
 		world.sector_state(sector),
-		SectorState::Active { since: since(&world, sector), health: Health::Faulty }
+		SectorState::Active {
+			since: since(&world, sector),
+			health: Health::Faulty
+		}
 	);
 	assert_eq!(world.chain.count("declare_faults_recovered"), 0);
 	std::fs::rename(&hidden, &path).unwrap();
@@ -242,7 +275,10 @@ async fn lost_data_is_declared_faulty_and_recovers_when_it_is_back() {
 	world.blocks(6).await;
 	assert_eq!(
 		world.sector_state(sector),
-		SectorState::Active { since: since(&world, sector), health: Health::Proving }
+		SectorState::Active {
+			since: since(&world, sector),
+			health: Health::Proving
+		}
 	);
 	assert_eq!(world.chain.refused(), []);
 }
@@ -279,8 +315,14 @@ async fn an_unreadable_sector_is_skipped_and_the_others_are_proven() {
 	bytes.iter_mut().for_each(|byte| *byte ^= 0x55);
 	std::fs::write(&path, bytes).unwrap();
 	world.blocks(6).await;
-	assert_eq!(world.chain.sector_state(sectors[0]), Some(ChainSectorState::Faulty));
-	assert_eq!(world.chain.sector_state(sectors[1]), Some(ChainSectorState::Active));
+	assert_eq!(
+		world.chain.sector_state(sectors[0]),
+		Some(ChainSectorState::Faulty)
+	);
+	assert_eq!(
+		world.chain.sector_state(sectors[1]),
+		Some(ChainSectorState::Active)
+	);
 	assert_eq!(world.provider().metrics.sectors_skipped.get(), 1);
 	world.blocks(20).await;
 	assert_eq!(world.chain.refused(), []);
@@ -311,9 +353,16 @@ async fn one_bad_deal_does_not_hold_up_the_others() {
 	world.chain.state().escrow.insert(good.proposal.client, price);
 	world.blocks(2).await;
 	let states = [world.deal_state(&good), world.deal_state(&bad)];
-	let published = states.iter().filter(|state| !matches!(state, DealState::Received)).count();
+	let published = states
+		.iter()
+		.filter(|state| !matches!(state, DealState::Received))
+		.count();
 	assert_eq!(published, 1, "{states:?}");
-	let waiting = if states[0] == DealState::Received { &good } else { &bad };
+	let waiting = if states[0] == DealState::Received {
+		&good
+	} else {
+		&bad
+	};
 	let deal = world.provider().store.deal(&waiting.hash()).unwrap().unwrap();
 	assert!(deal.delayed_by.unwrap().contains("ClientEscrowTooLow"));
 	// With money it goes on.
@@ -328,11 +377,23 @@ async fn deals_lapse_without_data_or_time() {
 	late.proposal.start_by = 40;
 	let late = late.signed();
 	world.propose(&late).await.unwrap();
-	world.upload_bytes(&late, &late.car[..100], Start::At(0)).await.unwrap();
+	world
+		.upload_bytes(&late, &late.car[..100], Start::At(0))
+		.await
+		.unwrap();
 	world.blocks(35).await;
-	assert_eq!(world.deal_state(&late), DealState::Failed { reason: FailReason::NoData });
+	assert_eq!(
+		world.deal_state(&late),
+		DealState::Failed {
+			reason: FailReason::NoData
+		}
+	);
 	world.blocks(25).await;
-	assert_eq!(world.provider().uploads.received(&late.hash()), 0, "the part is removed");
+	assert_eq!(
+		world.provider().uploads.received(&late.hash()),
+		0,
+		"the part is removed"
+	);
 	assert_eq!(world.chain.actions_taken(), 0);
 
 	// Data that comes too late to be activated is not published: the collateral would be lost.
@@ -343,7 +404,12 @@ async fn deals_lapse_without_data_or_time() {
 	world.blocks(28).await;
 	world.upload(&tight).await.unwrap();
 	world.block().await;
-	assert_eq!(world.deal_state(&tight), DealState::Failed { reason: FailReason::StartByPassed });
+	assert_eq!(
+		world.deal_state(&tight),
+		DealState::Failed {
+			reason: FailReason::StartByPassed
+		}
+	);
 	assert_eq!(world.chain.count("publish_storage_deals"), 0);
 }
 
@@ -359,7 +425,9 @@ async fn deals_of_a_lapsed_pre_commit_go_into_another_sector() {
 	for _ in 0..3 {
 		world.chain.mishap("prove_commit_sectors", Mishap::NotIncluded);
 	}
-	world.blocks_until(120, "the deal is active", |world| world.is_active(&offer)).await;
+	world
+		.blocks_until(120, "the deal is active", |world| world.is_active(&offer))
+		.await;
 	assert!(matches!(world.sector_state(0), SectorState::Failed { .. }));
 	assert_eq!(world.sector_of(&offer), 1, "with a new number");
 }
@@ -369,7 +437,10 @@ async fn refused_pre_commits_burn_no_number_that_the_chain_does_not_know() {
 	let mut world = World::new().await;
 	let offer = offer(51, Tier::Hot);
 	world.store(&offer).await;
-	world.chain.mishap("pre_commit_sectors", Mishap::Refuse("StorageProvider::InsufficientFunds"));
+	world.chain.mishap(
+		"pre_commit_sectors",
+		Mishap::Refuse("StorageProvider::InsufficientFunds"),
+	);
 	world.blocks(8).await;
 	until_active(&mut world, &offer).await;
 	assert_eq!(world.sector_of(&offer), 0);
@@ -381,7 +452,10 @@ async fn an_old_ticket_leads_to_another_seal_under_the_same_number() {
 	world.chain.state().parameters.ticket_max_age = 30;
 	let offer = offer(52, Tier::Sealed);
 	world.store(&offer).await;
-	world.chain.mishap("pre_commit_sectors", Mishap::Refuse("StorageProvider::InvalidTicket"));
+	world.chain.mishap(
+		"pre_commit_sectors",
+		Mishap::Refuse("StorageProvider::InvalidTicket"),
+	);
 	until_active(&mut world, &offer).await;
 	assert_eq!(world.sector_of(&offer), 0);
 	assert_eq!(world.chain.refused(), []);
@@ -426,12 +500,19 @@ async fn proposals_on_chain_are_found_after_a_restart_and_by_request() {
 	world.restart().await;
 	assert_eq!(world.deal_state(&missed), DealState::Accepted);
 	world.chain.propose(asked.hash(), asked.proposal.clone());
-	let request = ProposeDeal::OnChain { proposal_hash: asked.hash().into() };
+	let request = ProposeDeal::OnChain {
+		proposal_hash: asked.hash().into(),
+	};
 	let proposed = world.provider().propose(request).await.unwrap();
 	assert_eq!(proposed.progress, DealProgress::Accepted);
 	world.chain.withdraw(asked.hash());
 	world.block().await;
-	assert_eq!(world.deal_state(&asked), DealState::Failed { reason: FailReason::Withdrawn });
+	assert_eq!(
+		world.deal_state(&asked),
+		DealState::Failed {
+			reason: FailReason::Withdrawn
+		}
+	);
 	// An unfitting one is left alone.
 	let mut cheap = offer(73, Tier::Hot);
 	cheap.proposal.price_per_block = 0;
@@ -447,7 +528,10 @@ async fn an_outage_of_the_node_delays_and_loses_nothing() {
 	world.store(&offer).await;
 	world.chain.state().unavailable = true;
 	assert!(world.pipeline().step().await.is_err());
-	assert!(world.propose(&crate::simulation::offer(81, Tier::Hot)).await.is_err());
+	assert!(world
+		.propose(&crate::simulation::offer(81, Tier::Hot))
+		.await
+		.is_err());
 	world.chain.state().unavailable = false;
 	until_active(&mut world, &offer).await;
 }
@@ -459,7 +543,10 @@ async fn data_that_was_complete_before_a_kill_is_taken_up() {
 	for offer in [&whole, &part] {
 		world.propose(offer).await.unwrap();
 	}
-	world.upload_bytes(&part, &part.car[..300], Start::At(0)).await.unwrap();
+	world
+		.upload_bytes(&part, &part.car[..300], Start::At(0))
+		.await
+		.unwrap();
 	// Complete on disk, but not verified yet.
 	let file = format!("storage/uploads/{}.part", hex::encode(whole.hash()));
 	let file = world.dir.path().join(file);
@@ -468,7 +555,10 @@ async fn data_that_was_complete_before_a_kill_is_taken_up() {
 	assert_eq!(world.deal_state(&whole), DealState::Received);
 	assert_eq!(world.deal_state(&part), DealState::Accepted);
 	assert_eq!(world.provider().uploads.received(&part.hash()), 300);
-	let progress = world.upload_bytes(&part, &part.car[300..], Start::At(300)).await.unwrap();
+	let progress = world
+		.upload_bytes(&part, &part.car[300..], Start::At(300))
+		.await
+		.unwrap();
 	assert!(progress.complete);
 	until_active(&mut world, &part).await;
 
@@ -477,7 +567,11 @@ async fn data_that_was_complete_before_a_kill_is_taken_up() {
 	world.propose(&adopted).await.unwrap();
 	let copy = world.dir.path().join("copy");
 	std::fs::write(&copy, &adopted.car).unwrap();
-	world.provider().sectors.adopt_piece(&copy, Some(&adopted.proposal.piece)).unwrap();
+	world
+		.provider()
+		.sectors
+		.adopt_piece(&copy, Some(&adopted.proposal.piece))
+		.unwrap();
 	world.restart().await;
 	assert_eq!(world.deal_state(&adopted), DealState::Received);
 	until_active(&mut world, &adopted).await;

@@ -24,14 +24,20 @@ pub(super) async fn is_due(context: &Context, now: BlockNumber) -> Result<bool, 
 /// What is to be proven now, if anything.
 async fn open_challenge(context: &Context, now: BlockNumber) -> Result<Option<DeadlineChallenge>, JobError> {
 	let sectors = context.store.run(|store| store.open_sectors()).await?;
-	if !sectors.iter().any(|sector| matches!(sector.state, SectorState::Active { .. })) {
+	if !sectors
+		.iter()
+		.any(|sector| matches!(sector.state, SectorState::Active { .. }))
+	{
 		return Ok(None);
 	}
 	let Some(mut challenge) = context.chain.deadline_challenge(&context.owner).await? else {
 		return Ok(None);
 	};
-	challenge.partitions.retain(|partition| !partition.proven && !partition.sectors.is_empty());
-	if !challenge.drawn || challenge.partitions.is_empty() || now.saturating_add(1) >= challenge.window.close {
+	challenge
+		.partitions
+		.retain(|partition| !partition.proven && !partition.sectors.is_empty());
+	if !challenge.drawn || challenge.partitions.is_empty() || now.saturating_add(1) >= challenge.window.close
+	{
 		return Ok(None);
 	}
 	// A proof sent shortly before a restart may still be on its way; sending another would cost a
@@ -52,7 +58,9 @@ struct Proven {
 
 /// Proves and submits.
 pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobError> {
-	let Some(challenge) = open_challenge(&context, now).await? else { return Ok(()) };
+	let Some(challenge) = open_challenge(&context, now).await? else {
+		return Ok(());
+	};
 	let window = challenge.window;
 	let mut calls: Vec<Vec<Proven>> = Vec::new();
 	for partition in challenge.partitions {
@@ -83,7 +91,10 @@ pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobErr
 	for call in calls {
 		let partitions: Vec<PartitionProof> = call.iter().map(|proven| proven.partition).collect();
 		let sectors: usize = call.iter().map(|proven| proven.sectors).sum();
-		let bytes = call.into_iter().flat_map(|proven| proven.bytes).collect::<Vec<u8>>();
+		let bytes = call
+			.into_iter()
+			.flat_map(|proven| proven.bytes)
+			.collect::<Vec<u8>>();
 		let Ok(bytes) = bytes.try_into() else { continue };
 		let until = now.saturating_add(PATIENCE);
 		context
@@ -99,7 +110,10 @@ pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobErr
 		match outcome {
 			Ok(_) => {
 				fault_injection::reached("window:included");
-				context.metrics.window_partitions_proven.inc_by(partitions.len() as u64);
+				context
+					.metrics
+					.window_partitions_proven
+					.inc_by(partitions.len() as u64);
 				tracing::info!(
 					deadline = window.deadline,
 					period = window.period,
@@ -107,8 +121,8 @@ pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobErr
 					sectors,
 					"windowed proof accepted"
 				);
-			},
-			Err(error) if error.refusal() == Some("StorageProvider::AlreadyProven") => {},
+			}
+			Err(error) if error.refusal() == Some("StorageProvider::AlreadyProven") => {}
 			Err(error) => {
 				context.metrics.window_proofs_failed.inc();
 				tracing::error!(deadline = window.deadline, %error, "windowed proof not accepted");
@@ -117,7 +131,7 @@ pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobErr
 					.store
 					.run(move |store| store.set_window_sent((window.period, window.deadline), 0))
 					.await?;
-			},
+			}
 		}
 	}
 	Ok(())
@@ -130,15 +144,23 @@ fn prove(context: &Context, partition: &PartitionChallenge) -> Option<Proven> {
 		.sectors
 		.par_iter()
 		.map(|challenge| {
-			let prover = context.sectors.prover(challenge.sector).map_err(|error| error.to_string())?;
+			let prover = context
+				.sectors
+				.prover(challenge.sector)
+				.map_err(|error| error.to_string())?;
 			if prover.comm_r() != challenge.comm_r {
 				return Err("the sector on disk is another one than on chain".to_owned());
 			}
-			prover.window_proof(&challenge.leaves).map_err(|error| error.to_string())
+			prover
+				.window_proof(&challenge.leaves)
+				.map_err(|error| error.to_string())
 		})
 		.collect();
 	let mut proven = Proven {
-		partition: PartitionProof { partition: partition.partition, skipped: 0 },
+		partition: PartitionProof {
+			partition: partition.partition,
+			skipped: 0,
+		},
 		bytes: Vec::new(),
 		sectors: 0,
 	};
@@ -150,11 +172,15 @@ fn prove(context: &Context, partition: &PartitionChallenge) -> Option<Proven> {
 				proven.bytes.extend_from_slice(&bytes);
 				proven.sectors += 1;
 				continue;
-			},
+			}
 			Ok(_) => "the partition's proof would exceed its limit".to_owned(),
 			Err(cause) => cause,
 		};
-		tracing::error!(sector = challenge.sector, cause, "a sector is left out of its proof and becomes faulty");
+		tracing::error!(
+			sector = challenge.sector,
+			cause,
+			"a sector is left out of its proof and becomes faulty"
+		);
 		context.metrics.sectors_skipped.inc();
 		if challenge.slot < 64 {
 			proven.partition.skipped |= 1 << challenge.slot;

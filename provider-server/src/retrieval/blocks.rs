@@ -26,7 +26,10 @@ pub struct PieceBlocks {
 impl PieceBlocks {
 	/// Blocks of this provider.
 	pub fn new(provider: Arc<Provider>) -> Self {
-		PieceBlocks { provider, last: Mutex::default() }
+		PieceBlocks {
+			provider,
+			last: Mutex::default(),
+		}
 	}
 
 	fn open(&self, piece: &PieceInfo) -> Result<Arc<File>, PayloadError> {
@@ -49,8 +52,11 @@ impl BlockSource for PieceBlocks {
 			return Block::new(*cid, data).map(Some).map_err(SourceError::new);
 		}
 		let multihash = cid.hash().to_bytes();
-		let places =
-			self.provider.store.block_locations(&multihash, MAX_PLACES).map_err(SourceError::new)?;
+		let places = self
+			.provider
+			.store
+			.block_locations(&multihash, MAX_PLACES)
+			.map_err(SourceError::new)?;
 		let mut failure = None;
 		for place in places {
 			let file = match self.open(&place.piece) {
@@ -58,7 +64,7 @@ impl BlockSource for PieceBlocks {
 				Err(error) => {
 					failure = Some(SourceError::new(error));
 					continue;
-				},
+				}
 			};
 			let mut data = vec![0; place.len as usize];
 			if let Err(error) = file.read_exact_at(&mut data, place.offset) {
@@ -74,7 +80,7 @@ impl BlockSource for PieceBlocks {
 						"a stored block does not match its CID any more"
 					);
 					failure = Some(SourceError::new(error));
-				},
+				}
 			}
 		}
 		match failure {

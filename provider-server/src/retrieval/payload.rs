@@ -1,10 +1,6 @@
 //! A piece's payload file, restored from a replica if it is gone.
 
-use crate::{
-	provider::Provider,
-	sector::SectorState,
-	store::StoreError,
-};
+use crate::{provider::Provider, sector::SectorState, store::StoreError};
 use cairn_primitives::{PieceInfo, Tier};
 use std::{fs::File, io, ops::ControlFlow, sync::PoisonError};
 
@@ -45,7 +41,9 @@ pub fn open_payload(provider: &Provider, piece: &PieceInfo) -> Result<File, Payl
 	});
 	let (number, index) = found.ok_or(PayloadError::Absent)?;
 	tracing::info!(sector = number, index, "unsealing a piece for retrieval");
-	let path = provider.sectors.unseal_piece(number, index, &mut |_| ControlFlow::Continue(()))?;
+	let path = provider
+		.sectors
+		.unseal_piece(number, index, &mut |_| ControlFlow::Continue(()))?;
 	Ok(File::open(path)?)
 }
 

@@ -39,7 +39,9 @@ pub fn next_sector(
 		.filter(|index| candidates[*index].piece.size_log2 <= spec.sector_size_log2)
 		.collect();
 	order.sort_by_key(|index| (candidates[*index].since, candidates[*index].start_by, *index));
-	let Some(oldest) = order.first().copied() else { return Vec::new() };
+	let Some(oldest) = order.first().copied() else {
+		return Vec::new();
+	};
 
 	// Larger pieces of younger deals must not push the oldest out: take deals in order of age as
 	// long as all of them fit together.
@@ -68,7 +70,10 @@ pub fn next_sector(
 	if !(full || waited || urgent) {
 		return Vec::new();
 	}
-	pack(spec, &pieces).into_iter().map(|index| taken[index]).collect()
+	pack(spec, &pieces)
+		.into_iter()
+		.map(|index| taken[index])
+		.collect()
 }
 
 #[cfg(test)]
@@ -76,7 +81,10 @@ mod tests {
 	use super::*;
 	use cairn_primitives::Tier;
 
-	const PATIENCE: Patience = Patience { wait: 5, to_activate: 10 };
+	const PATIENCE: Patience = Patience {
+		wait: 5,
+		to_activate: 10,
+	};
 
 	fn spec() -> ProofSpec {
 		ProofSpec {
@@ -90,7 +98,11 @@ mod tests {
 
 	fn candidate(size_log2: u8, since: BlockNumber) -> Candidate {
 		Candidate {
-			piece: PieceInfo { commitment: [since as u8; 32], size_log2, payload_size: 1 },
+			piece: PieceInfo {
+				commitment: [since as u8; 32],
+				size_log2,
+				payload_size: 1,
+			},
 			since,
 			start_by: 1000,
 		}
@@ -114,7 +126,10 @@ mod tests {
 		let waiting = [candidate(10, 100), candidate(11, 101)];
 		assert_eq!(next_sector(&spec(), &waiting, 101, PATIENCE), [0]);
 		let small: Vec<_> = (0..40).map(|_| candidate(7, 100)).collect();
-		let spec = ProofSpec { sector_size_log2: 23, ..spec() };
+		let spec = ProofSpec {
+			sector_size_log2: 23,
+			..spec()
+		};
 		assert_eq!(next_sector(&spec, &small, 100, PATIENCE).len(), 32);
 	}
 
@@ -134,6 +149,9 @@ mod tests {
 
 	#[test]
 	fn pieces_larger_than_the_sector_are_left_out() {
-		assert_eq!(next_sector(&spec(), &[candidate(12, 1)], 100, PATIENCE), Vec::<usize>::new());
+		assert_eq!(
+			next_sector(&spec(), &[candidate(12, 1)], 100, PATIENCE),
+			Vec::<usize>::new()
+		);
 	}
 }

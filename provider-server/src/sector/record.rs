@@ -71,10 +71,10 @@ impl Sector {
 	pub fn apply(&mut self, event: SectorEvent) -> Result<(), IllegalTransition> {
 		let is_attempt = matches!(
 			event,
-			SectorEvent::PreCommitStarted { .. } |
-				SectorEvent::PreCommitVoid |
-				SectorEvent::ProofStarted { .. } |
-				SectorEvent::ProofSettled
+			SectorEvent::PreCommitStarted { .. }
+				| SectorEvent::PreCommitVoid
+				| SectorEvent::ProofStarted { .. }
+				| SectorEvent::ProofSettled
 		);
 		let next = self.state.apply(event)?;
 		if next != self.state && !is_attempt {

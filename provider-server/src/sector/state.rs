@@ -165,9 +165,18 @@ impl SectorState {
 			SectorState::Ready { .. } => "ready",
 			SectorState::PreCommitting { .. } => "pre_committing",
 			SectorState::PreCommitted { .. } => "pre_committed",
-			SectorState::Active { health: Health::Proving, .. } => "active",
-			SectorState::Active { health: Health::Faulty, .. } => "faulty",
-			SectorState::Active { health: Health::Recovering, .. } => "recovering",
+			SectorState::Active {
+				health: Health::Proving,
+				..
+			} => "active",
+			SectorState::Active {
+				health: Health::Faulty,
+				..
+			} => "faulty",
+			SectorState::Active {
+				health: Health::Recovering,
+				..
+			} => "recovering",
 			SectorState::Ended => "ended",
 			SectorState::Failed { .. } => "failed",
 		}
@@ -195,51 +204,81 @@ impl SectorState {
 		use SectorEvent as E;
 		use SectorState as S;
 		Ok(match (self, &event) {
-			(S::Packed, E::TicketTaken { at, ticket }) => S::Sealing { ticket_at: *at, ticket: *ticket },
-			(S::Packed, E::Committed { comm_d, comm_r }) => {
-				S::Ready { commitments: Commitments { comm_d: *comm_d, comm_r: *comm_r, ticket_at: 0 } }
+			(S::Packed, E::TicketTaken { at, ticket }) => S::Sealing {
+				ticket_at: *at,
+				ticket: *ticket,
+			},
+			(S::Packed, E::Committed { comm_d, comm_r }) => S::Ready {
+				commitments: Commitments {
+					comm_d: *comm_d,
+					comm_r: *comm_r,
+					ticket_at: 0,
+				},
 			},
 			(S::Sealing { ticket_at, .. }, E::Committed { comm_d, comm_r }) => S::Ready {
-				commitments: Commitments { comm_d: *comm_d, comm_r: *comm_r, ticket_at: *ticket_at },
+				commitments: Commitments {
+					comm_d: *comm_d,
+					comm_r: *comm_r,
+					ticket_at: *ticket_at,
+				},
 			},
 			(S::Ready { .. } | S::Sealing { .. } | S::Packed, E::TicketExpired) => S::Packed,
 
-			(S::Ready { commitments }, E::PreCommitStarted { valid_until }) => {
-				S::PreCommitting { commitments: *commitments, valid_until: *valid_until }
+			(S::Ready { commitments }, E::PreCommitStarted { valid_until }) => S::PreCommitting {
+				commitments: *commitments,
+				valid_until: *valid_until,
 			},
-			(S::PreCommitting { commitments, .. }, E::PreCommitVoid) => S::Ready { commitments: *commitments },
+			(S::PreCommitting { commitments, .. }, E::PreCommitVoid) => S::Ready {
+				commitments: *commitments,
+			},
 			(S::Ready { .. }, E::PreCommitVoid) => self.clone(),
 			(S::Ready { commitments } | S::PreCommitting { commitments, .. }, E::PreCommittedOnChain) => {
-				S::PreCommitted { commitments: *commitments, proof_until: 0 }
-			},
+				S::PreCommitted {
+					commitments: *commitments,
+					proof_until: 0,
+				}
+			}
 			(S::PreCommitted { .. }, E::PreCommittedOnChain) => self.clone(),
 
-			(S::PreCommitted { commitments, .. }, E::ProofStarted { valid_until }) => {
-				S::PreCommitted { commitments: *commitments, proof_until: *valid_until }
+			(S::PreCommitted { commitments, .. }, E::ProofStarted { valid_until }) => S::PreCommitted {
+				commitments: *commitments,
+				proof_until: *valid_until,
 			},
-			(S::PreCommitted { commitments, .. }, E::ProofSettled) => {
-				S::PreCommitted { commitments: *commitments, proof_until: 0 }
+			(S::PreCommitted { commitments, .. }, E::ProofSettled) => S::PreCommitted {
+				commitments: *commitments,
+				proof_until: 0,
 			},
 			(S::Active { .. }, E::ProofSettled) => self.clone(),
 
-			(S::PreCommitting { .. } | S::PreCommitted { .. }, E::Activated { since }) => {
-				S::Active { since: *since, health: Health::Proving }
+			(S::PreCommitting { .. } | S::PreCommitted { .. }, E::Activated { since }) => S::Active {
+				since: *since,
+				health: Health::Proving,
 			},
 			(S::Active { .. }, E::Activated { .. }) => self.clone(),
-			(S::Active { since, .. }, E::HealthSeen(health)) => S::Active { since: *since, health: *health },
+			(S::Active { since, .. }, E::HealthSeen(health)) => S::Active {
+				since: *since,
+				health: *health,
+			},
 
 			(S::Active { .. } | S::Ended, E::Expired) => S::Ended,
 			(
-				S::Packed |
-				S::Sealing { .. } |
-				S::Ready { .. } |
-				S::PreCommitting { .. } |
-				S::PreCommitted { .. },
+				S::Packed
+				| S::Sealing { .. }
+				| S::Ready { .. }
+				| S::PreCommitting { .. }
+				| S::PreCommitted { .. },
 				E::GivenUp(reason),
-			) => S::Failed { reason: reason.clone() },
+			) => S::Failed {
+				reason: reason.clone(),
+			},
 			(S::Failed { .. }, E::GivenUp(_)) => self.clone(),
 
-			_ => return Err(IllegalTransition { state: self.clone(), event }),
+			_ => {
+				return Err(IllegalTransition {
+					state: self.clone(),
+					event,
+				})
+			}
 		})
 	}
 }
@@ -249,16 +288,24 @@ mod tests {
 	use super::*;
 
 	fn walk(events: &[SectorEvent]) -> Result<SectorState, IllegalTransition> {
-		events.iter().try_fold(SectorState::Packed, |state, event| state.apply(event.clone()))
+		events
+			.iter()
+			.try_fold(SectorState::Packed, |state, event| state.apply(event.clone()))
 	}
 
 	fn committed() -> SectorEvent {
-		SectorEvent::Committed { comm_d: [1; 32], comm_r: [2; 32] }
+		SectorEvent::Committed {
+			comm_d: [1; 32],
+			comm_r: [2; 32],
+		}
 	}
 
 	#[test]
 	fn the_whole_way_of_both_tiers() {
-		let ticket = SectorEvent::TicketTaken { at: 4, ticket: [9; 32] };
+		let ticket = SectorEvent::TicketTaken {
+			at: 4,
+			ticket: [9; 32],
+		};
 		for head in [vec![committed()], vec![ticket, committed()]] {
 			let mut way = head.clone();
 			way.extend([
@@ -270,7 +317,13 @@ mod tests {
 				SectorEvent::HealthSeen(Health::Recovering),
 				SectorEvent::HealthSeen(Health::Proving),
 			]);
-			assert_eq!(walk(&way), Ok(SectorState::Active { since: 25, health: Health::Proving }));
+			assert_eq!(
+				walk(&way),
+				Ok(SectorState::Active {
+					since: 25,
+					health: Health::Proving
+				})
+			);
 			way.push(SectorEvent::Expired);
 			assert_eq!(walk(&way), Ok(SectorState::Ended));
 		}
@@ -278,10 +331,22 @@ mod tests {
 
 	#[test]
 	fn the_ticket_travels_with_the_commitments() {
-		let ready = walk(&[SectorEvent::TicketTaken { at: 4, ticket: [9; 32] }, committed()]).unwrap();
-		let SectorState::Ready { commitments } = ready else { panic!("{ready:?}") };
+		let ready = walk(&[
+			SectorEvent::TicketTaken {
+				at: 4,
+				ticket: [9; 32],
+			},
+			committed(),
+		])
+		.unwrap();
+		let SectorState::Ready { commitments } = ready else {
+			panic!("{ready:?}")
+		};
 		assert_eq!(commitments.ticket_at, 4);
-		assert_eq!(walk(&[committed(), SectorEvent::TicketExpired]), Ok(SectorState::Packed));
+		assert_eq!(
+			walk(&[committed(), SectorEvent::TicketExpired]),
+			Ok(SectorState::Packed)
+		);
 	}
 
 	#[test]
@@ -292,8 +357,13 @@ mod tests {
 			SectorEvent::PreCommittedOnChain,
 			SectorEvent::PreCommittedOnChain,
 		];
-		assert!(matches!(walk(&events), Ok(SectorState::PreCommitted { proof_until: 0, .. })));
-		assert!(walk(&[&events[..3], &[SectorEvent::PreCommitStarted { valid_until: 20 }]].concat()).is_err());
+		assert!(matches!(
+			walk(&events),
+			Ok(SectorState::PreCommitted { proof_until: 0, .. })
+		));
+		assert!(
+			walk(&[&events[..3], &[SectorEvent::PreCommitStarted { valid_until: 20 }]].concat()).is_err()
+		);
 	}
 
 	#[test]
@@ -303,7 +373,10 @@ mod tests {
 		let failed = walk(&[SectorEvent::GivenUp("x".into())]).unwrap();
 		assert!(failed.is_final());
 		assert!(failed.apply(committed()).is_err());
-		let active = SectorState::Active { since: 1, health: Health::Proving };
+		let active = SectorState::Active {
+			since: 1,
+			health: Health::Proving,
+		};
 		assert!(active.apply(SectorEvent::GivenUp("x".into())).is_err());
 	}
 }

@@ -108,7 +108,11 @@ pub struct SimulatedChain {
 }
 
 fn spec(id: ProofTypeId) -> Result<ProofSpec, String> {
-	BUILTIN.iter().find(|(known, _)| *known == id).map(|(_, spec)| *spec).ok_or("UnknownProofType".into())
+	BUILTIN
+		.iter()
+		.find(|(known, _)| *known == id)
+		.map(|(_, spec)| *spec)
+		.ok_or("UnknownProofType".into())
 }
 
 fn beacon(at: BlockNumber) -> [u8; 32] {
@@ -141,7 +145,11 @@ impl SimulatedChain {
 			state: Mutex::new(State {
 				now: 10,
 				parameters: ProtocolParameters::development(),
-				asks: vec![(ProofTypeId(0x11), ask(11)), (ProofTypeId(0x111), ask(11)), (ProofTypeId(0x17), ask(23))],
+				asks: vec![
+					(ProofTypeId(0x11), ask(11)),
+					(ProofTypeId(0x111), ask(11)),
+					(ProofTypeId(0x17), ask(23)),
+				],
 				escrow: [(super::client().public(), 1 << 60), (OWNER, 1 << 60)].into(),
 				proposals: BTreeMap::new(),
 				used: BTreeSet::new(),
@@ -202,7 +210,11 @@ impl SimulatedChain {
 	}
 
 	pub fn count(&self, wanted: &str) -> usize {
-		self.state().log.iter().filter(|(_, name, outcome)| *name == wanted && outcome.is_ok()).count()
+		self.state()
+			.log
+			.iter()
+			.filter(|(_, name, outcome)| *name == wanted && outcome.is_ok())
+			.count()
 	}
 
 	/// The chain's view of a sector.
@@ -226,14 +238,19 @@ impl SimulatedChain {
 		let mut state = self.state();
 		state.used.insert(hash);
 		state.proposals.insert(hash, proposal.clone());
-		state.events.push(ChainEvent::DealProposed { proposal_hash: hash, proposal });
+		state.events.push(ChainEvent::DealProposed {
+			proposal_hash: hash,
+			proposal,
+		});
 	}
 
 	/// A client withdraws its proposal.
 	pub fn withdraw(&self, hash: ProposalHash) {
 		let mut state = self.state();
 		state.proposals.remove(&hash);
-		state.events.push(ChainEvent::ProposalGone { proposal_hash: hash });
+		state
+			.events
+			.push(ChainEvent::ProposalGone { proposal_hash: hash });
 	}
 
 	/// The next block.
@@ -280,7 +297,11 @@ impl State {
 		// Deadlines that closed with this block.
 		let closed = self.window(now - 1);
 		if closed.close == now {
-			for sector in self.sectors.values_mut().filter(|sector| sector.deadline == closed.deadline && !sector.expired) {
+			for sector in self
+				.sectors
+				.values_mut()
+				.filter(|sector| sector.deadline == closed.deadline && !sector.expired)
+			{
 				if sector.since >= closed.open {
 					continue;
 				}
@@ -311,13 +332,19 @@ impl State {
 			self.deals.remove(&id);
 		}
 		let deals: BTreeSet<_> = self.deals.keys().copied().collect();
-		self.sectors.retain(|_, sector| !sector.expired || sector.info.deals.iter().any(|id| deals.contains(id)));
+		self.sectors
+			.retain(|_, sector| !sector.expired || sector.info.deals.iter().any(|id| deals.contains(id)));
 	}
 
 	fn pieces(&self, deals: &[DealId]) -> Result<Vec<PieceInfo>, String> {
 		deals
 			.iter()
-			.map(|id| self.deals.get(id).map(|deal| deal.proposal.piece).ok_or("Market::DealNotFound".to_owned()))
+			.map(|id| {
+				self.deals
+					.get(id)
+					.map(|deal| deal.proposal.piece)
+					.ok_or("Market::DealNotFound".to_owned())
+			})
 			.collect()
 	}
 
@@ -369,8 +396,19 @@ impl State {
 		self.escrow.insert(proposal.client, escrow - total);
 		let id = self.next_deal;
 		self.next_deal += 1;
-		self.deals.insert(id, Deal { proposal, hash, sector: None, active: None });
-		Ok(ChainEvent::DealPublished { deal_id: id, proposal_hash: hash })
+		self.deals.insert(
+			id,
+			Deal {
+				proposal,
+				hash,
+				sector: None,
+				active: None,
+			},
+		);
+		Ok(ChainEvent::DealPublished {
+			deal_id: id,
+			proposal_hash: hash,
+		})
 	}
 
 	fn pre_commit(&mut self, info: SectorPreCommit) -> Result<(), String> {
@@ -386,8 +424,12 @@ impl State {
 			return Err("StorageProvider::WrongReplicaCommitment".into());
 		}
 		if spec.tier == Tier::Sealed {
-			let longest =
-				info.deals.iter().map(|id| self.deals[id].proposal.duration).max().unwrap_or(0);
+			let longest = info
+				.deals
+				.iter()
+				.map(|id| self.deals[id].proposal.duration)
+				.max()
+				.unwrap_or(0);
 			if info.expiration < self.now + self.parameters.prove_commit_window + longest {
 				return Err("StorageProvider::InvalidExpiration".into());
 			}
@@ -409,7 +451,14 @@ impl State {
 			}
 			deal.sector = Some(info.sector);
 		}
-		self.pre_commits.insert(info.sector, PreCommit { at: self.now, info, proven: [0; 32] });
+		self.pre_commits.insert(
+			info.sector,
+			PreCommit {
+				at: self.now,
+				info,
+				proven: [0; 32],
+			},
+		);
 		Ok(())
 	}
 
@@ -432,8 +481,13 @@ impl State {
 	}
 
 	fn prove(&mut self, part: SectorProof) -> Result<(), String> {
-		let challenge = self.activation(part.sector).ok_or("StorageProvider::SeedNotDrawn")?;
-		let pre_commit = self.pre_commits.get(&part.sector).ok_or("StorageProvider::NotPreCommitted")?;
+		let challenge = self
+			.activation(part.sector)
+			.ok_or("StorageProvider::SeedNotDrawn")?;
+		let pre_commit = self
+			.pre_commits
+			.get(&part.sector)
+			.ok_or("StorageProvider::NotPreCommitted")?;
 		let info = pre_commit.info.clone();
 		let spec = spec(info.proof_type)?;
 		let pieces = self.pieces(&info.deals)?;
@@ -451,8 +505,10 @@ impl State {
 		let verified = match spec.tier {
 			Tier::Hot => {
 				let offsets = layout(&pieces, spec.sector_size_log2).unwrap();
-				let live: Vec<_> =
-					offsets.into_iter().zip(pieces.iter().map(PieceInfo::payload_leaves)).collect();
+				let live: Vec<_> = offsets
+					.into_iter()
+					.zip(pieces.iter().map(PieceInfo::payload_leaves))
+					.collect();
 				let leaves: Vec<u64> = range
 					.map(|j| {
 						let value = hot_activation_challenge(&challenge.seed, &me, part.sector, j.into());
@@ -460,7 +516,7 @@ impl State {
 					})
 					.collect();
 				hot::verify::<NativeSha256>(&spec, &info.comm_d, &leaves, bytes)
-			},
+			}
 			Tier::Sealed => sealed::verify_activation_part::<NativeSha256>(
 				&spec,
 				&sealed::ActivationInputs {
@@ -486,14 +542,22 @@ impl State {
 		let now = self.now;
 		let mut last_end = 0;
 		for id in &info.deals {
-			if let Some(deal) = self.deals.get_mut(id).filter(|deal| now <= deal.proposal.start_by) {
+			if let Some(deal) = self
+				.deals
+				.get_mut(id)
+				.filter(|deal| now <= deal.proposal.start_by)
+			{
 				deal.active = Some((now, now + deal.proposal.duration));
 				last_end = last_end.max(now + deal.proposal.duration);
 			}
 		}
 		// The deadline that opens furthest from now.
 		let deadline = (self.window(now).deadline + 2) % self.parameters.deadlines;
-		let slot = self.sectors.values().filter(|sector| sector.deadline == deadline).count() as u32;
+		let slot = self
+			.sectors
+			.values()
+			.filter(|sector| sector.deadline == deadline)
+			.count() as u32;
 		let mut info = info;
 		if spec.tier == Tier::Hot {
 			info.expiration = last_end;
@@ -525,12 +589,19 @@ impl State {
 			.filter_map(|id| self.deals.get(id).map(|deal| deal.proposal.piece))
 			.collect();
 		let offsets = layout(&pieces, spec.sector_size_log2).unwrap();
-		let live: Vec<_> = offsets.into_iter().zip(pieces.iter().map(PieceInfo::payload_leaves)).collect();
+		let live: Vec<_> = offsets
+			.into_iter()
+			.zip(pieces.iter().map(PieceInfo::payload_leaves))
+			.collect();
 		let mut draws = Vec::new();
 		let k = self.parameters.window_challenges;
 		if let Some((period, beacon)) = sector.missed.filter(|_| sector.recovering) {
 			draws.push((period, beacon, k));
-			draws.push((window.period, self::beacon(window.open), self.parameters.recovery_challenges));
+			draws.push((
+				window.period,
+				self::beacon(window.open),
+				self.parameters.recovery_challenges,
+			));
 		} else {
 			draws.push((window.period, self::beacon(window.open), k));
 		}
@@ -571,12 +642,25 @@ impl State {
 			Vec::new()
 		} else {
 			let proven = due.iter().any(|(_, sector)| sector.proven_close == window.close);
-			vec![PartitionChallenge { partition: 0, proven, sectors }]
+			vec![PartitionChallenge {
+				partition: 0,
+				proven,
+				sectors,
+			}]
 		};
-		DeadlineChallenge { window, drawn: true, partitions }
+		DeadlineChallenge {
+			window,
+			drawn: true,
+			partitions,
+		}
 	}
 
-	fn window_post(&mut self, deadline: u32, partitions: &[PartitionProof], proof: &WindowProof) -> Result<(), String> {
+	fn window_post(
+		&mut self,
+		deadline: u32,
+		partitions: &[PartitionProof],
+		proof: &WindowProof,
+	) -> Result<(), String> {
 		let challenge = self.challenge();
 		if challenge.window.deadline != deadline {
 			return Err("StorageProvider::DeadlineNotOpen".into());
@@ -608,11 +692,15 @@ impl State {
 					Tier::Hot => hot::openings_len(spec.depth(), due.leaves.len()),
 					Tier::Sealed => sealed::window_len(&spec, due.leaves.len()),
 				};
-				let (own, other) = rest.split_at_checked(len).ok_or("StorageProvider::WrongProofLength")?;
+				let (own, other) = rest
+					.split_at_checked(len)
+					.ok_or("StorageProvider::WrongProofLength")?;
 				rest = other;
 				match spec.tier {
 					Tier::Hot => hot::verify::<NativeSha256>(&spec, &due.comm_r, &due.leaves, own),
-					Tier::Sealed => sealed::verify_window::<NativeSha256>(&spec, &due.comm_r, &due.leaves, own),
+					Tier::Sealed => {
+						sealed::verify_window::<NativeSha256>(&spec, &due.comm_r, &due.leaves, own)
+					}
 				}
 				.map_err(|error| format!("Proofs::{error}"))?;
 				let sector = self.sectors.get_mut(&due.sector).unwrap();
@@ -632,7 +720,10 @@ impl State {
 	fn declare(&mut self, sectors: &[SectorNumber], recovered: bool) -> Result<(), String> {
 		let open = self.window(self.now).deadline;
 		for number in sectors {
-			let sector = self.sectors.get_mut(number).ok_or("StorageProvider::SectorNotLive")?;
+			let sector = self
+				.sectors
+				.get_mut(number)
+				.ok_or("StorageProvider::SectorNotLive")?;
 			if sector.deadline == open {
 				return Err("StorageProvider::ChallengeKnown".into());
 			}
@@ -665,37 +756,42 @@ impl State {
 					}
 					events.push(self.publish(hash, proposal)?);
 				}
-			},
+			}
 			Action::Accept(hashes) => {
 				for hash in hashes {
 					let proposal = self.proposals.remove(&hash).ok_or("Market::ProposalNotFound")?;
 					events.push(self.publish(hash, proposal)?);
 				}
-			},
+			}
 			Action::PreCommit(sectors) => {
 				for sector in sectors {
 					self.pre_commit(sector)?;
 				}
-			},
+			}
 			Action::ProveCommit(parts) => {
 				for part in parts {
 					self.prove(part)?;
 				}
-			},
-			Action::WindowedPost { deadline, partitions, proof } => {
-				self.window_post(deadline, &partitions, &proof)?
-			},
+			}
+			Action::WindowedPost {
+				deadline,
+				partitions,
+				proof,
+			} => self.window_post(deadline, &partitions, &proof)?,
 			Action::DeclareFaults(sectors) => self.declare(&sectors, false)?,
 			Action::DeclareRecovered(sectors) => self.declare(&sectors, true)?,
 			Action::Settle(deals) => {
 				for id in deals {
 					if self.deals.get(&id).is_some_and(|deal| deal.active.is_some()) {
 						*self.paid.entry(id).or_default() += 1;
-						events.push(ChainEvent::Paid { deal_id: id, amount: 1 });
+						events.push(ChainEvent::Paid {
+							deal_id: id,
+							amount: 1,
+						});
 					}
 				}
-			},
-			Action::SetAsk(..) => {},
+			}
+			Action::SetAsk(..) => {}
 		}
 		Ok(events)
 	}
@@ -706,16 +802,20 @@ impl State {
 		// Roll back by keeping what changes.
 		let saved = Saved::of(self);
 		let outcome = self.execute(action);
-		self.log.push((self.now, name, outcome.as_ref().map(|_| ()).map_err(Clone::clone)));
+		self.log
+			.push((self.now, name, outcome.as_ref().map(|_| ()).map_err(Clone::clone)));
 		match outcome {
 			Ok(events) => {
 				self.events.extend(events.iter().cloned());
 				Ok(events)
-			},
+			}
 			Err(error) => {
 				saved.restore(self);
-				Err(ActionError::Refused { message: error.clone(), error })
-			},
+				Err(ActionError::Refused {
+					message: error.clone(),
+					error,
+				})
+			}
 		}
 	}
 }
@@ -755,7 +855,9 @@ impl Saved {
 				deal.sector = sector;
 			}
 		}
-		state.pre_commits.retain(|number, _| self.pre_commits.contains(number));
+		state
+			.pre_commits
+			.retain(|number, _| self.pre_commits.contains(number));
 	}
 }
 
@@ -789,7 +891,11 @@ impl Chain for SimulatedChain {
 	async fn proof_types(&self) -> Result<Vec<RegisteredProofType>, ChainError> {
 		Ok(BUILTIN
 			.iter()
-			.map(|(id, spec)| RegisteredProofType { id: *id, spec: *spec, accepts_new_sectors: true })
+			.map(|(id, spec)| RegisteredProofType {
+				id: *id,
+				spec: *spec,
+				accepts_new_sectors: true,
+			})
 			.collect())
 	}
 
@@ -798,7 +904,10 @@ impl Chain for SimulatedChain {
 			owner: OWNER,
 			worker: WORKER,
 			beneficiary: OWNER,
-			contact: ProviderContact::V1 { peer_id: Default::default(), addresses: Default::default() },
+			contact: ProviderContact::V1 {
+				peer_id: Default::default(),
+				addresses: Default::default(),
+			},
 			period_offset: 0,
 			live_sectors: 0,
 			registered_at: 1,
@@ -833,7 +942,11 @@ impl Chain for SimulatedChain {
 
 	async fn deal_of_proposal(&self, hash: &ProposalHash) -> Result<Option<DealId>, ChainError> {
 		let state = self.state();
-		Ok(state.deals.iter().find(|(_, deal)| deal.hash == *hash).map(|(id, _)| *id))
+		Ok(state
+			.deals
+			.iter()
+			.find(|(_, deal)| deal.hash == *hash)
+			.map(|(id, _)| *id))
 	}
 
 	async fn deal(&self, id: DealId) -> Result<Option<ChainDeal>, ChainError> {
@@ -851,7 +964,10 @@ impl Chain for SimulatedChain {
 
 	async fn ticket(&self, _: &AccountId) -> Result<Option<Ticket>, ChainError> {
 		let at = self.state().now / 2 * 2;
-		Ok(Some(Ticket { at, ticket: ticket(at) }))
+		Ok(Some(Ticket {
+			at,
+			ticket: ticket(at),
+		}))
 	}
 
 	async fn is_sector_allocated(&self, _: &AccountId, sector: SectorNumber) -> Result<bool, ChainError> {
@@ -869,7 +985,12 @@ impl Chain for SimulatedChain {
 	) -> Result<Vec<SectorView>, ChainError> {
 		let state = self.state();
 		let first = after.map_or(0, |after| after + 1);
-		Ok(state.allocated.range(first..).filter_map(|number| state.view(*number)).take(2).collect())
+		Ok(state
+			.allocated
+			.range(first..)
+			.filter_map(|number| state.view(*number))
+			.take(2)
+			.collect())
 	}
 
 	async fn activation_challenge(
@@ -894,7 +1015,9 @@ impl Chain for SimulatedChain {
 		let mishap = {
 			let mut state = self.state();
 			let index = state.mishaps.iter().position(|(wanted, _)| *wanted == name);
-			index.and_then(|index| state.mishaps.remove(index)).map(|(_, mishap)| mishap)
+			index
+				.and_then(|index| state.mishaps.remove(index))
+				.map(|(_, mishap)| mishap)
 		};
 		if self.state().now >= valid_until {
 			return Err(ActionError::NotIncluded("too late".into()));
@@ -905,20 +1028,21 @@ impl Chain for SimulatedChain {
 				self.hanging.store(true, Ordering::SeqCst);
 				let _ = self.state().transact(action);
 				std::future::pending().await
-			},
+			}
 			Some(Mishap::HangBefore) => {
 				self.hanging.store(true, Ordering::SeqCst);
 				std::future::pending().await
-			},
+			}
 			Some(Mishap::UnknownAfter) => {
 				let _ = self.state().transact(action);
 				Err(ActionError::Unknown("simulated".into()))
-			},
+			}
 			Some(Mishap::UnknownBefore) => Err(ActionError::Unknown("simulated".into())),
 			Some(Mishap::NotIncluded) => Err(ActionError::NotIncluded("simulated".into())),
-			Some(Mishap::Refuse(error)) => {
-				Err(ActionError::Refused { error: error.into(), message: error.into() })
-			},
+			Some(Mishap::Refuse(error)) => Err(ActionError::Refused {
+				error: error.into(),
+				message: error.into(),
+			}),
 		}
 	}
 }

@@ -79,7 +79,9 @@ pub fn car(seed: u8, blocks: usize, block_size: usize) -> (Vec<u8>, Vec<Block>) 
 			let mut state = u64::from(seed) << 32 | n as u64 + 1;
 			let data: Vec<u8> = (0..block_size)
 				.map(|_| {
-					state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+					state = state
+						.wrapping_mul(6364136223846793005)
+						.wrapping_add(1442695040888963407);
 					(state >> 56) as u8
 				})
 				.collect();
@@ -114,7 +116,13 @@ pub fn offer(seed: u8, tier: Tier) -> Offer {
 		nonce: seed.into(),
 		label: Default::default(),
 	};
-	Offer { car, root, proposal, signature: Vec::new() }.signed()
+	Offer {
+		car,
+		root,
+		proposal,
+		signature: Vec::new(),
+	}
+	.signed()
 }
 
 /// Short waits, and no margin on the disk.
@@ -153,7 +161,10 @@ impl World {
 
 	async fn open(&mut self) {
 		let base = self.dir.path();
-		let identity = Identity { genesis_hash: GENESIS, owner: OWNER };
+		let identity = Identity {
+			genesis_hash: GENESIS,
+			owner: OWNER,
+		};
 		let store = Store::open(&base.join("provider.redb"), &identity).unwrap();
 		let sectors = SectorStore::open(base.join("storage")).unwrap();
 		let uploads = Uploads::open(
@@ -274,7 +285,10 @@ impl World {
 			}
 			self.block().await;
 		}
-		panic!("not within {limit} blocks: {what}\n{:#?}", self.provider().store.open_deals().unwrap());
+		panic!(
+			"not within {limit} blocks: {what}\n{:#?}",
+			self.provider().store.open_deals().unwrap()
+		);
 	}
 
 	pub async fn propose(&self, offer: &Offer) -> Result<ProposedDeal, Problem> {
@@ -289,8 +303,10 @@ impl World {
 		let provider = self.provider();
 		let hash = offer.hash();
 		let deal = provider.store.deal(&hash).unwrap().expect("proposed before");
-		let chunks: Vec<Result<Bytes, std::io::Error>> =
-			bytes.chunks(97).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+		let chunks: Vec<Result<Bytes, std::io::Error>> = bytes
+			.chunks(97)
+			.map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
+			.collect();
 		let stream = futures::stream::iter(chunks);
 		provider.uploads.receive(&hash, &deal, start, None, stream).await
 	}
@@ -302,7 +318,12 @@ impl World {
 	}
 
 	pub fn deal_state(&self, offer: &Offer) -> DealState {
-		self.provider().store.deal(&offer.hash()).unwrap().expect("known deal").state
+		self.provider()
+			.store
+			.deal(&offer.hash())
+			.unwrap()
+			.expect("known deal")
+			.state
 	}
 
 	pub fn is_active(&self, offer: &Offer) -> bool {
@@ -310,10 +331,21 @@ impl World {
 	}
 
 	pub fn sector_of(&self, offer: &Offer) -> SectorNumber {
-		self.provider().store.deal(&offer.hash()).unwrap().unwrap().sector().expect("in a sector")
+		self.provider()
+			.store
+			.deal(&offer.hash())
+			.unwrap()
+			.unwrap()
+			.sector()
+			.expect("in a sector")
 	}
 
 	pub fn sector_state(&self, number: SectorNumber) -> SectorState {
-		self.provider().store.sector(number).unwrap().expect("known sector").state
+		self.provider()
+			.store
+			.sector(number)
+			.unwrap()
+			.expect("known sector")
+			.state
 	}
 }

@@ -43,7 +43,8 @@ impl IndexBatch<'_> {
 	/// If the database cannot be written.
 	pub fn add(&mut self, multihash: &[u8], offset: u64, len: u32) -> Result<(), StoreError> {
 		if multihash.len() <= MAX_MULTIHASH {
-			self.pending.push((key(multihash, &pieces::key(&self.piece)), offset, len));
+			self.pending
+				.push((key(multihash, &pieces::key(&self.piece)), offset, len));
 		}
 		if self.pending.len() >= BATCH {
 			self.flush()?;
@@ -75,7 +76,11 @@ impl IndexBatch<'_> {
 impl Store {
 	/// Begins to index a piece.
 	pub fn index_piece(&self, piece: PieceInfo) -> IndexBatch<'_> {
-		IndexBatch { store: self, piece, pending: Vec::new() }
+		IndexBatch {
+			store: self,
+			piece,
+			pending: Vec::new(),
+		}
 	}
 
 	/// Where the block of a multihash is, at most `limit` places.
@@ -85,14 +90,19 @@ impl Store {
 	pub fn block_locations(&self, multihash: &[u8], limit: usize) -> Result<Vec<BlockLocation>, StoreError> {
 		let read = self.read()?;
 		let table = read.open_table(BLOCKS)?;
-		let (low, high) = (key(multihash, &[0; PIECE_KEY]), key(multihash, &[0xff; PIECE_KEY]));
+		let (low, high) = (
+			key(multihash, &[0; PIECE_KEY]),
+			key(multihash, &[0xff; PIECE_KEY]),
+		);
 		let mut locations = Vec::new();
 		for entry in table.range(low.as_slice()..=high.as_slice())?.take(limit) {
 			let (found, location) = entry?;
 			// A multihash carries its length, so none is a prefix of another.
-			let Some(piece) = found.value().last_chunk::<PIECE_KEY>() else { continue };
-			let piece = PieceInfo::decode(&mut &piece[..])
-				.map_err(|_| StoreError::Corrupt { table: "blocks" })?;
+			let Some(piece) = found.value().last_chunk::<PIECE_KEY>() else {
+				continue;
+			};
+			let piece =
+				PieceInfo::decode(&mut &piece[..]).map_err(|_| StoreError::Corrupt { table: "blocks" })?;
 			let (offset, len) = location.value();
 			locations.push(BlockLocation { piece, offset, len });
 		}
@@ -133,7 +143,9 @@ impl Store {
 	pub fn unindex_lost_piece(&self, piece: &PieceInfo) -> Result<(), StoreError> {
 		let write = self.write()?;
 		let piece = pieces::key(piece);
-		write.open_table(BLOCKS)?.retain(|key, _| !key.ends_with(&piece))?;
+		write
+			.open_table(BLOCKS)?
+			.retain(|key, _| !key.ends_with(&piece))?;
 		write.commit()?;
 		Ok(())
 	}
@@ -144,7 +156,11 @@ mod tests {
 	use super::{super::tests::store, *};
 
 	fn piece(n: u8) -> PieceInfo {
-		PieceInfo { commitment: [n; 32], size_log2: 20, payload_size: 1 << 19 }
+		PieceInfo {
+			commitment: [n; 32],
+			size_log2: 20,
+			payload_size: 1 << 19,
+		}
 	}
 
 	fn multihash(n: u32) -> Vec<u8> {
@@ -160,21 +176,39 @@ mod tests {
 		for id in [0, 5, 0xff] {
 			let mut batch = store.index_piece(piece(id));
 			for n in 0..3u32 {
-				batch.add(&multihash(n), u64::from(n) * 100 + u64::from(id), 50).unwrap();
+				batch
+					.add(&multihash(n), u64::from(n) * 100 + u64::from(id), 50)
+					.unwrap();
 			}
 			batch.finish().unwrap();
 		}
 		let places = store.block_locations(&multihash(1), 10).unwrap();
 		assert_eq!(places.len(), 3);
-		assert_eq!(places[1], BlockLocation { piece: piece(5), offset: 105, len: 50 });
+		assert_eq!(
+			places[1],
+			BlockLocation {
+				piece: piece(5),
+				offset: 105,
+				len: 50
+			}
+		);
 		assert_eq!(store.block_locations(&multihash(1), 2).unwrap().len(), 2);
 		assert!(store.block_locations(&multihash(7), 10).unwrap().is_empty());
 
-		store.unindex_blocks(&piece(5), &mut (0..3).map(multihash)).unwrap();
+		store
+			.unindex_blocks(&piece(5), &mut (0..3).map(multihash))
+			.unwrap();
 		assert_eq!(store.block_locations(&multihash(1), 10).unwrap().len(), 2);
 		store.unindex_lost_piece(&piece(0xff)).unwrap();
 		let left = store.block_locations(&multihash(1), 10).unwrap();
-		assert_eq!(left, [BlockLocation { piece: piece(0), offset: 100, len: 50 }]);
+		assert_eq!(
+			left,
+			[BlockLocation {
+				piece: piece(0),
+				offset: 100,
+				len: 50
+			}]
+		);
 	}
 
 	#[test]
@@ -187,8 +221,16 @@ mod tests {
 			}
 			batch.finish().unwrap();
 		}
-		assert_eq!(store.block_locations(&multihash(BATCH as u32 + 9), 10).unwrap().len(), 1);
-		store.unindex_blocks(&piece(1), &mut (0..BATCH as u32 + 10).map(multihash)).unwrap();
+		assert_eq!(
+			store
+				.block_locations(&multihash(BATCH as u32 + 9), 10)
+				.unwrap()
+				.len(),
+			1
+		);
+		store
+			.unindex_blocks(&piece(1), &mut (0..BATCH as u32 + 10).map(multihash))
+			.unwrap();
 		assert!(store.block_locations(&multihash(3), 10).unwrap().is_empty());
 	}
 }

@@ -58,7 +58,9 @@ impl Store {
 		}
 		let closed = read.open_table(CLOSED_DEALS)?;
 		let found = closed.get(hash)?;
-		found.map(|bytes| decode("closed_deals", bytes.value())).transpose()
+		found
+			.map(|bytes| decode("closed_deals", bytes.value()))
+			.transpose()
 	}
 
 	/// Every deal that something can still happen to.
@@ -89,7 +91,10 @@ impl Store {
 		let mut deals: Vec<(ProposalHash, Deal)> = Vec::new();
 		for (name, table) in [("deals", DEALS), ("closed_deals", CLOSED_DEALS)] {
 			let table = read.open_table(table)?;
-			for entry in table.range::<&[u8; 32]>((start, Bound::Unbounded))?.take(limit + 1) {
+			for entry in table
+				.range::<&[u8; 32]>((start, Bound::Unbounded))?
+				.take(limit + 1)
+			{
 				let (hash, bytes) = entry?;
 				deals.push((*hash.value(), decode(name, bytes.value())?));
 			}
@@ -146,12 +151,18 @@ fn get(write: &WriteTransaction, hash: &ProposalHash) -> Result<Option<Deal>, St
 	}
 	let closed = write.open_table(CLOSED_DEALS)?;
 	let found = closed.get(hash)?;
-	found.map(|bytes| decode("closed_deals", bytes.value())).transpose()
+	found
+		.map(|bytes| decode("closed_deals", bytes.value()))
+		.transpose()
 }
 
 fn put(write: &WriteTransaction, hash: &ProposalHash, deal: &Deal) -> Result<(), StoreError> {
 	let bytes = deal.encode();
-	let (to, from) = if deal.state.is_final() { (CLOSED_DEALS, DEALS) } else { (DEALS, CLOSED_DEALS) };
+	let (to, from) = if deal.state.is_final() {
+		(CLOSED_DEALS, DEALS)
+	} else {
+		(DEALS, CLOSED_DEALS)
+	};
 	write.open_table(from)?.remove(hash)?;
 	write.open_table(to)?.insert(hash, bytes.as_slice())?;
 	Ok(())
@@ -179,7 +190,11 @@ mod tests {
 
 	fn deal() -> Deal {
 		let proposal = Proposal {
-			piece: cairn_primitives::PieceInfo { commitment: [1; 32], size_log2: 11, payload_size: 2000 },
+			piece: cairn_primitives::PieceInfo {
+				commitment: [1; 32],
+				size_log2: 11,
+				payload_size: 2000,
+			},
 			payload: cairn_primitives::deal::DealPayload::V1 {
 				kind: cairn_primitives::deal::PayloadKind::Public,
 				root: Default::default(),
@@ -201,7 +216,9 @@ mod tests {
 	fn inserting_twice_keeps_the_first() {
 		let (store, _dir) = store();
 		store.insert_deal(&[1; 32], &deal()).unwrap();
-		store.apply_to_deals(&[([1; 32], DealEvent::DataVerified)]).unwrap();
+		store
+			.apply_to_deals(&[([1; 32], DealEvent::DataVerified)])
+			.unwrap();
 		let again = store.insert_deal(&[1; 32], &deal()).unwrap();
 		assert_eq!(again.state, DealState::Received);
 		assert_eq!(store.open_deals().unwrap().len(), 1);
@@ -213,7 +230,9 @@ mod tests {
 		for n in 0..5 {
 			store.insert_deal(&[n; 32], &deal()).unwrap();
 		}
-		store.apply_to_deals(&[([2; 32], DealEvent::Lapsed(FailReason::NoData))]).unwrap();
+		store
+			.apply_to_deals(&[([2; 32], DealEvent::Lapsed(FailReason::NoData))])
+			.unwrap();
 		assert_eq!(store.open_deals().unwrap().len(), 4);
 		assert!(store.deal(&[2; 32]).unwrap().unwrap().state.is_final());
 		assert_eq!(store.count_closed_deals().unwrap(), 1);

@@ -62,18 +62,30 @@ impl Store {
 	/// [`StoreError::Missing`], [`StoreError::InUse`], [`StoreError::Newer`].
 	pub fn inspect(path: &Path) -> Result<(Store, Identity), StoreError> {
 		if !path.exists() {
-			return Err(StoreError::Missing { path: path.to_owned() });
+			return Err(StoreError::Missing {
+				path: path.to_owned(),
+			});
 		}
 		let store = Self::open_file(path)?;
-		let identity = store.identity()?.ok_or_else(|| StoreError::Missing { path: path.to_owned() })?;
+		let identity = store.identity()?.ok_or_else(|| StoreError::Missing {
+			path: path.to_owned(),
+		})?;
 		Ok((store, identity))
 	}
 
 	fn open_file(path: &Path) -> Result<Store, StoreError> {
-		let db = Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(|error| match error {
-			redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_owned() },
-			error => StoreError::Open { path: path.to_owned(), source: Box::new(error) },
-		})?;
+		let db = Database::builder()
+			.set_cache_size(CACHE_BYTES)
+			.create(path)
+			.map_err(|error| match error {
+				redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse {
+					path: path.to_owned(),
+				},
+				error => StoreError::Open {
+					path: path.to_owned(),
+					source: Box::new(error),
+				},
+			})?;
 		let store = Store { db: Arc::new(db) };
 		let write = store.write()?;
 		tables::create_all(&write)?;
@@ -84,7 +96,10 @@ impl Store {
 	fn check_identity(&self, path: &Path, identity: &Identity) -> Result<(), StoreError> {
 		if let Some(format) = self.meta::<u32>("format")? {
 			if format > FORMAT {
-				return Err(StoreError::Newer { path: path.to_owned(), found: format });
+				return Err(StoreError::Newer {
+					path: path.to_owned(),
+					found: format,
+				});
 			}
 		}
 		match self.identity()? {
@@ -97,7 +112,7 @@ impl Store {
 				}
 				write.commit()?;
 				Ok(())
-			},
+			}
 			Some(found) if found.genesis_hash != identity.genesis_hash => Err(StoreError::OtherChain {
 				path: path.to_owned(),
 				found: hex::encode(found.genesis_hash),
@@ -129,7 +144,9 @@ impl Store {
 		work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
 	) -> Result<T, StoreError> {
 		let store = self.clone();
-		tokio::task::spawn_blocking(move || work(&store)).await.map_err(|_| StoreError::Interrupted)?
+		tokio::task::spawn_blocking(move || work(&store))
+			.await
+			.map_err(|_| StoreError::Interrupted)?
 	}
 
 	fn write(&self) -> Result<redb::WriteTransaction, StoreError> {
@@ -198,7 +215,10 @@ pub(crate) mod tests {
 	use super::*;
 
 	pub fn identity() -> Identity {
-		Identity { genesis_hash: [1; 32], owner: [3; 32] }
+		Identity {
+			genesis_hash: [1; 32],
+			owner: [3; 32],
+		}
 	}
 
 	pub fn store() -> (Store, tempfile::TempDir) {
@@ -213,10 +233,22 @@ pub(crate) mod tests {
 		let path = dir.path().join("provider.redb");
 		drop(Store::open(&path, &identity()).unwrap());
 		drop(Store::open(&path, &identity()).unwrap());
-		let other_chain = Identity { genesis_hash: [2; 32], ..identity() };
-		assert!(matches!(Store::open(&path, &other_chain), Err(StoreError::OtherChain { .. })));
-		let other_owner = Identity { owner: [4; 32], ..identity() };
-		assert!(matches!(Store::open(&path, &other_owner), Err(StoreError::OtherOwner { .. })));
+		let other_chain = Identity {
+			genesis_hash: [2; 32],
+			..identity()
+		};
+		assert!(matches!(
+			Store::open(&path, &other_chain),
+			Err(StoreError::OtherChain { .. })
+		));
+		let other_owner = Identity {
+			owner: [4; 32],
+			..identity()
+		};
+		assert!(matches!(
+			Store::open(&path, &other_owner),
+			Err(StoreError::OtherOwner { .. })
+		));
 		let (_store, found) = Store::inspect(&path).unwrap();
 		assert_eq!(found, identity());
 	}
@@ -225,7 +257,10 @@ pub(crate) mod tests {
 	fn a_newer_format_is_refused() {
 		let dir = tempfile::tempdir().unwrap();
 		let path = dir.path().join("provider.redb");
-		Store::open(&path, &identity()).unwrap().set_meta("format", &(FORMAT + 1)).unwrap();
+		Store::open(&path, &identity())
+			.unwrap()
+			.set_meta("format", &(FORMAT + 1))
+			.unwrap();
 		let error = Store::open(&path, &identity()).err().unwrap();
 		assert!(matches!(error, StoreError::Newer { found, .. } if found == FORMAT + 1));
 	}
@@ -234,7 +269,10 @@ pub(crate) mod tests {
 	fn two_processes_cannot_share_it() {
 		let (_store, dir) = store();
 		let path = dir.path().join("provider.redb");
-		assert!(matches!(Store::open(&path, &identity()), Err(StoreError::InUse { .. })));
+		assert!(matches!(
+			Store::open(&path, &identity()),
+			Err(StoreError::InUse { .. })
+		));
 		assert!(matches!(
 			Store::inspect(&dir.path().join("none.redb")),
 			Err(StoreError::Missing { .. })

@@ -34,7 +34,9 @@ impl Store {
 	/// If the database cannot be written.
 	pub fn insert_piece(&self, piece: &PieceRecord) -> Result<(), StoreError> {
 		let write = self.write()?;
-		write.open_table(PIECES)?.insert(&key(&piece.info), piece.encode().as_slice())?;
+		write
+			.open_table(PIECES)?
+			.insert(&key(&piece.info), piece.encode().as_slice())?;
 		write.commit()?;
 		Ok(())
 	}
@@ -100,14 +102,29 @@ mod tests {
 	#[test]
 	fn pieces_come_and_go() {
 		let (store, _dir) = store();
-		let info = PieceInfo { commitment: [7; 32], size_log2: 11, payload_size: 2000 };
-		let piece = PieceRecord { info, kind: PayloadKind::Public };
+		let info = PieceInfo {
+			commitment: [7; 32],
+			size_log2: 11,
+			payload_size: 2000,
+		};
+		let piece = PieceRecord {
+			info,
+			kind: PayloadKind::Public,
+		};
 		store.insert_piece(&piece).unwrap();
 		store.insert_piece(&piece).unwrap();
 		assert_eq!(store.pieces().unwrap(), [piece.clone()]);
 		assert_eq!(store.piece(&info).unwrap(), Some(piece.clone()));
-		let longer = PieceInfo { payload_size: 2001, ..info };
-		store.insert_piece(&PieceRecord { info: longer, kind: PayloadKind::Public }).unwrap();
+		let longer = PieceInfo {
+			payload_size: 2001,
+			..info
+		};
+		store
+			.insert_piece(&PieceRecord {
+				info: longer,
+				kind: PayloadKind::Public,
+			})
+			.unwrap();
 		assert_eq!(store.pieces_of(&[7; 32]).unwrap().len(), 2);
 		assert!(store.pieces_of(&[8; 32]).unwrap().is_empty());
 		store.remove_piece(&info).unwrap();

@@ -78,7 +78,9 @@ impl Store {
 		}
 		let closed = read.open_table(CLOSED_SECTORS)?;
 		let found = closed.get(number)?;
-		found.map(|bytes| decode("closed_sectors", bytes.value())).transpose()
+		found
+			.map(|bytes| decode("closed_sectors", bytes.value()))
+			.transpose()
 	}
 
 	/// Every sector that something can still happen to, by number.
@@ -140,7 +142,7 @@ fn read_number(meta: &redb::Table<&'static str, &'static [u8]>) -> Result<Sector
 	match meta.get("next_sector")? {
 		Some(bytes) => {
 			SectorNumber::decode(&mut bytes.value()).map_err(|_| StoreError::Corrupt { table: "meta" })
-		},
+		}
 		None => Ok(0),
 	}
 }
@@ -149,9 +151,13 @@ fn put(write: &WriteTransaction, sector: &Sector) -> Result<(), StoreError> {
 	let bytes = sector.encode();
 	if sector.state.is_final() {
 		write.open_table(SECTORS)?.remove(sector.number)?;
-		write.open_table(CLOSED_SECTORS)?.insert(sector.number, bytes.as_slice())?;
+		write
+			.open_table(CLOSED_SECTORS)?
+			.insert(sector.number, bytes.as_slice())?;
 	} else {
-		write.open_table(SECTORS)?.insert(sector.number, bytes.as_slice())?;
+		write
+			.open_table(SECTORS)?
+			.insert(sector.number, bytes.as_slice())?;
 	}
 	Ok(())
 }
@@ -165,11 +171,20 @@ mod tests {
 	};
 	use cairn_primitives::{PieceInfo, Tier};
 
-	const SPEC: ProofSpec =
-		ProofSpec { tier: Tier::Hot, version: 1, sector_size_log2: 11, layers: 0, activation_challenges: 12 };
+	const SPEC: ProofSpec = ProofSpec {
+		tier: Tier::Hot,
+		version: 1,
+		sector_size_log2: 11,
+		layers: 0,
+		activation_challenges: 12,
+	};
 
 	fn published(store: &Store, hash: ProposalHash, deal_id: u64) -> SectorDeal {
-		let piece = PieceInfo { commitment: hash, size_log2: 8, payload_size: 200 };
+		let piece = PieceInfo {
+			commitment: hash,
+			size_log2: 8,
+			payload_size: 200,
+		};
 		let proposal = Proposal {
 			piece,
 			payload: cairn_primitives::deal::DealPayload::V1 {
@@ -186,21 +201,37 @@ mod tests {
 			nonce: 1,
 			label: Default::default(),
 		};
-		store.insert_deal(&hash, &Deal::accepted(proposal, Origin::OnChain, ProofTypeId(0x11), 1)).unwrap();
-		let events =
-			[(hash, DealEvent::DataVerified), (hash, DealEvent::PublishedOnChain { deal_id, at: 2 })];
+		store
+			.insert_deal(
+				&hash,
+				&Deal::accepted(proposal, Origin::OnChain, ProofTypeId(0x11), 1),
+			)
+			.unwrap();
+		let events = [
+			(hash, DealEvent::DataVerified),
+			(hash, DealEvent::PublishedOnChain { deal_id, at: 2 }),
+		];
 		store.apply_to_deals(&events).unwrap();
-		SectorDeal { proposal_hash: hash, deal_id, piece, duration: 30 }
+		SectorDeal {
+			proposal_hash: hash,
+			deal_id,
+			piece,
+			duration: 30,
+		}
 	}
 
 	#[test]
 	fn numbers_are_never_given_out_twice() {
 		let (store, dir) = store();
 		let first = published(&store, [1; 32], 1);
-		let sector = store.open_sector(ProofTypeId(0x11), SPEC, vec![first.clone()], 3).unwrap();
+		let sector = store
+			.open_sector(ProofTypeId(0x11), SPEC, vec![first.clone()], 3)
+			.unwrap();
 		assert_eq!(sector.number, 0);
 		// The deal is in a sector: nothing is written, no number is lost.
-		assert!(store.open_sector(ProofTypeId(0x11), SPEC, vec![first], 3).is_err());
+		assert!(store
+			.open_sector(ProofTypeId(0x11), SPEC, vec![first], 3)
+			.is_err());
 		assert_eq!(store.next_sector_number().unwrap(), 1);
 		store
 			.update_sector(0, |sector| {
@@ -209,7 +240,10 @@ mod tests {
 			})
 			.unwrap();
 		assert!(store.open_sectors().unwrap().is_empty());
-		assert!(matches!(store.sector(0).unwrap().unwrap().state, SectorState::Failed { .. }));
+		assert!(matches!(
+			store.sector(0).unwrap().unwrap().state,
+			SectorState::Failed { .. }
+		));
 		assert_eq!(
 			store.deal(&[1; 32]).unwrap().unwrap().state,
 			DealState::Published { deal_id: 1, since: 5 }
@@ -217,9 +251,19 @@ mod tests {
 		store.skip_sector_numbers(10).unwrap();
 		store.skip_sector_numbers(5).unwrap();
 		drop(store);
-		let store = Store::open(&dir.path().join("provider.redb"), &super::super::tests::identity()).unwrap();
+		let store = Store::open(
+			&dir.path().join("provider.redb"),
+			&super::super::tests::identity(),
+		)
+		.unwrap();
 		let second = published(&store, [2; 32], 2);
-		assert_eq!(store.open_sector(ProofTypeId(0x11), SPEC, vec![second], 6).unwrap().number, 10);
+		assert_eq!(
+			store
+				.open_sector(ProofTypeId(0x11), SPEC, vec![second], 6)
+				.unwrap()
+				.number,
+			10
+		);
 	}
 
 	#[test]
@@ -233,7 +277,10 @@ mod tests {
 				Ok(vec![])
 			})
 			.unwrap();
-		assert!(matches!(store.update_sector(0, |_| Ok(vec![])), Err(StoreError::NotFound(_))));
+		assert!(matches!(
+			store.update_sector(0, |_| Ok(vec![])),
+			Err(StoreError::NotFound(_))
+		));
 		assert_eq!(store.closed_sectors().unwrap().len(), 1);
 	}
 }

@@ -20,7 +20,9 @@ impl Random {
 
 	/// Numbers from a seed that differs each time, which is printed; `CAIRN_E2E_SEED` sets it.
 	pub fn seeded() -> Self {
-		let given = std::env::var("CAIRN_E2E_SEED").ok().and_then(|text| text.parse().ok());
+		let given = std::env::var("CAIRN_E2E_SEED")
+			.ok()
+			.and_then(|text| text.parse().ok());
 		let seed = given.unwrap_or_else(|| {
 			let now = SystemTime::now().duration_since(UNIX_EPOCH);
 			now.map_or(0, |time| time.as_nanos() as u64)
@@ -63,7 +65,8 @@ pub fn write(path: impl Into<PathBuf>, size: usize, seed: u64) -> Result<PathBuf
 	if let Some(folder) = path.parent() {
 		fs::create_dir_all(folder)?;
 	}
-	fs::write(&path, Random::new(seed).bytes(size)).with_context(|| format!("cannot write {}", path.display()))?;
+	fs::write(&path, Random::new(seed).bytes(size))
+		.with_context(|| format!("cannot write {}", path.display()))?;
 	Ok(path)
 }
 

@@ -47,7 +47,9 @@ impl Answer {
 	/// When it describes none.
 	pub fn problem(&self) -> Result<String> {
 		let problem = self.json()?;
-		let kind = problem["kind"].as_str().with_context(|| format!("no problem: {problem}"))?;
+		let kind = problem["kind"]
+			.as_str()
+			.with_context(|| format!("no problem: {problem}"))?;
 		Ok(kind.to_owned())
 	}
 }
@@ -113,7 +115,12 @@ pub fn put(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer> {
 /// # Errors
 /// When there is no answer.
 pub fn post(url: &str, body: &str) -> Result<Answer> {
-	answer(agent().post(url).header("content-type", "application/json").send(body)?)
+	answer(
+		agent()
+			.post(url)
+			.header("content-type", "application/json")
+			.send(body)?,
+	)
 }
 
 /// Calls a JSON-RPC method and returns the whole answer, error or not.

@@ -39,7 +39,11 @@ impl<'a> Ledger<'a> {
 		let id = deal.id.to_string();
 		let settled = self.user.json(["settle", &id])?;
 		let paid = plancks(&settled["paid"])?;
-		ensure!(paid > 0 && paid < deal.price, "{paid} of {} paid: {settled}", deal.price);
+		ensure!(
+			paid > 0 && paid < deal.price,
+			"{paid} of {} paid: {settled}",
+			deal.price
+		);
 		let again = self.user.json(["settle", &id])?;
 		ensure!(
 			plancks(&again["paid"])? == 0 && again["deals"][0]["skipped"].is_string(),
@@ -57,11 +61,17 @@ impl<'a> Ledger<'a> {
 		let id = deal.id.to_string();
 		let ended = self.user.wait_for("deal-ended", &["--deal", &id], self.first)?;
 		ensure!(ended["block"].as_u64() >= Some(deal.ends));
-		let blocks = ended["fields"]["paid_blocks"].as_u64().context("no paid_blocks")?;
+		let blocks = ended["fields"]["paid_blocks"]
+			.as_u64()
+			.context("no paid_blocks")?;
 		let refund = plancks(&ended["fields"]["refund"])?;
 		let paid = self.paid(deal)?;
 		let duration = deal.ends - deal.since;
-		ensure!(paid + refund == deal.price, "{paid} paid, {refund} returned of {}", deal.price);
+		ensure!(
+			paid + refund == deal.price,
+			"{paid} paid, {refund} returned of {}",
+			deal.price
+		);
 		ensure!(paid == deal.price / u128::from(duration) * u128::from(blocks));
 		// Without a fault everything was proven. A machine that is too busy may miss a deadline.
 		let own = ["--provider", self.provider.account()];
@@ -88,7 +98,10 @@ impl<'a> Ledger<'a> {
 			before.total() - after.total() == paid + fees,
 			"the client had {before:?} and has {after:?} after {paid} for the deal and {fees} of fees"
 		);
-		ensure!(after.held_for("Market.DealPayment") == 0, "a payment is still held: {after:?}");
+		ensure!(
+			after.held_for("Market.DealPayment") == 0,
+			"a payment is still held: {after:?}"
+		);
 		// The worker pays the provider's fees: the owner has what it had, and the earnings.
 		let after = self.user.account(self.provider.account())?;
 		let before = &self.before.1;
@@ -96,12 +109,19 @@ impl<'a> Ledger<'a> {
 			after.total() - before.total() == paid,
 			"the provider had {before:?} and has {after:?} after it was paid {paid}"
 		);
-		ensure!(after.held_for("Market.DealCollateral") == 0, "the collateral is still held: {after:?}");
+		ensure!(
+			after.held_for("Market.DealCollateral") == 0,
+			"the collateral is still held: {after:?}"
+		);
 		Ok(())
 	}
 
 	fn paid(&self, deal: &Deal) -> Result<u128> {
-		self.user
-			.sum("payment-settled", "amount", self.first, &["--deal", &deal.id.to_string()])
+		self.user.sum(
+			"payment-settled",
+			"amount",
+			self.first,
+			&["--deal", &deal.id.to_string()],
+		)
 	}
 }

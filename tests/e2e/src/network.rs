@@ -44,9 +44,8 @@ pub fn on_network(test: &str, run: impl FnOnce(&mut Network) -> Result<()>) -> R
 		outcome
 	});
 	match outcome {
-		Ok(()) => {
-			fs::remove_dir_all(&folder.path).with_context(|| format!("cannot remove {}", folder.path.display()))
-		}
+		Ok(()) => fs::remove_dir_all(&folder.path)
+			.with_context(|| format!("cannot remove {}", folder.path.display())),
 		Err(error) => Err(error.context(format!("the logs are in {}", folder.path.display()))),
 	}
 }

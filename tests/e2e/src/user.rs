@@ -137,7 +137,12 @@ impl User {
 	/// # Errors
 	/// When it succeeds, and when it does not say why it failed.
 	pub fn failure<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<(i32, Value)> {
-		let output = self.client.command().args(["--json", "--yes"]).args(arguments).output()?;
+		let output = self
+			.client
+			.command()
+			.args(["--json", "--yes"])
+			.args(arguments)
+			.output()?;
 		ensure!(!output.status.success(), "the command should have failed");
 		let code = output.status.code().context("the command was killed")?;
 		let said = String::from_utf8(output.stderr)?;
@@ -174,7 +179,10 @@ impl User {
 	pub fn put(&self, path: &Path, tier: &str, copies: u32, duration: u32) -> Result<Put> {
 		let report = self.json(Self::put_arguments(path, tier, copies, duration))?;
 		let put = put(&report)?;
-		ensure!(put.deals.len() == copies as usize, "{copies} deals were wanted: {report}");
+		ensure!(
+			put.deals.len() == copies as usize,
+			"{copies} deals were wanted: {report}"
+		);
 		Ok(put)
 	}
 
@@ -257,7 +265,12 @@ impl User {
 	/// # Errors
 	/// When nobody delivers it.
 	pub fn get(&self, object: &str, target: &Path) -> Result<Value> {
-		self.json([OsStr::new("get"), object.as_ref(), "--output".as_ref(), target.as_ref()])
+		self.json([
+			OsStr::new("get"),
+			object.as_ref(),
+			"--output".as_ref(),
+			target.as_ref(),
+		])
 	}
 
 	/// Number of the latest finalized block.
@@ -289,7 +302,11 @@ pub(crate) fn put(report: &Value) -> Result<Put> {
 			.iter()
 			.map(|deal| {
 				ensure!(deal["state"] == "active", "a deal is not active: {deal}");
-				let number = |field: &str| deal[field].as_u64().with_context(|| format!("no {field}: {deal}"));
+				let number = |field: &str| {
+					deal[field]
+						.as_u64()
+						.with_context(|| format!("no {field}: {deal}"))
+				};
 				Ok(Deal {
 					id: number("deal_id")?,
 					sector: number("sector")?,

@@ -37,13 +37,25 @@ fn uploads_that_are_not_what_was_proposed() -> Result<()> {
 
 		let larger = [payload.as_slice(), b"and more"].concat();
 		expect(&http::put(&url, &[], &larger)?, 413, "too_large")?;
-		expect(&http::put(&url, &[], &payload[..payload.len() - 1])?, 400, "too_small")?;
+		expect(
+			&http::put(&url, &[], &payload[..payload.len() - 1])?,
+			400,
+			"too_small",
+		)?;
 		expect(&http::put(&url, &[], b"")?, 400, "too_small")?;
 		let mut other = payload.clone();
 		other[payload.len() / 2] ^= 1;
 		expect(&http::put(&url, &[], &other)?, 422, "commitment_mismatch")?;
-		expect(&http::put(&url, &[("upload-offset", "17")], &payload[17..])?, 409, "offset_mismatch")?;
-		expect(&http::put(&url, &[("upload-offset", "-1")], &payload)?, 400, "malformed")?;
+		expect(
+			&http::put(&url, &[("upload-offset", "17")], &payload[17..])?,
+			409,
+			"offset_mismatch",
+		)?;
+		expect(
+			&http::put(&url, &[("upload-offset", "-1")], &payload)?,
+			400,
+			"malformed",
+		)?;
 		let unknown = format!("{}/upload/0x{}", provider.url(), "ab".repeat(32));
 		expect(&http::put(&unknown, &[], &payload)?, 404, "not_found")?;
 		ensure!(held(&url)? == 0, "refused data is kept");
@@ -122,7 +134,10 @@ fn proposals_that_cannot_be_kept() -> Result<()> {
 		let other = Offered::new(network, &user, &provider, "other", 2000)?;
 		let mut forged = offer.parameter.clone();
 		forged["signature"] = other.parameter["signature"].clone();
-		refused(&http::rpc(&provider.url(), "cairn_v1_proposeDeal", &forged)?, "bad_signature")?;
+		refused(
+			&http::rpc(&provider.url(), "cairn_v1_proposeDeal", &forged)?,
+			"bad_signature",
+		)?;
 
 		// Too late: signed with the least time to start, and sent when it has become shorter.
 		let late = Offered::with(network, &user, &provider, "late", 1000, "1 blocks")?;
@@ -131,12 +146,27 @@ fn proposals_that_cannot_be_kept() -> Result<()> {
 
 		// What is no proposal at all.
 		let scale = offer.parameter["proposal"].as_str().context("no proposal")?;
-		for proposal in ["0x", "0x00", &scale[..scale.len() - 2], &format!("{scale}00"), &"0xff".repeat(1)] {
+		for proposal in [
+			"0x",
+			"0x00",
+			&scale[..scale.len() - 2],
+			&format!("{scale}00"),
+			&"0xff".repeat(1),
+		] {
 			let mut malformed = offer.parameter.clone();
 			malformed["proposal"] = json!(proposal);
-			refused(&http::rpc(&provider.url(), "cairn_v1_proposeDeal", &malformed)?, "malformed")?;
+			refused(
+				&http::rpc(&provider.url(), "cairn_v1_proposeDeal", &malformed)?,
+				"malformed",
+			)?;
 		}
-		for body in ["", "{", "[]", "null", "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"rm\"}"] {
+		for body in [
+			"",
+			"{",
+			"[]",
+			"null",
+			"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"rm\"}",
+		] {
 			let answer = http::post(&format!("{}/rpc", provider.url()), body)?;
 			ensure!(
 				answer.status >= 400 || answer.json()?["error"].is_object(),
@@ -148,7 +178,10 @@ fn proposals_that_cannot_be_kept() -> Result<()> {
 		let huge = format!("[{}]", "0,".repeat(8 << 20));
 		let answer = http::post(&format!("{}/rpc", provider.url()), &huge);
 		// Refused by an answer, or by a closed connection.
-		ensure!(answer.map_or(true, |answer| answer.status >= 400), "a huge request was taken");
+		ensure!(
+			answer.map_or(true, |answer| answer.status >= 400),
+			"a huge request was taken"
+		);
 
 		// The honest one goes through after all that.
 		offer.propose(&provider)?;
@@ -191,7 +224,8 @@ fn paths_that_lead_elsewhere() -> Result<()> {
 				let request = format!(
 					"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 				);
-				let answer = String::from_utf8_lossy(&http::raw(&provider.url(), request.as_bytes())?).into_owned();
+				let answer =
+					String::from_utf8_lossy(&http::raw(&provider.url(), request.as_bytes())?).into_owned();
 				let shown = &path[..path.len().min(80)];
 				ensure!(
 					answer.starts_with("HTTP/1.1 4"),
@@ -203,12 +237,20 @@ fn paths_that_lead_elsewhere() -> Result<()> {
 				}
 			}
 		}
-		for noise in [&b"\0\0\0\0\r\n\r\n"[..], b"GET / HTTP/9.9\r\n\r\n", &[0xff; 10_000], b"\r\n\r\n\r\n"] {
+		for noise in [
+			&b"\0\0\0\0\r\n\r\n"[..],
+			b"GET / HTTP/9.9\r\n\r\n",
+			&[0xff; 10_000],
+			b"\r\n\r\n\r\n",
+		] {
 			http::raw(&provider.url(), noise)?;
 		}
 		let header = format!("GET /healthz HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(1 << 20));
 		let answer = http::raw(&provider.url(), header.as_bytes())?;
-		ensure!(!answer.starts_with(b"HTTP/1.1 200"), "a header of a MiB was taken");
+		ensure!(
+			!answer.starts_with(b"HTTP/1.1 200"),
+			"a header of a MiB was taken"
+		);
 		alive(network, &user, &provider)
 	})
 }
@@ -244,7 +286,11 @@ fn many_connections_that_say_nothing() -> Result<()> {
 				.collect();
 			readers
 				.into_iter()
-				.map(|reader| reader.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the reader panicked"))))
+				.map(|reader| {
+					reader
+						.join()
+						.unwrap_or_else(|_| Err(anyhow::anyhow!("the reader panicked")))
+				})
 				.collect::<Result<Vec<u16>>>()
 		})?;
 		let served = answers.iter().filter(|status| **status == 200).count();
@@ -287,7 +333,10 @@ impl Offered {
 		let archive = network.folder().join(format!("{name}.car"));
 		let paths = [file.display().to_string(), archive.display().to_string()];
 		let created = user.json(["car", "create", &paths[0], "--output", &paths[1]])?;
-		let root = created["root"].as_str().with_context(|| format!("no root: {created}"))?.to_owned();
+		let root = created["root"]
+			.as_str()
+			.with_context(|| format!("no root: {created}"))?
+			.to_owned();
 		let offered = Self::signed(user, provider, archive, &root, start_within)?;
 		Ok(Self { file, ..offered })
 	}
@@ -324,7 +373,10 @@ impl Offered {
 		])?;
 		user.json(["deal", "sign", &proposal])?;
 		let signed: Value = serde_json::from_slice(&fs::read(&proposal)?)?;
-		let hash = signed["proposal_hash"].as_str().context("no proposal_hash")?.to_owned();
+		let hash = signed["proposal_hash"]
+			.as_str()
+			.context("no proposal_hash")?
+			.to_owned();
 		Ok(Self {
 			file: archive.clone(),
 			archive,
@@ -346,7 +398,10 @@ impl Offered {
 	/// Sends the proposal, which must be taken.
 	fn propose(&self, provider: &Provider) -> Result<()> {
 		let answer = self.send(provider)?;
-		ensure!(answer["result"]["progress"]["state"] == "accepted", "not accepted: {answer}");
+		ensure!(
+			answer["result"]["progress"]["state"] == "accepted",
+			"not accepted: {answer}"
+		);
 		Ok(())
 	}
 
@@ -361,7 +416,10 @@ fn resumed_after_it_broke_off(url: &str, payload: &[u8]) -> Result<()> {
 	let (server, path) = url.split_at(url.rfind("/upload").context("no upload URL")?);
 	let mut connection = http::connect(server)?;
 	let size = payload.len();
-	write!(connection, "PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n")?;
+	write!(
+		connection,
+		"PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n"
+	)?;
 	connection.write_all(&payload[..half])?;
 	drop(connection);
 
@@ -391,7 +449,9 @@ fn resumed_after_it_broke_off(url: &str, payload: &[u8]) -> Result<()> {
 /// Bytes of an upload that the provider holds.
 fn held(url: &str) -> Result<usize> {
 	let answer = http::head(url)?;
-	let offset = answer.header("upload-offset").with_context(|| format!("{} for {url}", answer.status))?;
+	let offset = answer
+		.header("upload-offset")
+		.with_context(|| format!("{} for {url}", answer.status))?;
 	Ok(offset.parse()?)
 }
 
@@ -406,7 +466,10 @@ fn expect(answer: &Answer, status: u16, problem: &str) -> Result<()> {
 }
 
 fn refused(answer: &Value, kind: &str) -> Result<()> {
-	ensure!(answer["error"]["data"]["kind"] == kind, "not refused for {kind}: {answer}");
+	ensure!(
+		answer["error"]["data"]["kind"] == kind,
+		"not refused for {kind}: {answer}"
+	);
 	Ok(())
 }
 
@@ -414,7 +477,9 @@ fn refused(answer: &Value, kind: &str) -> Result<()> {
 fn nothing_half_written(provider: &Provider) -> Result<()> {
 	for (path, bytes) in files::contents(&provider.folder().join("storage"))? {
 		let name = path.display().to_string();
-		let is_data = [".part", ".car", ".rows", "incoming/"].iter().any(|mark| name.contains(mark));
+		let is_data = [".part", ".car", ".rows", "incoming/"]
+			.iter()
+			.any(|mark| name.contains(mark));
 		ensure!(!is_data, "{name} of {} bytes is left", bytes.len());
 	}
 	Ok(())
@@ -438,6 +503,9 @@ fn alive(network: &Network, user: &User, provider: &Provider) -> Result<()> {
 fn resident(provider: &Provider) -> Result<u64> {
 	let id = provider.process().context("the provider runs")?.id();
 	let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-	let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+	let line = status
+		.lines()
+		.find_map(|line| line.strip_prefix("VmRSS:"))
+		.context("no VmRSS")?;
 	Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }

@@ -26,7 +26,11 @@ fn a_file_is_stored_proven_read_and_paid_for_until_its_end() -> Result<()> {
 		ensure!(deal.ends == deal.since + u64::from(DURATION));
 		let held = user.account(&user.address)?.held_for("Market.DealPayment");
 		ensure!(held == deal.price, "{held} is held for a deal of {}", deal.price);
-		ensure!(user.account(provider.account())?.held_for("Market.DealCollateral") > 0);
+		ensure!(
+			user.account(provider.account())?
+				.held_for("Market.DealCollateral")
+				> 0
+		);
 
 		let copy = network.folder().join("copy");
 		user.get(&put.root, &copy)?;
@@ -78,7 +82,10 @@ fn a_folder_is_stored_with_two_providers_and_read_as_it_was() -> Result<()> {
 		let fees = user.account(&user.address)?;
 		let again = user.put(&folder, "hot", 2, DURATION)?;
 		ensure!(again.deals == put.deals);
-		ensure!(user.account(&user.address)? == fees, "a repeated put paid something");
+		ensure!(
+			user.account(&user.address)? == fees,
+			"a repeated put paid something"
+		);
 
 		// One provider is enough to read it, whoever knows nothing of where it is.
 		second.kill();
@@ -88,7 +95,8 @@ fn a_folder_is_stored_with_two_providers_and_read_as_it_was() -> Result<()> {
 		ensure_equal(&folder, &copy)?;
 		let from = report["providers"].as_array().context("nobody delivered it")?;
 		ensure!(
-			from.iter().all(|url| url.as_str().is_some_and(|url| url.starts_with(&first.url()))),
+			from.iter()
+				.all(|url| url.as_str().is_some_and(|url| url.starts_with(&first.url()))),
 			"not from the provider that is left: {from:?}"
 		);
 		Ok(())
@@ -105,7 +113,12 @@ fn ranges(
 	piece: &str,
 ) -> Result<()> {
 	let bytes = fs::read(file)?;
-	for (from, to) in [(0, 0), (262_143, 262_144), (1_000_000, 1_999_999), (2_999_990, 2_999_999)] {
+	for (from, to) in [
+		(0, 0),
+		(262_143, 262_144),
+		(1_000_000, 1_999_999),
+		(2_999_990, 2_999_999),
+	] {
 		let part = network.folder().join(format!("part-{from}"));
 		let range = format!("{from}-{to}");
 		let target = part.display().to_string();
@@ -123,7 +136,10 @@ fn ranges(
 	let block = http::get(&format!("{}/ipfs/{root}?format=raw", provider.url()), &[])?;
 	ensure!(block.status == 200 && !block.body.is_empty());
 	let tag = block.header("etag").context("no etag")?;
-	let again = http::get(&format!("{}/ipfs/{root}?format=raw", provider.url()), &[("if-none-match", tag)])?;
+	let again = http::get(
+		&format!("{}/ipfs/{root}?format=raw", provider.url()),
+		&[("if-none-match", tag)],
+	)?;
 	ensure!(again.status == 304, "{} for an etag that matches", again.status);
 	Ok(())
 }

@@ -58,9 +58,15 @@ fn lost_and_damaged_data_is_not_paid_for_until_it_is_back() -> Result<()> {
 			"a faulty sector earns"
 		);
 		ensure!(settle(&user, deals[0])? == 0, "a faulty sector is paid for");
-		ensure!(proven_blocks(&user, deals[2])? > before_kept, "the sector that is there is not paid for");
+		ensure!(
+			proven_blocks(&user, deals[2])? > before_kept,
+			"the sector that is there is not paid for"
+		);
 		let faults = user.events("sector-faulty", first, &about(&provider, deals[2]).each())?;
-		ensure!(faults.is_empty(), "the sector that is there was found faulty: {faults:?}");
+		ensure!(
+			faults.is_empty(),
+			"the sector that is there was found faulty: {faults:?}"
+		);
 		let (code, _) = user.failure(["get", lost.1.root.as_str(), "--output", "/dev/null"])?;
 		ensure!(code != 0);
 
@@ -95,7 +101,9 @@ fn a_lost_replica_is_not_paid_for_until_it_is_back() -> Result<()> {
 		let deal = &put.deals[0];
 		proven(&user, &provider, deal, 0)?;
 
-		let replica = provider.folder().join(format!("storage/sectors/{:010}/replica", deal.sector));
+		let replica = provider
+			.folder()
+			.join(format!("storage/sectors/{:010}/replica", deal.sector));
 		let away = network.folder().join("away");
 		fs::rename(&replica, &away).with_context(|| format!("no {}", replica.display()))?;
 		let since = user.block()?;
@@ -130,7 +138,10 @@ fn a_provider_that_is_gone_is_not_paid_and_recovers_when_it_returns() -> Result<
 		ensure!(event["fields"]["reason"] == "missed", "{event}");
 		let before = proven_blocks(&user, deal)?;
 		network.pass(PERIOD + 10)?;
-		ensure!(proven_blocks(&user, deal)? == before, "a provider that is gone earns");
+		ensure!(
+			proven_blocks(&user, deal)? == before,
+			"a provider that is gone earns"
+		);
 
 		let back = user.block()?;
 		provider.run(&network.supervisor)?;
@@ -151,11 +162,18 @@ impl About {
 
 fn about(provider: &Provider, deal: &Deal) -> About {
 	let sector = deal.sector.to_string();
-	About(["--provider".into(), provider.account().into(), "--sector".into(), sector])
+	About([
+		"--provider".into(),
+		provider.account().into(),
+		"--sector".into(),
+		sector,
+	])
 }
 
 fn proven_blocks(user: &User, deal: &Deal) -> Result<u64> {
-	user.deal(deal.id)?["proven_blocks"].as_u64().context("no proven_blocks")
+	user.deal(deal.id)?["proven_blocks"]
+		.as_u64()
+		.context("no proven_blocks")
 }
 
 /// Waits until more than `before` blocks of a deal are proven.
@@ -168,7 +186,11 @@ fn proven(user: &User, provider: &Provider, deal: &Deal, before: u64) -> Result<
 		let event = user.wait_for("window-proof-accepted", &["--provider", provider.account()], from)?;
 		from = event["block"].as_u64().context("no block")? + 1;
 	}
-	ensure!(proven_blocks(user, deal)? > before, "deal {} is not proven", deal.id);
+	ensure!(
+		proven_blocks(user, deal)? > before,
+		"deal {} is not proven",
+		deal.id
+	);
 	Ok(())
 }
 
@@ -181,10 +203,15 @@ fn settle(user: &User, deal: &Deal) -> Result<u128> {
 fn refunded(user: &User, deal: &Deal, first: u64) -> Result<()> {
 	let id = deal.id.to_string();
 	// The end may be further off than anything else that is waited for.
-	let ended = user
-		.client
-		.wait_for("deal-ended", &["--deal", &id], first, DURATION + cairn_e2e::PATIENCE)?;
-	let blocks = ended["fields"]["paid_blocks"].as_u64().context("no paid_blocks")?;
+	let ended = user.client.wait_for(
+		"deal-ended",
+		&["--deal", &id],
+		first,
+		DURATION + cairn_e2e::PATIENCE,
+	)?;
+	let blocks = ended["fields"]["paid_blocks"]
+		.as_u64()
+		.context("no paid_blocks")?;
 	ensure!(
 		blocks > 0 && blocks + PERIOD <= u64::from(DURATION),
 		"{blocks} of {DURATION} blocks are paid after more than a period without proofs"

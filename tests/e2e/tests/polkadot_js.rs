@@ -25,7 +25,13 @@ fn a_client_proposes_to_a_running_provider() -> Result<()> {
 		let scripts = Scripts::install(&network.workspace)?;
 		let provider = network.provider("bob", "//Bob", "hot-8MiB")?;
 		let node = network.node.url();
-		let arguments = ["propose-deal.mjs", "--node", &node, "--provider", provider.account()];
+		let arguments = [
+			"propose-deal.mjs",
+			"--node",
+			&node,
+			"--provider",
+			provider.account(),
+		];
 		scripts.run(&arguments, &[])
 	})
 }
@@ -35,7 +41,10 @@ fn key_files_go_both_ways() -> Result<()> {
 	let workspace = Workspace::locate()?;
 	let programs = Programs::find(&workspace)?;
 	let scripts = Scripts::install(&workspace)?;
-	scripts.run(&["key-files.mjs", "round-trip"], &[("CAIRN_PROGRAM", &programs.client)])
+	scripts.run(
+		&["key-files.mjs", "round-trip"],
+		&[("CAIRN_PROGRAM", &programs.client)],
+	)
 }
 
 /// The scripts' folder, with what they need.
@@ -58,7 +67,11 @@ impl<'a> Scripts<'a> {
 	}
 
 	fn run(&self, arguments: &[&str], environment: &[(&str, &Path)]) -> Result<()> {
-		step::run(self.command("node").args(arguments).envs(environment.iter().copied()))
+		step::run(
+			self.command("node")
+				.args(arguments)
+				.envs(environment.iter().copied()),
+		)
 	}
 
 	fn command(&self, program: &str) -> Command {

@@ -95,7 +95,10 @@ fn a_node_that_restarts_in_the_middle_stops_nothing() -> Result<()> {
 		let (provider, user) = provider_of_both_tiers(network)?;
 		let first = user.block()?;
 		let mut stored = Vec::new();
-		for (index, event) in ["deal-published", "sector-pre-committed", "sector-activated"].into_iter().enumerate() {
+		for (index, event) in ["deal-published", "sector-pre-committed", "sector-activated"]
+			.into_iter()
+			.enumerate()
+		{
 			let file = file(network, "hot", index)?;
 			let from = user.block()? + 1;
 			let running = start_put(&user, &file, "hot", index)?;
@@ -115,7 +118,9 @@ fn a_node_that_restarts_in_the_middle_stops_nothing() -> Result<()> {
 		let now = user.block()?;
 		user.wait_for("window-proof-accepted", &["--provider", provider.account()], now)?;
 		ensure!(
-			provider.process().is_some_and(|process| process.exit_status().is_none()),
+			provider
+				.process()
+				.is_some_and(|process| process.exit_status().is_none()),
 			"the provider ended with the node"
 		);
 		nothing_lost_nothing_twice(network, &provider, &user, &stored, first)
@@ -134,7 +139,10 @@ fn file(network: &Network, tier: &str, index: usize) -> Result<PathBuf> {
 }
 
 fn start_put(user: &User, file: &Path, tier: &str, index: usize) -> Result<Running> {
-	user.start(&format!("put-{index}"), User::put_arguments(file, tier, 1, DURATION))
+	user.start(
+		&format!("put-{index}"),
+		User::put_arguments(file, tier, 1, DURATION),
+	)
 }
 
 /// A command that broke off with the provider or the node is repeated, as a user would.
@@ -173,15 +181,24 @@ fn nothing_lost_nothing_twice(
 		.flat_map(|sector| sector["deals"].as_array().into_iter().flatten())
 		.filter_map(Value::as_u64)
 		.collect();
-	ensure!(in_sectors.len() == stored.len(), "deals in sectors: {in_sectors:?}");
+	ensure!(
+		in_sectors.len() == stored.len(),
+		"deals in sectors: {in_sectors:?}"
+	);
 	ensure!(in_sectors.into_iter().collect::<BTreeSet<_>>() == wanted);
 
 	let published = user.events("deal-published", first, &own)?.len();
-	ensure!(published == stored.len(), "{published} deals were published for {} files", stored.len());
+	ensure!(
+		published == stored.len(),
+		"{published} deals were published for {} files",
+		stored.len()
+	);
 	for event in ["sector-pre-committed", "sector-activated"] {
 		let events = user.events(event, first, &own)?;
-		let numbers: BTreeSet<u64> =
-			events.iter().filter_map(|event| event["fields"]["sector"].as_u64()).collect();
+		let numbers: BTreeSet<u64> = events
+			.iter()
+			.filter_map(|event| event["fields"]["sector"].as_u64())
+			.collect();
 		ensure!(
 			events.len() == sectors.len() && numbers.len() == sectors.len(),
 			"{} of {event} for {} sectors: {numbers:?}",
@@ -193,7 +210,10 @@ fn nothing_lost_nothing_twice(
 		ensure!(user.events(event, first, &[])?.is_empty(), "there is {event}");
 	}
 	let refused = user.events("extrinsic-failed", first, &[])?;
-	ensure!(refused.is_empty(), "transactions were sent that the chain refused: {refused:?}");
+	ensure!(
+		refused.is_empty(),
+		"transactions were sent that the chain refused: {refused:?}"
+	);
 
 	for (index, stored) in stored.iter().enumerate() {
 		let copy = network.folder().join(format!("copy-{index}"));

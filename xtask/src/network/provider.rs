@@ -99,7 +99,9 @@ impl Provider {
 	/// As [`Provider::run`].
 	pub fn run_with(&mut self, supervisor: &Supervisor, environment: &[(&str, &str)]) -> Result<()> {
 		let mut command = self.command();
-		command.args(["run", "--listen", &self.listen()]).envs(environment.iter().copied());
+		command
+			.args(["run", "--listen", &self.listen()])
+			.envs(environment.iter().copied());
 		let log = self.folder.with_extension("log");
 		let process = supervisor.start(Spec::new(self.name.clone(), command, log))?;
 		process.wait_for_http(&format!("{}/healthz", self.url()), START_TIMEOUT)?;

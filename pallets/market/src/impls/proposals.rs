@@ -126,7 +126,10 @@ impl<T: Config> Pallet<T> {
 			client: proposal.client.clone(),
 			provider: proposal.provider.clone(),
 		});
-		let used = UsedProposal { start_by: proposal.start_by, deal: Some(deal) };
+		let used = UsedProposal {
+			start_by: proposal.start_by,
+			deal: Some(deal),
+		};
 		UsedProposals::<T>::insert(hash, used);
 		Deals::<T>::insert(deal, Deal::published(hash, proposal));
 		Ok(deal)

@@ -71,7 +71,8 @@ impl<T: Config> Pallet<T> {
 						"a published deal is not in the calendar"
 					);
 					ensure!(
-						UsedProposals::<T>::get(deal.proposal_hash).map(|used| used.start_by) == Some(deal.start_by)
+						UsedProposals::<T>::get(deal.proposal_hash).map(|used| used.start_by)
+							== Some(deal.start_by)
 							|| Self::now() > deal.start_by,
 						"a published deal's proposal can be used again"
 					);
@@ -146,7 +147,9 @@ impl<T: Config> Pallet<T> {
 		for (at, item, ()) in Calendar::<T>::iter() {
 			ensure!(at >= cursor, "the calendar's cursor passed an item");
 			let expected = match item {
-				CalendarItem::ProposalExpiry(hash) => UsedProposals::<T>::get(hash).map(|used| Self::expiry(used.start_by)),
+				CalendarItem::ProposalExpiry(hash) => {
+					UsedProposals::<T>::get(hash).map(|used| Self::expiry(used.start_by))
+				}
 				CalendarItem::StartBy(id) => Deals::<T>::get(id)
 					.filter(|deal| matches!(deal.state, DealState::Published { .. }))
 					.map(|deal| Self::expiry(deal.start_by)),

@@ -6,7 +6,10 @@ use cairn_pallet_traits::{ActivationInputs, Beacons, Deals, ProofVerifier};
 use cairn_primitives::{
 	draw,
 	proven_time::ProvenTime,
-	sector::{ActivationProof, SectorPreCommit, SectorProof, MAX_DEALS_PER_HOT_SECTOR, MAX_DEALS_PER_SECTOR, SECTORS_PER_PARTITION},
+	sector::{
+		ActivationProof, SectorPreCommit, SectorProof, MAX_DEALS_PER_HOT_SECTOR, MAX_DEALS_PER_SECTOR,
+		SECTORS_PER_PARTITION,
+	},
 	BlockNumber, DeadlineIndex, PartitionIndex, PieceInfo, ProofSpec, ProofTypeId, SectorNumber, Tier,
 };
 use frame_support::{
@@ -20,13 +23,15 @@ use frame_support::{
 
 impl<T: Config> Pallet<T> {
 	pub(crate) fn pre_commit_weight(sectors: &[SectorPreCommit]) -> Weight {
-		sectors.iter().fold(T::DbWeight::get().reads(2), |weight, sector| {
-			let deals = sector.deals.len() as u32;
-			weight
-				.saturating_add(T::WeightInfo::pre_commit_sector())
-				.saturating_add(T::Deals::bind_weight(deals))
-				.saturating_add(T::Proofs::comm_d_weight(deals))
-		})
+		sectors
+			.iter()
+			.fold(T::DbWeight::get().reads(2), |weight, sector| {
+				let deals = sector.deals.len() as u32;
+				weight
+					.saturating_add(T::WeightInfo::pre_commit_sector())
+					.saturating_add(T::Deals::bind_weight(deals))
+					.saturating_add(T::Proofs::comm_d_weight(deals))
+			})
 	}
 
 	pub(crate) fn prove_commit_weight(proofs: &[SectorProof]) -> Weight {
@@ -72,7 +77,10 @@ impl<T: Config> Pallet<T> {
 		let parameters = Self::parameters()?;
 		let now = Self::now();
 		let spec = T::Proofs::spec(info.proof_type).ok_or(Error::<T>::UnknownProofType)?;
-		ensure!(T::Proofs::accepts_new_sectors(info.proof_type), Error::<T>::UnknownProofType);
+		ensure!(
+			T::Proofs::accepts_new_sectors(info.proof_type),
+			Error::<T>::UnknownProofType
+		);
 		Self::allocate(owner, info.sector)?;
 
 		let prove_from = now.saturating_add(parameters.pre_commit_delay);
@@ -85,15 +93,18 @@ impl<T: Config> Pallet<T> {
 		let ticket = match spec.tier {
 			Tier::Hot => {
 				let count = deals.len() as u32;
-				ensure!((1..=MAX_DEALS_PER_HOT_SECTOR).contains(&count), Error::<T>::WrongNumberOfDeals);
+				ensure!(
+					(1..=MAX_DEALS_PER_HOT_SECTOR).contains(&count),
+					Error::<T>::WrongNumberOfDeals
+				);
 				ensure!(info.comm_r == info.comm_d, Error::<T>::WrongReplicaCommitment);
 				[0; 32]
-			},
+			}
 			Tier::Sealed => {
 				let longest = deals.iter().map(|deal| deal.duration).max().unwrap_or(0);
 				ensure!(
-					info.expiration >= prove_by.saturating_add(longest) &&
-						info.expiration <= now.saturating_add(parameters.max_sector_lifetime),
+					info.expiration >= prove_by.saturating_add(longest)
+						&& info.expiration <= now.saturating_add(parameters.max_sector_lifetime),
 					Error::<T>::InvalidExpiration
 				);
 				ensure!(
@@ -102,7 +113,7 @@ impl<T: Config> Pallet<T> {
 				);
 				let beacon = T::Beacons::ticket(info.ticket_at).ok_or(Error::<T>::InvalidTicket)?;
 				draw::ticket(&beacon.value, &Self::prover_id(owner), info.ticket_at)
-			},
+			}
 		};
 
 		let deposit = parameters.pre_commit_deposit;
@@ -110,7 +121,10 @@ impl<T: Config> Pallet<T> {
 			.map_err(|_| Error::<T>::InsufficientFunds)?;
 		let pieces = deals
 			.into_iter()
-			.map(|deal| CommittedPiece { piece: deal.piece, duration: deal.duration })
+			.map(|deal| CommittedPiece {
+				piece: deal.piece,
+				duration: deal.duration,
+			})
 			.collect::<Vec<_>>()
 			.try_into()
 			.map_err(|_| Error::<T>::WrongNumberOfDeals)?;
@@ -153,7 +167,8 @@ impl<T: Config> Pallet<T> {
 			return Ok(seed);
 		}
 		let from = pre_commit.at.saturating_add(Self::parameters()?.pre_commit_delay);
-		let beacon = T::Beacons::first_in(from, Self::now().saturating_add(1)).ok_or(Error::<T>::SeedNotDrawn)?;
+		let beacon =
+			T::Beacons::first_in(from, Self::now().saturating_add(1)).ok_or(Error::<T>::SeedNotDrawn)?;
 		Ok(draw::seed(&beacon.value, &Self::prover_id(owner), sector))
 	}
 
@@ -169,19 +184,24 @@ impl<T: Config> Pallet<T> {
 		Ok(())
 	}
 
-	fn prove_part(
-		owner: &T::AccountId,
-		period_offset: BlockNumber,
-		part: SectorProof,
-	) -> DispatchResult {
+	fn prove_part(owner: &T::AccountId, period_offset: BlockNumber, part: SectorProof) -> DispatchResult {
 		let mut pre_commit = PreCommits::<T>::get(owner, part.sector).ok_or(Error::<T>::NotPreCommitted)?;
 		ensure!(Self::now() <= pre_commit.prove_by, Error::<T>::ProveWindowOver);
 		let spec = T::Proofs::spec(pre_commit.proof_type).ok_or(Error::<T>::UnknownProofType)?;
-		Self::mark_answered(&mut pre_commit.proven, part.first_challenge, part.challenges, &spec)?;
+		Self::mark_answered(
+			&mut pre_commit.proven,
+			part.first_challenge,
+			part.challenges,
+			&spec,
+		)?;
 		let seed = Self::activation_seed(owner, part.sector, &pre_commit)?;
 		pre_commit.seed = Some(seed);
 
-		let pieces: Vec<PieceInfo> = pre_commit.pieces.iter().map(|committed| committed.piece).collect();
+		let pieces: Vec<PieceInfo> = pre_commit
+			.pieces
+			.iter()
+			.map(|committed| committed.piece)
+			.collect();
 		let inputs = ActivationInputs {
 			prover_id: &Self::prover_id(owner),
 			sector: part.sector,
@@ -217,9 +237,14 @@ impl<T: Config> Pallet<T> {
 		spec: &ProofSpec,
 	) -> Result<(), Error<T>> {
 		let end = first.checked_add(count).ok_or(Error::<T>::WrongChallenges)?;
-		ensure!(count > 0 && end <= spec.activation_challenges, Error::<T>::WrongChallenges);
+		ensure!(
+			count > 0 && end <= spec.activation_challenges,
+			Error::<T>::WrongChallenges
+		);
 		for challenge in first..end {
-			let byte = bitmap.get_mut(usize::from(challenge / 8)).ok_or(Error::<T>::WrongChallenges)?;
+			let byte = bitmap
+				.get_mut(usize::from(challenge / 8))
+				.ok_or(Error::<T>::WrongChallenges)?;
 			let bit = 1 << (challenge % 8);
 			ensure!(*byte & bit == 0, Error::<T>::WrongChallenges);
 			*byte |= bit;
@@ -236,7 +261,10 @@ impl<T: Config> Pallet<T> {
 	) -> DispatchResult {
 		let now = Self::now();
 		let running = T::Deals::activate(owner, sector, &pre_commit.deals, now)?;
-		ensure!(spec.tier == Tier::Sealed || running.iter().any(|runs| *runs), Error::<T>::DealsLapsed);
+		ensure!(
+			spec.tier == Tier::Sealed || running.iter().any(|runs| *runs),
+			Error::<T>::DealsLapsed
+		);
 		let runs = |i: usize| running.get(i).copied().unwrap_or(false);
 		let pieces: Vec<SectorPiece> = pre_commit
 			.pieces
@@ -244,11 +272,20 @@ impl<T: Config> Pallet<T> {
 			.enumerate()
 			.map(|(i, committed)| SectorPiece {
 				piece: committed.piece,
-				ends: if runs(i) { now.saturating_add(committed.duration) } else { 0 },
+				ends: if runs(i) {
+					now.saturating_add(committed.duration)
+				} else {
+					0
+				},
 			})
 			.collect();
-		let deals: Vec<_> =
-			pre_commit.deals.iter().enumerate().filter(|(i, _)| runs(*i)).map(|(_, deal)| *deal).collect();
+		let deals: Vec<_> = pre_commit
+			.deals
+			.iter()
+			.enumerate()
+			.filter(|(i, _)| runs(*i))
+			.map(|(_, deal)| *deal)
+			.collect();
 		let expiration = match spec.tier {
 			Tier::Hot => pieces.iter().map(|piece| piece.ends).max().unwrap_or(now),
 			Tier::Sealed => pre_commit.expiration,
@@ -261,7 +298,10 @@ impl<T: Config> Pallet<T> {
 			Precision::BestEffort,
 		)?;
 		let parameters = Self::parameters()?;
-		let pledge = parameters.pledge_per_gib.saturating_mul(spec.sector_size().into()).div_ceil(1 << 30);
+		let pledge = parameters
+			.pledge_per_gib
+			.saturating_mul(spec.sector_size().into())
+			.div_ceil(1 << 30);
 		T::Currency::hold(&HoldReason::SectorPledge.into(), owner, pledge)
 			.map_err(|_| Error::<T>::InsufficientFunds)?;
 
@@ -318,7 +358,10 @@ impl<T: Config> Pallet<T> {
 		let deadline = (0..parameters.deadlines)
 			.filter(|deadline| *deadline != open)
 			.min_by_key(|deadline| {
-				(DeadlineHeads::<T>::get(owner, deadline).live, calendar.next(*deadline, now).open)
+				(
+					DeadlineHeads::<T>::get(owner, deadline).live,
+					calendar.next(*deadline, now).open,
+				)
 			})
 			.ok_or(Error::<T>::NoRoomInDeadlines)?;
 		let next_close = calendar.next(deadline, now).close;
@@ -329,7 +372,10 @@ impl<T: Config> Pallet<T> {
 		let slot = partition.free_slot().ok_or(Error::<T>::NoRoomInDeadlines)?;
 		match partition.slots.get_mut(slot as usize) {
 			Some(occupant) => *occupant = sector,
-			None => partition.slots.try_push(sector).map_err(|_| Error::<T>::NoRoomInDeadlines)?,
+			None => partition
+				.slots
+				.try_push(sector)
+				.map_err(|_| Error::<T>::NoRoomInDeadlines)?,
 		}
 		partition.live |= 1 << slot;
 		partition.min_expiration = partition.min_expiration.min(expiration);
@@ -342,7 +388,14 @@ impl<T: Config> Pallet<T> {
 			DeadlineCloses::<T>::insert((next_close, owner, deadline), 0);
 		}
 		DeadlineHeads::<T>::insert(owner, deadline, head);
-		Ok((Location { deadline, partition: index, slot }, next_close))
+		Ok((
+			Location {
+				deadline,
+				partition: index,
+				slot,
+			},
+			next_close,
+		))
 	}
 
 	/// A partition of the type with a free slot among the newest four, else a new one. What earlier
@@ -358,17 +411,20 @@ impl<T: Config> Pallet<T> {
 		for index in (head.partitions.saturating_sub(4)..head.partitions).rev() {
 			match Partitions::<T>::get((owner, deadline, index)) {
 				Some(partition) => {
-					if partition.proof_type == proof_type &&
-						partition.live.count_ones() < SECTORS_PER_PARTITION &&
-						partition.settled_close >= last_close
+					if partition.proof_type == proof_type
+						&& partition.live.count_ones() < SECTORS_PER_PARTITION
+						&& partition.settled_close >= last_close
 					{
 						return Ok((index, partition));
 					}
-				},
+				}
 				None => vacant = index,
 			}
 		}
-		ensure!(vacant < MAX_PARTITIONS_PER_DEADLINE, Error::<T>::NoRoomInDeadlines);
+		ensure!(
+			vacant < MAX_PARTITIONS_PER_DEADLINE,
+			Error::<T>::NoRoomInDeadlines
+		);
 		let partition = Partition {
 			proof_type,
 			slots: Default::default(),
@@ -385,7 +441,9 @@ impl<T: Config> Pallet<T> {
 
 	/// Forfeits a pre-commit that was not proven in time.
 	pub(crate) fn expire_pre_commit(owner: &T::AccountId, sector: SectorNumber) {
-		let Some(pre_commit) = PreCommits::<T>::take(owner, sector) else { return };
+		let Some(pre_commit) = PreCommits::<T>::take(owner, sector) else {
+			return;
+		};
 		let (credit, _) = T::Currency::slash(&HoldReason::PreCommitDeposit.into(), owner, pre_commit.deposit);
 		let forfeited = credit.peek();
 		T::OnForfeit::on_unbalanced(credit);
@@ -393,6 +451,10 @@ impl<T: Config> Pallet<T> {
 		Providers::<T>::mutate_extant(owner, |record| {
 			record.pre_commits = record.pre_commits.saturating_sub(1);
 		});
-		Self::deposit_event(Event::PreCommitExpired { provider: owner.clone(), sector, forfeited });
+		Self::deposit_event(Event::PreCommitExpired {
+			provider: owner.clone(),
+			sector,
+			forfeited,
+		});
 	}
 }

@@ -14,7 +14,10 @@ impl<T: Config> Pallet<T> {
 			ensure!(partition.faulty & bit == 0, Error::<T>::AlreadyFaulty);
 			partition.faulty |= bit;
 			partition.undrawn |= bit;
-			record.fault = Some(Fault { since: now, missed: None });
+			record.fault = Some(Fault {
+				since: now,
+				missed: None,
+			});
 			Self::deposit_event(Event::SectorFaulty {
 				provider: owner.clone(),
 				sector,
@@ -29,9 +32,15 @@ impl<T: Config> Pallet<T> {
 		sectors: BoundedVec<SectorNumber, MaxDeclarations>,
 	) -> DispatchResult {
 		Self::declare(who, sectors, |owner, sector, _, partition, bit| {
-			ensure!(partition.faulty & !partition.recovering & bit != 0, Error::<T>::NotFaulty);
+			ensure!(
+				partition.faulty & !partition.recovering & bit != 0,
+				Error::<T>::NotFaulty
+			);
 			partition.recovering |= bit;
-			Self::deposit_event(Event::SectorRecovering { provider: owner.clone(), sector });
+			Self::deposit_event(Event::SectorRecovering {
+				provider: owner.clone(),
+				sector,
+			});
 			Ok(())
 		})
 	}

@@ -50,9 +50,13 @@ impl<T: Config> Pallet<T> {
 				}
 				PreCommitExpiries::<T>::remove((cursor, &owner, sector));
 				Self::expire_pre_commit(&owner, sector);
-			} else if let Some(((owner, deadline), index)) = DeadlineCloses::<T>::iter_prefix((cursor,)).next() {
+			} else if let Some(((owner, deadline), index)) =
+				DeadlineCloses::<T>::iter_prefix((cursor,)).next()
+			{
 				let partition = Partitions::<T>::get((&owner, deadline, index));
-				let sectors = partition.as_ref().map_or(0, |partition| partition.live.count_ones());
+				let sectors = partition
+					.as_ref()
+					.map_or(0, |partition| partition.live.count_ones());
 				if meter.try_consume(Self::settle_weight(sectors)).is_err() {
 					break;
 				}
@@ -67,7 +71,7 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Settles one partition of a closed deadline and moves its calendar entry on.
-	fn work_off_close(
+	pub(crate) fn work_off_close(
 		owner: &T::AccountId,
 		deadline: DeadlineIndex,
 		close: BlockNumber,
@@ -85,7 +89,7 @@ impl<T: Config> Pallet<T> {
 				let settled = Self::settle_partition(owner, deadline, &mut partition, close, &calendar);
 				Self::store_partition(owner, deadline, index, partition);
 				settled
-			},
+			}
 			None => true,
 		};
 		let next_index = index.saturating_add(settled.into());
@@ -147,16 +151,30 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Makes sectors faulty whose proof is missing. A deadline without a usable beacon is void.
-	fn apply_misses(owner: &T::AccountId, partition: &mut Partition, close: BlockNumber, calendar: &Calendar) {
+	fn apply_misses(
+		owner: &T::AccountId,
+		partition: &mut Partition,
+		close: BlockNumber,
+		calendar: &Calendar,
+	) {
 		let proven = partition.proven_close >= close;
-		let missing = if proven { 0 } else { partition.live & !partition.faulty };
+		let missing = if proven {
+			0
+		} else {
+			partition.live & !partition.faulty
+		};
 		let concerned = (missing | partition.undrawn) & partition.live;
 		if concerned == 0 && (proven || partition.recovering == 0) {
 			return;
 		}
 		let window = calendar.closing_at(close);
-		let Some(beacon) = T::Beacons::first_in(window.open, close) else { return };
-		let missed = MissedChallenge { period: window.period, beacon: beacon.value };
+		let Some(beacon) = T::Beacons::first_in(window.open, close) else {
+			return;
+		};
+		let missed = MissedChallenge {
+			period: window.period,
+			beacon: beacon.value,
+		};
 		for (slot, sector) in partition.sectors_in(concerned) {
 			Self::book_fault(owner, sector, close, missed);
 			if missing >> slot & 1 == 1 {
@@ -191,7 +209,7 @@ impl<T: Config> Pallet<T> {
 				Some(record) => {
 					Self::expire_sector(owner, sector, record);
 					expired |= 1 << slot;
-				},
+				}
 				None => expired |= 1 << slot,
 			}
 		}
@@ -201,7 +219,9 @@ impl<T: Config> Pallet<T> {
 		partition.undrawn &= !expired;
 		partition.min_expiration = remaining;
 		let count = expired.count_ones();
-		DeadlineHeads::<T>::mutate(owner, deadline, |head| head.live = head.live.saturating_sub(count));
+		DeadlineHeads::<T>::mutate(owner, deadline, |head| {
+			head.live = head.live.saturating_sub(count)
+		});
 		Providers::<T>::mutate_extant(owner, |provider| {
 			provider.live_sectors = provider.live_sectors.saturating_sub(count);
 		});
@@ -226,7 +246,10 @@ impl<T: Config> Pallet<T> {
 		} else {
 			Sectors::<T>::insert(owner, sector, record);
 		}
-		Self::deposit_event(Event::SectorExpired { provider: owner.clone(), sector });
+		Self::deposit_event(Event::SectorExpired {
+			provider: owner.clone(),
+			sector,
+		});
 	}
 
 	/// Removes the record of a sector that is not live and whose deals are settled.

@@ -37,15 +37,23 @@ impl<T: Config> Pallet<T> {
 
 	/// Checks parameters by themselves and against this pallet's bounds.
 	pub(crate) fn check_parameters(parameters: &ProtocolParameters) -> Result<(), &'static str> {
-		parameters.validate().map_err(|_| "the parameters contradict each other")?;
+		parameters
+			.validate()
+			.map_err(|_| "the parameters contradict each other")?;
 		if !(2..=MAX_DEADLINES).contains(&parameters.deadlines) {
-			return Err("two deadlines at least, one to put new sectors into while the other is open, and \
-				not too many");
+			return Err(
+				"two deadlines at least, one to put new sectors into while the other is open, and \
+				not too many",
+			);
 		}
 		if parameters.pre_commit_delay == 0 {
 			return Err("a seed must be drawn after its pre-commit");
 		}
-		if parameters.prove_commit_window.saturating_add(parameters.proving_period) > T::Beacons::reach() {
+		if parameters
+			.prove_commit_window
+			.saturating_add(parameters.proving_period)
+			> T::Beacons::reach()
+		{
 			return Err("beacons must be remembered for a prove-commit window and a proving period");
 		}
 		let largest = ProofSpec {
@@ -65,8 +73,8 @@ impl<T: Config> Pallet<T> {
 	pub(crate) fn replace_parameters(parameters: ProtocolParameters) -> DispatchResult {
 		Self::check_parameters(&parameters).map_err(|_| Error::<T>::InvalidParameters)?;
 		let current = Self::parameters()?;
-		let same_calendar = current.proving_period == parameters.proving_period &&
-			current.deadlines == parameters.deadlines;
+		let same_calendar =
+			current.proving_period == parameters.proving_period && current.deadlines == parameters.deadlines;
 		ensure!(
 			same_calendar || Providers::<T>::iter_keys().next().is_none(),
 			Error::<T>::InvalidParameters

@@ -36,11 +36,17 @@ impl<T: Config> Pallet<T> {
 		beneficiary: T::AccountId,
 		contact: ProviderContact,
 	) -> DispatchResult {
-		ensure!(!Providers::<T>::contains_key(&owner), Error::<T>::AlreadyRegistered);
+		ensure!(
+			!Providers::<T>::contains_key(&owner),
+			Error::<T>::AlreadyRegistered
+		);
 		// Nobody can keep an account from becoming a provider by naming it as a worker.
 		if let Some(employer) = Workers::<T>::take(&owner) {
 			Providers::<T>::mutate_extant(&employer, |record| record.worker = employer.clone());
-			Self::deposit_event(Event::WorkerSet { provider: employer.clone(), worker: employer });
+			Self::deposit_event(Event::WorkerSet {
+				provider: employer.clone(),
+				worker: employer,
+			});
 		}
 		Self::ensure_worker_free(&owner, &worker)?;
 		let parameters = Self::parameters()?;
@@ -110,13 +116,19 @@ impl<T: Config> Pallet<T> {
 			record.worker = worker.clone();
 			Providers::<T>::insert(&owner, record);
 		}
-		Self::deposit_event(Event::WorkerSet { provider: owner, worker });
+		Self::deposit_event(Event::WorkerSet {
+			provider: owner,
+			worker,
+		});
 		Ok(())
 	}
 
 	pub(crate) fn leave(owner: T::AccountId) -> DispatchResult {
 		let record = Providers::<T>::get(&owner).ok_or(Error::<T>::NotOwner)?;
-		ensure!(record.sectors == 0 && record.pre_commits == 0, Error::<T>::SectorsRemain);
+		ensure!(
+			record.sectors == 0 && record.pre_commits == 0,
+			Error::<T>::SectorsRemain
+		);
 		T::Currency::release(
 			&HoldReason::RegistrationBond.into(),
 			&owner,
@@ -137,25 +149,42 @@ impl<T: Config> Pallet<T> {
 		Ok(())
 	}
 
-	pub(crate) fn publish_ask(who: T::AccountId, proof_type: ProofTypeId, ask: Option<Ask>) -> DispatchResult {
+	pub(crate) fn publish_ask(
+		who: T::AccountId,
+		proof_type: ProofTypeId,
+		ask: Option<Ask>,
+	) -> DispatchResult {
 		let (owner, _) = Self::ensure_provider(&who)?;
 		match ask {
 			Some(ask) => {
 				let spec = T::Proofs::spec(proof_type).ok_or(Error::<T>::UnknownProofType)?;
-				ensure!(T::Proofs::accepts_new_sectors(proof_type), Error::<T>::UnknownProofType);
-				let Ask::V1 { min_piece_log2, max_piece_log2, min_duration, max_duration, .. } = ask;
+				ensure!(
+					T::Proofs::accepts_new_sectors(proof_type),
+					Error::<T>::UnknownProofType
+				);
+				let Ask::V1 {
+					min_piece_log2,
+					max_piece_log2,
+					min_duration,
+					max_duration,
+					..
+				} = ask;
 				let smallest = PIECE_MIN_SIZE.trailing_zeros() as u8;
 				ensure!(
-					(smallest..=max_piece_log2).contains(&min_piece_log2) &&
-						max_piece_log2 <= spec.sector_size_log2 &&
-						min_duration <= max_duration,
+					(smallest..=max_piece_log2).contains(&min_piece_log2)
+						&& max_piece_log2 <= spec.sector_size_log2
+						&& min_duration <= max_duration,
 					Error::<T>::InvalidAsk
 				);
 				Asks::<T>::insert(&owner, proof_type, ask);
-			},
+			}
 			None => Asks::<T>::remove(&owner, proof_type),
 		}
-		Self::deposit_event(Event::AskSet { provider: owner, proof_type, ask });
+		Self::deposit_event(Event::AskSet {
+			provider: owner,
+			proof_type,
+			ask,
+		});
 		Ok(())
 	}
 }

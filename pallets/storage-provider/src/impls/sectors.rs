@@ -28,11 +28,17 @@ impl<T: Config> SectorsTrait<T::AccountId> for Pallet<T> {
 
 	fn final_at(provider: &T::AccountId, sector: SectorNumber, until: BlockNumber) -> Option<BlockNumber> {
 		let period = <Self as Parameters>::get().proving_period;
-		Some(Sectors::<T>::get(provider, sector)?.proven.decided_at(until, period))
+		Some(
+			Sectors::<T>::get(provider, sector)?
+				.proven
+				.decided_at(until, period),
+		)
 	}
 
 	fn deal_closed(provider: &T::AccountId, sector: SectorNumber) {
-		let Some(mut record) = Sectors::<T>::get(provider, sector) else { return };
+		let Some(mut record) = Sectors::<T>::get(provider, sector) else {
+			return;
+		};
 		record.open_deals = record.open_deals.saturating_sub(1);
 		if record.open_deals == 0 && record.location.is_none() {
 			Self::forget_sector(provider, sector);

@@ -36,7 +36,10 @@ impl<T: Config> Pallet<T> {
 			.collect()
 	}
 
-	fn provider_view(owner: T::AccountId, record: ProviderRecord<T::AccountId>) -> ProviderView<T::AccountId> {
+	fn provider_view(
+		owner: T::AccountId,
+		record: ProviderRecord<T::AccountId>,
+	) -> ProviderView<T::AccountId> {
 		ProviderView {
 			owner,
 			worker: record.worker,
@@ -63,7 +66,8 @@ impl<T: Config> Pallet<T> {
 	/// What a proof in the next block must cover. Missed closes that housekeeping has not reached are
 	/// settled first, as the verifier does; nothing of that is kept.
 	pub fn view_deadline_challenge(owner: T::AccountId) -> Option<DeadlineChallenge> {
-		let challenge = || TransactionOutcome::Rollback(Ok::<_, DispatchError>(Self::deadline_challenge(owner)));
+		let challenge =
+			|| TransactionOutcome::Rollback(Ok::<_, DispatchError>(Self::deadline_challenge(owner)));
 		with_transaction(challenge).ok().flatten()
 	}
 
@@ -74,7 +78,11 @@ impl<T: Config> Pallet<T> {
 		let next = Self::now().saturating_add(1);
 		let window = calendar.at(next);
 		let Some(beacon) = Self::deadline_beacon(&window) else {
-			return Some(DeadlineChallenge { window, drawn: false, partitions: Vec::new() });
+			return Some(DeadlineChallenge {
+				window,
+				drawn: false,
+				partitions: Vec::new(),
+			});
 		};
 		let draw = Draw {
 			parameters: &parameters,
@@ -95,7 +103,11 @@ impl<T: Config> Pallet<T> {
 				})
 			})
 			.collect();
-		Some(DeadlineChallenge { window, drawn: true, partitions })
+		Some(DeadlineChallenge {
+			window,
+			drawn: true,
+			partitions,
+		})
 	}
 
 	/// See [`crate::runtime_api`].
@@ -125,7 +137,7 @@ impl<T: Config> Pallet<T> {
 					Some(_) if recovering => SectorState::Recovering,
 					Some(_) => SectorState::Faulty,
 				}
-			},
+			}
 		};
 		Some(SectorView {
 			sector,
@@ -135,7 +147,9 @@ impl<T: Config> Pallet<T> {
 			deals: record.deals.into_inner(),
 			since: record.proven.start(),
 			expiration: record.expiration,
-			location: record.location.map(|location| (location.deadline, location.partition)),
+			location: record
+				.location
+				.map(|location| (location.deadline, location.partition)),
 			proven_blocks: record.proven.total(),
 			held: record.pledge,
 		})
@@ -146,9 +160,14 @@ impl<T: Config> Pallet<T> {
 		let mut chunks: Vec<u32> = AllocatedSectors::<T>::iter_key_prefix(&owner).collect();
 		chunks.sort_unstable();
 		let mut views = Vec::new();
-		let Some(first) = after.map_or(Some(0), |after| after.checked_add(1)) else { return views };
+		let Some(first) = after.map_or(Some(0), |after| after.checked_add(1)) else {
+			return views;
+		};
 		let limit = limit.min(MAX_PAGE) as usize;
-		for chunk in chunks.into_iter().filter(|chunk| *chunk >= first / SECTORS_PER_CHUNK) {
+		for chunk in chunks
+			.into_iter()
+			.filter(|chunk| *chunk >= first / SECTORS_PER_CHUNK)
+		{
 			let words = AllocatedSectors::<T>::get(&owner, chunk).unwrap_or_default();
 			for within in 0..SECTORS_PER_CHUNK {
 				if views.len() >= limit {

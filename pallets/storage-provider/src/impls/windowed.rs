@@ -37,7 +37,10 @@ impl PlacedPiece {
 
 /// Reduces a challenge to the payload of the pieces whose deals run after block `since`.
 fn leaf_due_after(pieces: &[PlacedPiece], since: BlockNumber, value: u64) -> Option<u64> {
-	let due = pieces.iter().filter(|piece| piece.ends > since).map(|piece| (piece.first, piece.count));
+	let due = pieces
+		.iter()
+		.filter(|piece| piece.ends > since)
+		.map(|piece| (piece.first, piece.count));
 	challenge::live_leaf(due, value)
 }
 
@@ -74,7 +77,11 @@ impl<T: Config> Pallet<T> {
 				.collect()
 		};
 		let missed = record.fault.and_then(|fault| fault.missed).filter(|_| recovering);
-		let fresh = if missed.is_some() { parameters.recovery_challenges } else { parameters.window_challenges };
+		let fresh = if missed.is_some() {
+			parameters.recovery_challenges
+		} else {
+			parameters.window_challenges
+		};
 		let fresh = values(&draw.beacon.value, draw.window.period, fresh);
 		let owed = missed.map(|missed| values(&missed.beacon, missed.period, parameters.window_challenges));
 		let owed = owed.unwrap_or_default();
@@ -95,12 +102,18 @@ impl<T: Config> Pallet<T> {
 		let owed = owed.into_iter().map(|value| {
 			leaf_due_after(&pieces, missed_since, value)
 				.filter(|leaf| {
-					pieces.iter().any(|piece| piece.ends > since && piece.leaves().contains(leaf))
+					pieces
+						.iter()
+						.any(|piece| piece.ends > since && piece.leaves().contains(leaf))
 				})
 				.or_else(|| leaf_due_after(&pieces, since, value))
 		});
-		let fresh = fresh.into_iter().map(|value| leaf_due_after(&pieces, since, value));
-		owed.chain(fresh).collect::<Option<Vec<u64>>>().ok_or(Error::<T>::NothingToProve)
+		let fresh = fresh
+			.into_iter()
+			.map(|value| leaf_due_after(&pieces, since, value));
+		owed.chain(fresh)
+			.collect::<Option<Vec<u64>>>()
+			.ok_or(Error::<T>::NothingToProve)
 	}
 
 	/// Where a hot sector's pieces lie and when they end.
@@ -110,8 +123,14 @@ impl<T: Config> Pallet<T> {
 			.pieces
 			.iter()
 			.map(|SectorPiece { piece, ends }| {
-				let offset = layout.place(piece.size_log2).map_err(|_| Error::<T>::WrongNumberOfDeals)?;
-				Ok(PlacedPiece { first: offset / 32, count: piece.payload_leaves(), ends: *ends })
+				let offset = layout
+					.place(piece.size_log2)
+					.map_err(|_| Error::<T>::WrongNumberOfDeals)?;
+				Ok(PlacedPiece {
+					first: offset / 32,
+					count: piece.payload_leaves(),
+					ends: *ends,
+				})
 			})
 			.collect()
 	}
@@ -124,7 +143,9 @@ impl<T: Config> Pallet<T> {
 	) -> DispatchResult {
 		let (owner, record) = Self::ensure_provider(&who)?;
 		ensure!(!partitions.is_empty(), Error::<T>::InvalidPartitions);
-		let ascending = partitions.windows(2).all(|pair| pair[0].partition < pair[1].partition);
+		let ascending = partitions
+			.windows(2)
+			.all(|pair| pair[0].partition < pair[1].partition);
 		ensure!(ascending, Error::<T>::InvalidPartitions);
 		let parameters = Self::parameters()?;
 		let calendar = Self::calendar(&parameters, record.period_offset);
@@ -168,11 +189,23 @@ impl<T: Config> Pallet<T> {
 		let mut partition = Partitions::<T>::get(key).ok_or(Error::<T>::InvalidPartitions)?;
 		let last_close = draw.calendar.last_close(draw.window.deadline, Self::now());
 		ensure!(
-			Self::settle_partition(owner, draw.window.deadline, &mut partition, last_close, draw.calendar),
+			Self::settle_partition(
+				owner,
+				draw.window.deadline,
+				&mut partition,
+				last_close,
+				draw.calendar
+			),
 			Error::<T>::Unsettled
 		);
-		ensure!(partition.proven_close != draw.window.close, Error::<T>::AlreadyProven);
-		ensure!(part.skipped & !partition.provable() == 0, Error::<T>::InvalidSkipped);
+		ensure!(
+			partition.proven_close != draw.window.close,
+			Error::<T>::AlreadyProven
+		);
+		ensure!(
+			part.skipped & !partition.provable() == 0,
+			Error::<T>::InvalidSkipped
+		);
 		let to_prove = partition.to_prove(part.skipped);
 		ensure!(to_prove != 0, Error::<T>::NothingToProve);
 
@@ -208,14 +241,24 @@ impl<T: Config> Pallet<T> {
 			.and_then(|length| proof.split_at_checked(length))
 			.ok_or(Error::<T>::WrongProofLength)?;
 		*proof = rest;
-		T::Proofs::verify_window(spec, &WindowInputs { comm_r: &record.comm_r, leaves: &leaves }, own)?;
+		T::Proofs::verify_window(
+			spec,
+			&WindowInputs {
+				comm_r: &record.comm_r,
+				leaves: &leaves,
+			},
+			own,
+		)?;
 		record
 			.proven
 			.credit(draw.window.close, draw.calendar.period())
 			.map_err(|_| Error::<T>::AlreadyProven)?;
 		if recovering {
 			record.fault = None;
-			Self::deposit_event(Event::SectorRecovered { provider: owner.clone(), sector });
+			Self::deposit_event(Event::SectorRecovered {
+				provider: owner.clone(),
+				sector,
+			});
 		}
 		Sectors::<T>::insert(owner, sector, record);
 		Ok(())
@@ -224,9 +267,16 @@ impl<T: Config> Pallet<T> {
 	/// A sector that the provider left out of its proof missed this deadline's challenge, unless it
 	/// had missed an earlier one.
 	fn fault_skipped(owner: &T::AccountId, draw: &Draw, sector: SectorNumber) {
-		let missed = MissedChallenge { period: draw.window.period, beacon: draw.beacon.value };
+		let missed = MissedChallenge {
+			period: draw.window.period,
+			beacon: draw.beacon.value,
+		};
 		Self::book_fault(owner, sector, Self::now(), missed);
-		Self::deposit_event(Event::SectorFaulty { provider: owner.clone(), sector, reason: FaultReason::Skipped });
+		Self::deposit_event(Event::SectorFaulty {
+			provider: owner.clone(),
+			sector,
+			reason: FaultReason::Skipped,
+		});
 	}
 
 	/// Writes a missed challenge into a sector. The first one stays.
@@ -249,7 +299,9 @@ impl<T: Config> Pallet<T> {
 		draw: &Draw,
 		partition: &Partition,
 	) -> Vec<cairn_primitives::sector::SectorChallenge> {
-		let Some(spec) = T::Proofs::spec(partition.proof_type) else { return Vec::new() };
+		let Some(spec) = T::Proofs::spec(partition.proof_type) else {
+			return Vec::new();
+		};
 		partition
 			.sectors_in(partition.to_prove(0))
 			.filter_map(|(slot, sector)| {

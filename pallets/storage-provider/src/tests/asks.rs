@@ -25,8 +25,21 @@ fn owner_and_worker_set_and_withdraw_asks() {
 	test(|| {
 		register_with_worker(1, 2);
 		ok(2, set(Some(ask())));
-		assert_eq!(last_event(), Event::AskSet { provider: 1, proof_type: HOT, ask: Some(ask()) });
-		ok(1, Call::set_ask { proof_type: SEALED, ask: Some(ask()) });
+		assert_eq!(
+			last_event(),
+			Event::AskSet {
+				provider: 1,
+				proof_type: HOT,
+				ask: Some(ask())
+			}
+		);
+		ok(
+			1,
+			Call::set_ask {
+				proof_type: SEALED,
+				ask: Some(ask()),
+			},
+		);
 		let mut asks = StorageProvider::view_asks(1);
 		asks.sort_by_key(|(id, _)| *id);
 		assert_eq!(asks, [(HOT, ask()), (SEALED, ask())]);
@@ -42,8 +55,14 @@ fn owner_and_worker_set_and_withdraw_asks() {
 fn empty_bounds_are_refused() {
 	test(|| {
 		register(1);
-		let Ask::V1 { price_per_gib, min_piece_log2, max_piece_log2, min_duration, max_duration, accepting } =
-			ask();
+		let Ask::V1 {
+			price_per_gib,
+			min_piece_log2,
+			max_piece_log2,
+			min_duration,
+			max_duration,
+			accepting,
+		} = ask();
 		for (min_piece_log2, max_piece_log2, min_duration, max_duration) in [
 			(6, max_piece_log2, min_duration, max_duration),
 			(12, max_piece_log2, min_duration, max_duration),
@@ -68,7 +87,10 @@ fn empty_bounds_are_refused() {
 fn only_types_that_take_sectors_can_be_offered() {
 	test(|| {
 		register(1);
-		let unknown = Call::set_ask { proof_type: ProofTypeId(9), ask: Some(ask()) };
+		let unknown = Call::set_ask {
+			proof_type: ProofTypeId(9),
+			ask: Some(ask()),
+		};
 		refused(1, unknown, Error::<Test>::UnknownProofType);
 		assert_ok!(Proofs::retire_proof_type(RuntimeOrigin::root(), HOT));
 		refused(1, set(Some(ask())), Error::<Test>::UnknownProofType);

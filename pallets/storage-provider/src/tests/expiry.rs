@@ -2,14 +2,17 @@
 
 use super::{mock::*, sealing::*};
 use crate::{
-	types::FaultReason, DeadlineCloses, DeadlineHeads, Error, Event, HoldReason, Partitions, Providers, Sectors,
+	types::FaultReason, DeadlineCloses, DeadlineHeads, Error, Event, HoldReason, Partitions, Providers,
+	Sectors,
 };
 use cairn_pallet_traits::Sectors as _;
 use cairn_primitives::sector::SectorState;
 
 /// First close of the sector's deadline at or after `block`.
 fn close_from(owner: AccountId, sector: u32, block: u32) -> u32 {
-	record(owner, sector).proven.decided_at(block, parameters().proving_period)
+	record(owner, sector)
+		.proven
+		.decided_at(block, parameters().proving_period)
 }
 
 #[test]
@@ -32,7 +35,13 @@ fn a_sector_expires_at_the_first_close_after_its_last_deal() {
 			assert_eq!(stored.pledge, 0);
 			assert_eq!(held(HoldReason::SectorPledge, 1), 0);
 			assert_eq!(free(1), ENDOWMENT - 10 * UNIT);
-			assert_eq!(last_event(), Event::SectorExpired { provider: 1, sector: 0 });
+			assert_eq!(
+				last_event(),
+				Event::SectorExpired {
+					provider: 1,
+					sector: 0
+				}
+			);
 			// All of its life is proven.
 			let proven = StorageProvider::proven(&1, 0, start + duration).expect("kept");
 			assert_eq!((proven.blocks, proven.is_final), (duration, true));
@@ -40,7 +49,10 @@ fn a_sector_expires_at_the_first_close_after_its_last_deal() {
 			assert_eq!(Partitions::<Test>::iter().count(), 0);
 			assert_eq!(DeadlineHeads::<Test>::iter().count(), 0);
 			assert_eq!(DeadlineCloses::<Test>::iter().count(), 0);
-			assert_eq!(StorageProvider::view_sector(1, 0).expect("kept").state, SectorState::Expired);
+			assert_eq!(
+				StorageProvider::view_sector(1, 0).expect("kept").state,
+				SectorState::Expired
+			);
 		});
 	}
 }
@@ -48,7 +60,11 @@ fn a_sector_expires_at_the_first_close_after_its_last_deal() {
 #[test]
 fn the_record_is_kept_until_the_last_deal_is_closed() {
 	test(|| {
-		let orders = [1, 2, 3].map(|content| Order { length: 300, duration: 30, ..order(content) });
+		let orders = [1, 2, 3].map(|content| Order {
+			length: 300,
+			duration: 30,
+			..order(content)
+		});
 		let sector = provider_with_sector(1, &orders);
 		let store = Store::of([sector]);
 		// One is closed while the sector is live.
@@ -75,7 +91,14 @@ fn a_sector_whose_deals_are_closed_already_is_forgotten_at_its_expiry() {
 		register(1);
 		run_to(4);
 		let sealed = Kept::sealed(1, 0, &[], 250);
-		let hot = Kept::hot(1, 1, &[Order { duration: 30, ..order(1) }]);
+		let hot = Kept::hot(
+			1,
+			1,
+			&[Order {
+				duration: 30,
+				..order(1)
+			}],
+		);
 		activate(&[&sealed, &hot]);
 		StorageProvider::deal_closed(&1, 1);
 		assert!(record(1, 1).location.is_some());
@@ -94,7 +117,13 @@ fn a_sector_whose_deals_are_closed_already_is_forgotten_at_its_expiry() {
 #[test]
 fn a_faulty_sector_expires_too() {
 	test(|| {
-		let _sector = provider_with_sector(1, &[Order { duration: 30, ..order(1) }]);
+		let _sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 30,
+				..order(1)
+			}],
+		);
 		let close = close_from(1, 0, now() + 30);
 		run_to(close);
 		let stored = record(1, 0);
@@ -108,15 +137,31 @@ fn a_faulty_sector_expires_too() {
 #[test]
 fn a_miss_just_before_the_expiry_counts() {
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 50, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 50,
+				..order(1)
+			}],
+		);
 		let start = now();
 		let close = close_from(1, 0, start + 50);
 		let store = Store::of([sector]);
 		store.run_proving(1, close - 20);
 		run_to(close);
-		let missed = Event::SectorFaulty { provider: 1, sector: 0, reason: FaultReason::Missed };
+		let missed = Event::SectorFaulty {
+			provider: 1,
+			sector: 0,
+			reason: FaultReason::Missed,
+		};
 		assert_eq!(count_events(|event| *event == missed), 1);
-		assert_eq!(last_event(), Event::SectorExpired { provider: 1, sector: 0 });
+		assert_eq!(
+			last_event(),
+			Event::SectorExpired {
+				provider: 1,
+				sector: 0
+			}
+		);
 		let proven = StorageProvider::proven(&1, 0, start + 50).expect("kept");
 		assert_eq!((proven.blocks, proven.is_final), (close - 20 - start, true));
 	});
@@ -130,7 +175,14 @@ fn the_rest_of_a_partition_goes_on() {
 			.into_iter()
 			.enumerate()
 			.map(|(number, duration)| {
-				Kept::hot(1, number as u32, &[Order { duration, ..order(number as u64) }])
+				Kept::hot(
+					1,
+					number as u32,
+					&[Order {
+						duration,
+						..order(number as u64)
+					}],
+				)
 			})
 			.collect();
 		activate(&sectors.iter().collect::<Vec<_>>());
@@ -147,7 +199,13 @@ fn the_rest_of_a_partition_goes_on() {
 #[test]
 fn an_expired_sector_cannot_be_proven_however_late_housekeeping_is() {
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 30, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 30,
+				..order(1)
+			}],
+		);
 		let deadline = record(1, 0).location.expect("live").deadline;
 		let close = close_from(1, 0, now() + 30);
 		let store = Store::of([sector]);
@@ -155,7 +213,11 @@ fn an_expired_sector_cannot_be_proven_however_late_housekeeping_is() {
 		jump_to(close + 16);
 		assert!(record(1, 0).location.is_some(), "nobody has noticed yet");
 		assert!(store.due(1).is_none());
-		refused(1, submit(deadline, &[(0, 0)], vec![]), Error::<Test>::NothingToProve);
+		refused(
+			1,
+			submit(deadline, &[(0, 0)], vec![]),
+			Error::<Test>::NothingToProve,
+		);
 		next_block();
 		assert_eq!(record(1, 0).location, None);
 	});

@@ -13,19 +13,36 @@ use cairn_primitives::{
 type ProofsError = pallet_proofs::Error<Test>;
 
 fn declare(sectors: &[SectorNumber]) -> Call<Test> {
-	Call::declare_faults { sectors: sectors.to_vec().try_into().expect("few") }
+	Call::declare_faults {
+		sectors: sectors.to_vec().try_into().expect("few"),
+	}
 }
 
 fn recover(sectors: &[SectorNumber]) -> Call<Test> {
-	Call::declare_faults_recovered { sectors: sectors.to_vec().try_into().expect("few") }
+	Call::declare_faults_recovered {
+		sectors: sectors.to_vec().try_into().expect("few"),
+	}
 }
 
 fn long_lived(owner: AccountId) -> Store {
-	Store::of([provider_with_sector(owner, &[Order { duration: 2_000, ..order(owner) }])])
+	Store::of([provider_with_sector(
+		owner,
+		&[Order {
+			duration: 2_000,
+			..order(owner)
+		}],
+	)])
 }
 
 fn faulty(sector: SectorNumber, reason: FaultReason) -> usize {
-	count_events(|event| *event == Event::SectorFaulty { provider: 1, sector, reason })
+	count_events(|event| {
+		*event
+			== Event::SectorFaulty {
+				provider: 1,
+				sector,
+				reason,
+			}
+	})
 }
 
 #[test]
@@ -33,16 +50,31 @@ fn a_missed_proof_makes_a_sector_faulty_exactly_at_the_close() {
 	test(|| {
 		let _store = long_lived(1);
 		let (open, close) = run_before_deadline(1, 0);
-		let period = StorageProvider::view_current_deadline(1).expect("registered").period;
+		let period = StorageProvider::view_current_deadline(1)
+			.expect("registered")
+			.period;
 		run_to(close - 1);
 		assert_eq!(record(1, 0).fault, None);
 		assert_eq!(partition_of(1, 0).0.faulty, 0);
 		next_block();
-		let missed = MissedChallenge { period, beacon: ScriptedBeacons::value(open) };
-		let fault = Some(Fault { since: close, missed: Some(missed) });
+		let missed = MissedChallenge {
+			period,
+			beacon: ScriptedBeacons::value(open),
+		};
+		let fault = Some(Fault {
+			since: close,
+			missed: Some(missed),
+		});
 		assert_eq!(record(1, 0).fault, fault);
 		assert_eq!(partition_of(1, 0).0.faulty, 1);
-		assert_eq!(last_event(), Event::SectorFaulty { provider: 1, sector: 0, reason: FaultReason::Missed });
+		assert_eq!(
+			last_event(),
+			Event::SectorFaulty {
+				provider: 1,
+				sector: 0,
+				reason: FaultReason::Missed
+			}
+		);
 		// Later ones change nothing: the first miss is remembered, the event came once.
 		run_to(close + 45);
 		assert_eq!(record(1, 0).fault, fault);
@@ -61,7 +93,11 @@ fn a_faulty_sector_need_not_be_proven() {
 		next_block();
 		assert!(store.due(1).is_none());
 		let deadline = record(1, 0).location.expect("live").deadline;
-		refused(1, submit(deadline, &[(0, 0)], vec![]), Error::<Test>::NothingToProve);
+		refused(
+			1,
+			submit(deadline, &[(0, 0)], vec![]),
+			Error::<Test>::NothingToProve,
+		);
 	});
 }
 
@@ -71,10 +107,18 @@ fn a_recovery_answers_the_missed_challenge_and_fresh_ones() {
 		let store = long_lived(1);
 		let sector = &store.0[&(1, 0)];
 		let (missed_open, close) = run_before_deadline(1, 0);
-		let missed_period = StorageProvider::view_current_deadline(1).expect("registered").period;
+		let missed_period = StorageProvider::view_current_deadline(1)
+			.expect("registered")
+			.period;
 		run_to(close + 3);
 		ok(1, recover(&[0]));
-		assert_eq!(last_event(), Event::SectorRecovering { provider: 1, sector: 0 });
+		assert_eq!(
+			last_event(),
+			Event::SectorRecovering {
+				provider: 1,
+				sector: 0
+			}
+		);
 		refused(1, recover(&[0]), Error::<Test>::NotFaulty);
 		refused(1, declare(&[0]), Error::<Test>::AlreadyFaulty);
 
@@ -99,13 +143,23 @@ fn a_recovery_answers_the_missed_challenge_and_fresh_ones() {
 		refused(1, call(&[&owed, &owed]), ProofsError::WrongDataPath);
 		refused(1, call(&[&fresh, &owed]), ProofsError::WrongDataPath);
 		let view = StorageProvider::view_deadline_challenge(1).expect("registered");
-		assert_eq!(view.partitions[0].sectors[0].leaves, [owed.clone(), fresh.clone()].concat());
+		assert_eq!(
+			view.partitions[0].sectors[0].leaves,
+			[owed.clone(), fresh.clone()].concat()
+		);
 		ok(1, call(&[&owed, &fresh]));
 
 		assert_eq!(record(1, 0).fault, None);
 		let (partition, _) = partition_of(1, 0);
 		assert_eq!((partition.faulty, partition.recovering), (0, 0));
-		assert_eq!(count_events(|event| *event == Event::SectorRecovered { provider: 1, sector: 0 }), 1);
+		assert_eq!(
+			count_events(|event| *event
+				== Event::SectorRecovered {
+					provider: 1,
+					sector: 0
+				}),
+			1
+		);
 		// The interval that ended in a miss is never paid, this one is.
 		assert_eq!(record(1, 0).proven.total(), 20);
 		store.run_proving(1, close + 20);
@@ -189,7 +243,16 @@ fn a_recovery_that_is_skipped_stays_faulty() {
 	test(|| {
 		register(1);
 		let sectors: Vec<_> = (0..8)
-			.map(|number| Kept::hot(1, number, &[Order { duration: 900, ..order(number.into()) }]))
+			.map(|number| {
+				Kept::hot(
+					1,
+					number,
+					&[Order {
+						duration: 900,
+						..order(number.into())
+					}],
+				)
+			})
 			.collect();
 		activate(&sectors.iter().collect::<Vec<_>>());
 		let store = Store::of(sectors);
@@ -260,7 +323,13 @@ fn declarations_name_live_sectors_once() {
 #[test]
 fn an_expired_sector_cannot_be_declared() {
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 30, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 30,
+				..order(1)
+			}],
+		);
 		Store::of([sector]).run_proving(1, now() + 60);
 		assert_eq!(record(1, 0).location, None);
 		refused(1, declare(&[0]), Error::<Test>::SectorNotLive);
@@ -288,7 +357,10 @@ fn a_deadline_without_a_beacon_is_void() {
 		ok(1, recover(&[0]));
 		run_to(close + 1);
 		let (partition, bit) = partition_of(1, 0);
-		assert_eq!((partition.faulty, partition.undrawn, partition.recovering), (bit, bit, bit));
+		assert_eq!(
+			(partition.faulty, partition.undrawn, partition.recovering),
+			(bit, bit, bit)
+		);
 		assert_eq!(record(1, 0).fault.expect("declared").missed, None);
 		store.run_proving(1, close + 20);
 		assert_eq!(record(1, 0).fault, None);
@@ -318,13 +390,23 @@ fn an_owed_challenge_keeps_its_leaves_when_another_piece_ends() {
 	test(|| {
 		register(1);
 		let orders = [
-			Order { length: 900, duration: 60, ..order(1) },
-			Order { length: 900, duration: 900, ..order(2) },
+			Order {
+				length: 900,
+				duration: 60,
+				..order(1)
+			},
+			Order {
+				length: 900,
+				duration: 900,
+				..order(2)
+			},
 		];
 		let sector = Kept::hot(1, 0, &orders);
 		activate(&[&sector]);
 		let (missed_open, close) = run_before_deadline(1, 0);
-		let missed_period = StorageProvider::view_current_deadline(1).expect("registered").period;
+		let missed_period = StorageProvider::view_current_deadline(1)
+			.expect("registered")
+			.period;
 		run_to(close + 80);
 		ok(1, recover(&[0]));
 		run_before_deadline(1, 0);

@@ -3,8 +3,8 @@
 use super::{mock::*, sealing::*};
 use crate::{
 	types::{Partition, SectorRecord},
-	Call, DeadlineCloses, DeadlineHeads, Error, Event, HoldReason, Partitions, PreCommits, Sectors, SweepCursor,
-	WeightInfo,
+	Call, DeadlineCloses, DeadlineHeads, Error, Event, HoldReason, Partitions, PreCommits, Sectors,
+	SweepCursor, WeightInfo,
 };
 use frame_support::{
 	dispatch::GetDispatchInfo,
@@ -21,7 +21,14 @@ fn scene() -> Store {
 			.map(|number| {
 				let duration = if number == 5 { 30 } else { 1_000 };
 				let content = owner * 100 + u64::from(number);
-				Kept::hot(owner, number, &[Order { duration, ..order(content) }])
+				Kept::hot(
+					owner,
+					number,
+					&[Order {
+						duration,
+						..order(content)
+					}],
+				)
 			})
 			.collect();
 		activate(&sectors.iter().collect::<Vec<_>>());
@@ -40,22 +47,38 @@ fn scene() -> Store {
 	}
 	for sector in 0..4 {
 		// Some of them are in the open deadline.
-		let _ = dispatch(3, Call::declare_faults { sectors: vec![sector].try_into().expect("one") });
-		let _ = dispatch(2, Call::declare_faults_recovered { sectors: vec![sector].try_into().expect("one") });
+		let _ = dispatch(
+			3,
+			Call::declare_faults {
+				sectors: vec![sector].try_into().expect("one"),
+			},
+		);
+		let _ = dispatch(
+			2,
+			Call::declare_faults_recovered {
+				sectors: vec![sector].try_into().expect("one"),
+			},
+		);
 	}
 	let lapsing = Kept::hot(1, 50, &[order(999)]);
 	ok(1, pre_commit(&[&lapsing]));
 	store
 }
 
-type Everything = (Vec<((u64, u32, u32), Partition)>, Vec<(u64, u32, SectorRecord)>, Vec<u128>);
+type Everything = (
+	Vec<((u64, u32, u32), Partition)>,
+	Vec<(u64, u32, SectorRecord)>,
+	Vec<u128>,
+);
 
 fn everything() -> Everything {
 	let mut partitions: Vec<_> = Partitions::<Test>::iter().collect();
 	partitions.sort_by_key(|(key, _)| *key);
 	let mut sectors: Vec<_> = Sectors::<Test>::iter().collect();
 	sectors.sort_by_key(|(owner, sector, _)| (*owner, *sector));
-	let held = (1..=3).map(|owner| held(HoldReason::SectorPledge, owner)).collect();
+	let held = (1..=3)
+		.map(|owner| held(HoldReason::SectorPledge, owner))
+		.collect();
 	(partitions, sectors, held)
 }
 
@@ -84,14 +107,24 @@ fn late_housekeeping_comes_to_the_same() {
 #[test]
 fn a_proof_settles_its_partition_first() {
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 1_000, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 1_000,
+				..order(1)
+			}],
+		);
 		let (_, close) = run_before_deadline(1, 0);
 		// One is missed unnoticed; the next one cannot be proven as if nothing had happened.
 		jump_to(close + 16);
 		let store = Store::of([sector]);
 		let deadline = record(1, 0).location.expect("live").deadline;
 		assert!(store.due(1).is_none());
-		refused(1, submit(deadline, &[(0, 0)], vec![]), Error::<Test>::NothingToProve);
+		refused(
+			1,
+			submit(deadline, &[(0, 0)], vec![]),
+			Error::<Test>::NothingToProve,
+		);
 		next_block();
 		assert_eq!(record(1, 0).fault.expect("missed").since, close);
 	});
@@ -102,13 +135,26 @@ fn housekeeping_four_periods_late_must_be_helped() {
 	test(|| {
 		register(1);
 		let sectors: Vec<_> = (0..5)
-			.map(|number| Kept::hot(1, number, &[Order { duration: 1_000, ..order(number.into()) }]))
+			.map(|number| {
+				Kept::hot(
+					1,
+					number,
+					&[Order {
+						duration: 1_000,
+						..order(number.into())
+					}],
+				)
+			})
 			.collect();
 		activate(&sectors.iter().collect::<Vec<_>>());
 		let location = record(1, 0).location.expect("live");
 		let (_, close) = next_deadline(1, 0);
 		jump_to(close + 5 * 20 - 4);
-		refused(1, submit(location.deadline, &[(0, 0)], vec![]), Error::<Test>::Unsettled);
+		refused(
+			1,
+			submit(location.deadline, &[(0, 0)], vec![]),
+			Error::<Test>::Unsettled,
+		);
 		let entries = || DeadlineCloses::<Test>::iter().count();
 		assert_eq!(entries(), 3);
 		let mut calls = 0;
@@ -138,12 +184,18 @@ fn service_costs_what_it_does() {
 		let call = |limit| RuntimeCall::StorageProvider(Call::service { limit });
 		let most = |limit| call(limit).get_dispatch_info().call_weight;
 		assert!(most(3).all_gt(most(1)));
-		let used = dispatch(9, Call::service { limit: 100 }).expect("anyone").actual_weight.expect("refund");
+		let used = dispatch(9, Call::service { limit: 100 })
+			.expect("anyone")
+			.actual_weight
+			.expect("refund");
 		assert!(used.all_lt(most(100)));
 		assert_eq!(PreCommits::<Test>::iter().count(), 0);
 		assert_eq!(held(HoldReason::PreCommitDeposit, 1), 0);
 		// Nothing to do costs next to nothing, and zero steps do nothing.
-		let idle = dispatch(9, Call::service { limit: 100 }).expect("anyone").actual_weight.expect("refund");
+		let idle = dispatch(9, Call::service { limit: 100 })
+			.expect("anyone")
+			.actual_weight
+			.expect("refund");
 		assert!(idle.all_lte(<() as WeightInfo>::service().saturating_add(<() as WeightInfo>::sweep_look())));
 		assert!(dispatch(9, Call::service { limit: 0 }).is_ok());
 	});
@@ -197,9 +249,22 @@ fn partitions_are_settled_one_by_one() {
 	};
 	test_with(parameters, || {
 		register(1);
-		run_to(StorageProvider::view_current_deadline(1).expect("registered").close);
+		run_to(
+			StorageProvider::view_current_deadline(1)
+				.expect("registered")
+				.close,
+		);
 		let sectors: Vec<_> = (0..70)
-			.map(|number| Kept::hot(1, number, &[Order { duration: 1_000, ..order(number.into()) }]))
+			.map(|number| {
+				Kept::hot(
+					1,
+					number,
+					&[Order {
+						duration: 1_000,
+						..order(number.into())
+					}],
+				)
+			})
 			.collect();
 		for batch in sectors.chunks(32) {
 			ok(1, pre_commit(&batch.iter().collect::<Vec<_>>()));
@@ -224,7 +289,10 @@ fn partitions_are_settled_one_by_one() {
 		StorageProvider::on_idle(now(), room);
 		check();
 		assert_eq!(record(1, 64).fault.expect("missed").since, close);
-		assert_eq!(DeadlineCloses::<Test>::iter().collect::<Vec<_>>(), [((close + 20, 1, deadline), 0)]);
+		assert_eq!(
+			DeadlineCloses::<Test>::iter().collect::<Vec<_>>(),
+			[((close + 20, 1, deadline), 0)]
+		);
 		assert_eq!(DeadlineHeads::<Test>::get(1, deadline).close, Some(close + 20));
 	});
 }
@@ -249,7 +317,13 @@ fn idle_providers_cost_nothing() {
 	assert_eq!(cost(10), cost(0));
 	// Nor does one whose sectors are gone.
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 25, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 25,
+				..order(1)
+			}],
+		);
 		Store::of([sector]).run_proving(1, now() + 60);
 		assert_eq!(DeadlineCloses::<Test>::iter().count(), 0);
 	});

@@ -119,7 +119,15 @@ impl Market {
 	) -> DealId {
 		let id = NextDeal::get();
 		NextDeal::put(id + 1);
-		let deal = Deal { provider, piece, tier, start_by, duration, sector: None, active_at: None };
+		let deal = Deal {
+			provider,
+			piece,
+			tier,
+			start_by,
+			duration,
+			sector: None,
+			active_at: None,
+		};
 		DealBook::insert(id, deal);
 		id
 	}
@@ -143,9 +151,15 @@ impl Deals<AccountId> for Market {
 			}
 			deal.sector = Some(sector);
 			DealBook::insert(id, deal);
-			Ok(CommittedDeal { piece: deal.piece, duration: deal.duration })
+			Ok(CommittedDeal {
+				piece: deal.piece,
+				duration: deal.duration,
+			})
 		};
-		deals.iter().map(|id| bind_one(id).map_err(DispatchError::Other)).collect()
+		deals
+			.iter()
+			.map(|id| bind_one(id).map_err(DispatchError::Other))
+			.collect()
 	}
 
 	fn unbind(_: &AccountId, deals: &[DealId]) {
@@ -172,7 +186,10 @@ impl Deals<AccountId> for Market {
 			}
 			Ok(runs)
 		};
-		deals.iter().map(|id| activate_one(id).map_err(DispatchError::Other)).collect()
+		deals
+			.iter()
+			.map(|id| activate_one(id).map_err(DispatchError::Other))
+			.collect()
 	}
 
 	fn bind_weight(_: u32) -> Weight {
@@ -208,12 +225,18 @@ impl Beacons for ScriptedBeacons {
 	fn first_in(from: BlockNumber, until: BlockNumber) -> Option<Beacon> {
 		(from.max(1)..until.min(now() + 1))
 			.find(|block| !Gaps::contains_key(block))
-			.map(|block| Beacon { block, value: Self::value(block) })
+			.map(|block| Beacon {
+				block,
+				value: Self::value(block),
+			})
 	}
 
 	fn ticket(at: BlockNumber) -> Option<Beacon> {
 		let due = at > 0 && at <= now() && at % parameters().ticket_interval == 0 && !Gaps::contains_key(at);
-		due.then(|| Beacon { block: at, value: Self::value(at) })
+		due.then(|| Beacon {
+			block: at,
+			value: Self::value(at),
+		})
 	}
 
 	fn reach() -> BlockNumber {
@@ -239,17 +262,24 @@ pub fn new_test_ext() -> TestExternalities {
 }
 
 pub fn new_test_ext_with(parameters: ProtocolParameters) -> TestExternalities {
-	let mut storage = frame_system::GenesisConfig::<Test>::default().build_storage().expect("valid");
+	let mut storage = frame_system::GenesisConfig::<Test>::default()
+		.build_storage()
+		.expect("valid");
 	pallet_balances::GenesisConfig::<Test> {
 		balances: (1..=40).map(|who| (who, ENDOWMENT)).collect(),
 		..Default::default()
 	}
 	.assimilate_storage(&mut storage)
 	.expect("valid");
-	pallet_proofs::GenesisConfig::<Test>::default().assimilate_storage(&mut storage).expect("valid");
-	crate::GenesisConfig::<Test> { parameters: Some(parameters), ..Default::default() }
+	pallet_proofs::GenesisConfig::<Test>::default()
 		.assimilate_storage(&mut storage)
 		.expect("valid");
+	crate::GenesisConfig::<Test> {
+		parameters: Some(parameters),
+		..Default::default()
+	}
+	.assimilate_storage(&mut storage)
+	.expect("valid");
 	let mut externalities = TestExternalities::new(storage);
 	externalities.execute_with(|| System::set_block_number(1));
 	externalities
@@ -306,7 +336,11 @@ pub fn refused(who: AccountId, call: Call<Test>, error: impl Into<DispatchError>
 	let before = sp_io::storage::root(StateVersion::V1);
 	let result = dispatch(who, call);
 	assert_eq!(result.map(|_| ()).map_err(|error| error.error), Err(error.into()));
-	assert_eq!(before, sp_io::storage::root(StateVersion::V1), "a refused call changed the state");
+	assert_eq!(
+		before,
+		sp_io::storage::root(StateVersion::V1),
+		"a refused call changed the state"
+	);
 }
 
 /// Ends this block and begins the next, with housekeeping.
@@ -374,7 +408,9 @@ pub fn last_event() -> Event<Test> {
 pub fn contact() -> ProviderContact {
 	ProviderContact::V1 {
 		peer_id: vec![1; 38].try_into().expect("short"),
-		addresses: vec![vec![4; 8].try_into().expect("short")].try_into().expect("few"),
+		addresses: vec![vec![4; 8].try_into().expect("short")]
+			.try_into()
+			.expect("few"),
 	}
 }
 
@@ -386,7 +422,14 @@ pub fn register(who: AccountId) {
 
 #[track_caller]
 pub fn register_with_worker(owner: AccountId, worker: AccountId) {
-	ok(owner, Call::register_storage_provider { worker, beneficiary: owner, contact: contact() });
+	ok(
+		owner,
+		Call::register_storage_provider {
+			worker,
+			beneficiary: owner,
+			contact: contact(),
+		},
+	);
 }
 
 #[track_caller]
@@ -398,7 +441,6 @@ pub fn record(owner: AccountId, sector: SectorNumber) -> SectorRecord {
 #[track_caller]
 pub fn partition_of(owner: AccountId, sector: SectorNumber) -> (Partition, u64) {
 	let location = record(owner, sector).location.expect("live");
-	let partition =
-		Partitions::<Test>::get((owner, location.deadline, location.partition)).expect("exists");
+	let partition = Partitions::<Test>::get((owner, location.deadline, location.partition)).expect("exists");
 	(partition, 1 << location.slot)
 }

@@ -13,15 +13,23 @@ fn set(parameters: ProtocolParameters) -> RuntimeCall {
 #[test]
 fn root_replaces_parameters() {
 	test(|| {
-		let parameters = ProtocolParameters { registration_bond: 5 * UNIT, ..parameters() };
+		let parameters = ProtocolParameters {
+			registration_bond: 5 * UNIT,
+			..parameters()
+		};
 		assert_noop!(
-			set(parameters).dispatch(RuntimeOrigin::signed(1)).map_err(|error| error.error),
+			set(parameters)
+				.dispatch(RuntimeOrigin::signed(1))
+				.map_err(|error| error.error),
 			DispatchError::BadOrigin
 		);
 		assert_ok!(set(parameters).dispatch(RuntimeOrigin::root()));
 		assert_eq!(last_event(), Event::ParametersSet { parameters });
 		assert_eq!(StorageProvider::parameters().expect("set"), parameters);
-		assert_eq!(<StorageProvider as cairn_pallet_traits::Parameters>::get(), parameters);
+		assert_eq!(
+			<StorageProvider as cairn_pallet_traits::Parameters>::get(),
+			parameters
+		);
 	});
 }
 
@@ -30,18 +38,39 @@ fn contradictions_are_refused() {
 	test(|| {
 		let good = parameters();
 		for bad in [
-			ProtocolParameters { proving_period: 21, ..good },
+			ProtocolParameters {
+				proving_period: 21,
+				..good
+			},
 			ProtocolParameters { deadlines: 1, ..good },
-			ProtocolParameters { deadlines: 100, proving_period: 400, ..good },
-			ProtocolParameters { pre_commit_delay: 0, ..good },
-			ProtocolParameters { prove_commit_window: 2, ..good },
+			ProtocolParameters {
+				deadlines: 100,
+				proving_period: 400,
+				..good
+			},
+			ProtocolParameters {
+				pre_commit_delay: 0,
+				..good
+			},
+			ProtocolParameters {
+				prove_commit_window: 2,
+				..good
+			},
 			// Longer than beacons are remembered.
-			ProtocolParameters { prove_commit_window: 100_000, ..good },
+			ProtocolParameters {
+				prove_commit_window: 100_000,
+				..good
+			},
 			// A full partition of the largest sectors would not fit a call.
-			ProtocolParameters { window_challenges: 15, ..good },
+			ProtocolParameters {
+				window_challenges: 15,
+				..good
+			},
 		] {
 			assert_noop!(
-				set(bad).dispatch(RuntimeOrigin::root()).map_err(|error| error.error),
+				set(bad)
+					.dispatch(RuntimeOrigin::root())
+					.map_err(|error| error.error),
 				Error::<Test>::InvalidParameters
 			);
 		}
@@ -52,15 +81,27 @@ fn contradictions_are_refused() {
 fn the_calendar_is_fixed_while_there_are_providers() {
 	test(|| {
 		register(1);
-		let longer = ProtocolParameters { proving_period: 40, ..parameters() };
-		let finer = ProtocolParameters { deadlines: 5, ..parameters() };
+		let longer = ProtocolParameters {
+			proving_period: 40,
+			..parameters()
+		};
+		let finer = ProtocolParameters {
+			deadlines: 5,
+			..parameters()
+		};
 		for changed in [longer, finer] {
 			assert_noop!(
-				set(changed).dispatch(RuntimeOrigin::root()).map_err(|error| error.error),
+				set(changed)
+					.dispatch(RuntimeOrigin::root())
+					.map_err(|error| error.error),
 				Error::<Test>::InvalidParameters
 			);
 		}
-		let other = ProtocolParameters { window_challenges: 5, pledge_per_gib: 3 * UNIT, ..parameters() };
+		let other = ProtocolParameters {
+			window_challenges: 5,
+			pledge_per_gib: 3 * UNIT,
+			..parameters()
+		};
 		assert_ok!(set(other).dispatch(RuntimeOrigin::root()));
 		ok(1, Call::deregister {});
 		assert_ok!(set(longer).dispatch(RuntimeOrigin::root()));
@@ -71,7 +112,13 @@ fn the_calendar_is_fixed_while_there_are_providers() {
 #[test]
 fn changed_amounts_do_not_touch_what_is_held() {
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 40, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 40,
+				..order(1)
+			}],
+		);
 		let waiting = Kept::hot(1, 1, &[order(2)]);
 		ok(1, pre_commit(&[&waiting]));
 		let dearer = ProtocolParameters {

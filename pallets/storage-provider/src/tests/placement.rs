@@ -8,11 +8,16 @@ use crate::{
 use cairn_primitives::{params::ProtocolParameters, sector::SECTORS_PER_PARTITION};
 
 fn calendar(owner: AccountId) -> crate::deadline::Calendar {
-	StorageProvider::calendar(&parameters(), Providers::<Test>::get(owner).expect("registered").period_offset)
+	StorageProvider::calendar(
+		&parameters(),
+		Providers::<Test>::get(owner).expect("registered").period_offset,
+	)
 }
 
 fn lives(owner: AccountId) -> Vec<u32> {
-	(0..parameters().deadlines).map(|deadline| DeadlineHeads::<Test>::get(owner, deadline).live).collect()
+	(0..parameters().deadlines)
+		.map(|deadline| DeadlineHeads::<Test>::get(owner, deadline).live)
+		.collect()
 }
 
 #[test]
@@ -23,7 +28,14 @@ fn never_into_the_open_deadline_and_otherwise_evenly() {
 			run_to(start);
 			register(1);
 			for number in 0..9 {
-				let sector = Kept::hot(1, number, &[Order { duration: 10_000, ..order(number.into()) }]);
+				let sector = Kept::hot(
+					1,
+					number,
+					&[Order {
+						duration: 10_000,
+						..order(number.into())
+					}],
+				);
 				activate(&[&sector]);
 				let location = record(1, number).location.expect("live");
 				let open = calendar(1).at(now());
@@ -44,11 +56,14 @@ fn never_into_the_open_deadline_and_otherwise_evenly() {
 fn of_empty_deadlines_the_next_one_is_taken() {
 	test(|| {
 		register(1);
-		let sectors: Vec<_> = (0..4).map(|number| Kept::hot(1, number, &[order(number.into())])).collect();
+		let sectors: Vec<_> = (0..4)
+			.map(|number| Kept::hot(1, number, &[order(number.into())]))
+			.collect();
 		activate(&sectors.iter().collect::<Vec<_>>());
 		let open = calendar(1).at(now()).deadline;
-		let deadlines: Vec<_> =
-			(0..4).map(|number| record(1, number).location.expect("live").deadline).collect();
+		let deadlines: Vec<_> = (0..4)
+			.map(|number| record(1, number).location.expect("live").deadline)
+			.collect();
 		// The fourth goes to the next one again: the only empty one is open.
 		assert_eq!(deadlines, [1, 2, 3, 1].map(|ahead| (open + ahead) % 4));
 	});
@@ -56,7 +71,10 @@ fn of_empty_deadlines_the_next_one_is_taken() {
 
 #[test]
 fn partitions_fill_up_before_another_one_begins() {
-	let parameters = ProtocolParameters { deadlines: 2, ..ProtocolParameters::development() };
+	let parameters = ProtocolParameters {
+		deadlines: 2,
+		..ProtocolParameters::development()
+	};
 	test_with(parameters, || {
 		register(1);
 		// While one deadline is open, everything goes to the other one.
@@ -76,20 +94,43 @@ fn partitions_fill_up_before_another_one_begins() {
 		let at = |number| record(1, number).location.expect("live");
 		for number in 0..70 {
 			let (partition, slot) = (number / SECTORS_PER_PARTITION, number % SECTORS_PER_PARTITION);
-			assert_eq!(at(number), Location { deadline, partition, slot });
+			assert_eq!(
+				at(number),
+				Location {
+					deadline,
+					partition,
+					slot
+				}
+			);
 		}
 		let (_, close) = next_deadline(1, 0);
 		let head = DeadlineHeads::<Test>::get(1, deadline);
-		assert_eq!(head, DeadlineHead { partitions: 2, live: 70, close: Some(close) });
+		assert_eq!(
+			head,
+			DeadlineHead {
+				partitions: 2,
+				live: 70,
+				close: Some(close)
+			}
+		);
 		assert_eq!(DeadlineCloses::<Test>::iter().count(), 1);
-		assert_eq!(Partitions::<Test>::get((1, deadline, 0)).expect("full").live, u64::MAX);
-		assert_eq!(Partitions::<Test>::get((1, deadline, 1)).expect("begun").live, 0b11_1111);
+		assert_eq!(
+			Partitions::<Test>::get((1, deadline, 0)).expect("full").live,
+			u64::MAX
+		);
+		assert_eq!(
+			Partitions::<Test>::get((1, deadline, 1)).expect("begun").live,
+			0b11_1111
+		);
 	});
 }
 
 #[test]
 fn each_type_has_partitions_of_its_own() {
-	let parameters = ProtocolParameters { deadlines: 2, ..ProtocolParameters::development() };
+	let parameters = ProtocolParameters {
+		deadlines: 2,
+		..ProtocolParameters::development()
+	};
 	test_with(parameters, || {
 		register(1);
 		run_to(calendar(1).at(now()).close);
@@ -101,33 +142,66 @@ fn each_type_has_partitions_of_its_own() {
 		];
 		activate(&sectors.iter().collect::<Vec<_>>());
 		let at = |number| record(1, number).location.map(|at| (at.partition, at.slot));
-		assert_eq!([at(0), at(1), at(2), at(3)], [(0, 0), (1, 0), (0, 1), (1, 1)].map(Some));
+		assert_eq!(
+			[at(0), at(1), at(2), at(3)],
+			[(0, 0), (1, 0), (0, 1), (1, 1)].map(Some)
+		);
 	});
 }
 
 #[test]
 fn slots_of_expired_sectors_are_used_again() {
-	let parameters = ProtocolParameters { deadlines: 2, ..ProtocolParameters::development() };
+	let parameters = ProtocolParameters {
+		deadlines: 2,
+		..ProtocolParameters::development()
+	};
 	test_with(parameters, || {
 		register(1);
 		// Both go to the deadline that is not open.
 		run_to(calendar(1).at(now()).close);
-		let short = Kept::hot(1, 0, &[Order { duration: 30, ..order(0) }]);
-		let long = Kept::hot(1, 1, &[Order { duration: 400, ..order(1) }]);
+		let short = Kept::hot(
+			1,
+			0,
+			&[Order {
+				duration: 30,
+				..order(0)
+			}],
+		);
+		let long = Kept::hot(
+			1,
+			1,
+			&[Order {
+				duration: 400,
+				..order(1)
+			}],
+		);
 		activate(&[&short, &long]);
 		let location = record(1, 0).location.expect("live");
 		assert_eq!(record(1, 1).location, Some(Location { slot: 1, ..location }));
 		let mut store = Store::of([short, long]);
 		store.run_proving(1, now() + 50);
 		assert_eq!(record(1, 0).location, None);
-		assert_eq!(Partitions::<Test>::get((1, location.deadline, 0)).expect("kept").live, 0b10);
+		assert_eq!(
+			Partitions::<Test>::get((1, location.deadline, 0))
+				.expect("kept")
+				.live,
+			0b10
+		);
 
 		// The next one in that deadline takes the slot, and is proven and paid as itself.
-		while calendar(1).at(now()).deadline == location.deadline || calendar(1).at(now() + 2).deadline == location.deadline
+		while calendar(1).at(now()).deadline == location.deadline
+			|| calendar(1).at(now() + 2).deadline == location.deadline
 		{
 			store.run_proving(1, now() + 1);
 		}
-		let newcomer = Kept::hot(1, 2, &[Order { duration: 400, ..order(2) }]);
+		let newcomer = Kept::hot(
+			1,
+			2,
+			&[Order {
+				duration: 400,
+				..order(2)
+			}],
+		);
 		ok(1, pre_commit(&[&newcomer]));
 		run_to(now() + 2);
 		ok(1, prove(vec![newcomer.whole()]));
@@ -163,13 +237,23 @@ fn a_partition_that_housekeeping_is_late_with_is_passed_over() {
 		ok(1, prove(vec![newcomer.whole()]));
 		while record(1, number).location.expect("live").deadline != location.deadline {
 			number += 1;
-			let sector = Kept::hot(1, number, &[Order { start_by: late + 50, ..order(number.into()) }]);
+			let sector = Kept::hot(
+				1,
+				number,
+				&[Order {
+					start_by: late + 50,
+					..order(number.into())
+				}],
+			);
 			ok(1, pre_commit(&[&sector]));
 			jump_to(now() + 2);
 			ok(1, prove(vec![sector.whole()]));
 		}
 		let at = record(1, number).location.expect("live");
-		assert_eq!((at.deadline, at.partition), (location.deadline, location.partition + 1));
+		assert_eq!(
+			(at.deadline, at.partition),
+			(location.deadline, location.partition + 1)
+		);
 		next_block();
 		// Housekeeping catches up: what was missed falls on those who missed it.
 		assert_eq!(record(1, 0).fault.expect("missed").since, close);

@@ -7,19 +7,29 @@ use frame_support::assert_ok;
 use sp_runtime::DispatchError;
 
 fn batch(sectors: Vec<SectorPreCommit>) -> Call<Test> {
-	Call::pre_commit_sectors { sectors: sectors.try_into().expect("few") }
+	Call::pre_commit_sectors {
+		sectors: sectors.try_into().expect("few"),
+	}
 }
 
 #[test]
 fn a_pre_commit_binds_deals_and_holds_a_deposit() {
 	test(|| {
 		register_with_worker(1, 2);
-		let orders = [1, 2].map(|content| Order { length: 500, ..order(content) });
+		let orders = [1, 2].map(|content| Order {
+			length: 500,
+			..order(content)
+		});
 		let sector = Kept::hot(1, 3, &orders);
 		ok(2, pre_commit(&[&sector]));
 		assert_eq!(
 			last_event(),
-			Event::SectorPreCommitted { provider: 1, sector: 3, prove_from: 3, prove_by: 201 }
+			Event::SectorPreCommitted {
+				provider: 1,
+				sector: 3,
+				prove_from: 3,
+				prove_by: 201
+			}
 		);
 		assert_eq!(held(HoldReason::PreCommitDeposit, 1), UNIT / 10);
 		assert_eq!(free(2), ENDOWMENT);
@@ -84,10 +94,26 @@ fn commitments_must_follow_from_the_deals() {
 		refused(1, batch(vec![wrong]), Error::<Test>::WrongReplicaCommitment);
 
 		// The order of the deals is that of their pieces.
-		let orders = [Order { length: 100, ..order(2) }, Order { length: 900, ..order(3) }];
+		let orders = [
+			Order {
+				length: 100,
+				..order(2)
+			},
+			Order {
+				length: 900,
+				..order(3)
+			},
+		];
 		let sector = Kept::hot(1, 0, &orders);
 		let mut wrong = sector.pre_commit();
-		wrong.deals = sector.deals.iter().rev().copied().collect::<Vec<_>>().try_into().expect("two");
+		wrong.deals = sector
+			.deals
+			.iter()
+			.rev()
+			.copied()
+			.collect::<Vec<_>>()
+			.try_into()
+			.expect("two");
 		refused(1, batch(vec![wrong]), Error::<Test>::WrongDataCommitment);
 		ok(1, pre_commit(&[&sector]));
 	});
@@ -101,13 +127,28 @@ fn a_hot_sector_holds_1_to_32_deals_that_fit() {
 		refused(1, pre_commit(&[&empty]), Error::<Test>::WrongNumberOfDeals);
 
 		let piece = |content| {
-			let sector = Kept::hot(1, 0, &[Order { length: 100, ..order(content) }]);
+			let sector = Kept::hot(
+				1,
+				0,
+				&[Order {
+					length: 100,
+					..order(content)
+				}],
+			);
 			(sector.deals[0], sector.pieces[0])
 		};
 		let (deals, pieces): (Vec<_>, Vec<_>) = (0..33).map(piece).unzip();
 		for (count, proof_type, error) in [
-			(33, ProofTypeId(0x0017), Some(Error::<Test>::WrongNumberOfDeals.into())),
-			(17, HOT, Some(DispatchError::from(pallet_proofs::Error::<Test>::PiecesDoNotFit))),
+			(
+				33,
+				ProofTypeId(0x0017),
+				Some(Error::<Test>::WrongNumberOfDeals.into()),
+			),
+			(
+				17,
+				HOT,
+				Some(DispatchError::from(pallet_proofs::Error::<Test>::PiecesDoNotFit)),
+			),
 			(32, ProofTypeId(0x0017), None),
 		] {
 			let comm_d = pallet_proofs_comm_d(&pieces[..count], spec(proof_type).sector_size_log2);
@@ -140,19 +181,45 @@ fn a_failing_sector_undoes_the_whole_batch() {
 		let good = Kept::hot(1, 0, &[order(1)]);
 		let mut bad = Kept::hot(1, 1, &[order(2)]);
 		bad.deals = good.deals.clone();
-		refused(1, pre_commit(&[&good, &bad]), DispatchError::Other("the deal is taken"));
+		refused(
+			1,
+			pre_commit(&[&good, &bad]),
+			DispatchError::Other("the deal is taken"),
+		);
 		assert_eq!(DealBook::get(good.deals[0]).expect("published").sector, None);
 		assert!(!StorageProvider::is_allocated(&1, 0));
 		// Another provider's deal.
 		let foreign = Kept::hot(2, 1, &[order(3)]);
-		refused(1, pre_commit(&[&good, &foreign]), DispatchError::Other("the deal does not fit"));
+		refused(
+			1,
+			pre_commit(&[&good, &foreign]),
+			DispatchError::Other("the deal does not fit"),
+		);
 		// Of the other tier.
 		let sealed = Kept::fill(1, 1, Tier::Sealed, &[order(4)]);
-		let sealed_deals = Kept { proof_type: HOT, ..sealed };
-		refused(1, pre_commit(&[&sealed_deals]), DispatchError::Other("the deal does not fit"));
+		let sealed_deals = Kept {
+			proof_type: HOT,
+			..sealed
+		};
+		refused(
+			1,
+			pre_commit(&[&sealed_deals]),
+			DispatchError::Other("the deal does not fit"),
+		);
 		// Too late to start.
-		let late = Kept::hot(1, 1, &[Order { start_by: now() + 1, ..order(5) }]);
-		refused(1, pre_commit(&[&late]), DispatchError::Other("the deal does not fit"));
+		let late = Kept::hot(
+			1,
+			1,
+			&[Order {
+				start_by: now() + 1,
+				..order(5)
+			}],
+		);
+		refused(
+			1,
+			pre_commit(&[&late]),
+			DispatchError::Other("the deal does not fit"),
+		);
 	});
 }
 
@@ -161,7 +228,10 @@ fn retired_and_unknown_types_take_no_sectors() {
 	test(|| {
 		register(1);
 		let sector = Kept::hot(1, 0, &[order(1)]);
-		let unknown = SectorPreCommit { proof_type: ProofTypeId(9), ..sector.pre_commit() };
+		let unknown = SectorPreCommit {
+			proof_type: ProofTypeId(9),
+			..sector.pre_commit()
+		};
 		refused(1, batch(vec![unknown]), Error::<Test>::UnknownProofType);
 		ok(1, pre_commit(&[&sector]));
 		assert_ok!(Proofs::retire_proof_type(RuntimeOrigin::root(), HOT));
@@ -179,7 +249,10 @@ fn tickets_are_blocks_of_the_recent_past() {
 		register(1);
 		run_to(701);
 		let sector = Kept::sealed(1, 0, &[], 1_500);
-		let at = |ticket_at| SectorPreCommit { ticket_at, ..sector.pre_commit() };
+		let at = |ticket_at| SectorPreCommit {
+			ticket_at,
+			..sector.pre_commit()
+		};
 		for ticket_at in [702, 704, u32::MAX, 699, 100, 0] {
 			refused(1, batch(vec![at(ticket_at)]), Error::<Test>::InvalidTicket);
 		}
@@ -202,12 +275,31 @@ fn a_sealed_sector_outlives_its_deals_within_bounds() {
 			sector.pre_commit()
 		};
 		let prove_by = now() + 200;
-		let longest = Order { duration: 150, ..order(1) };
-		refused(1, batch(vec![with(&[longest], prove_by + 149)]), Error::<Test>::InvalidExpiration);
-		refused(1, batch(vec![with(&[], prove_by - 1)]), Error::<Test>::InvalidExpiration);
+		let longest = Order {
+			duration: 150,
+			..order(1)
+		};
+		refused(
+			1,
+			batch(vec![with(&[longest], prove_by + 149)]),
+			Error::<Test>::InvalidExpiration,
+		);
+		refused(
+			1,
+			batch(vec![with(&[], prove_by - 1)]),
+			Error::<Test>::InvalidExpiration,
+		);
 		let most = now() + parameters().max_sector_lifetime;
-		refused(1, batch(vec![with(&[], most + 1)]), Error::<Test>::InvalidExpiration);
-		refused(1, batch(vec![with(&[], u32::MAX)]), Error::<Test>::InvalidExpiration);
+		refused(
+			1,
+			batch(vec![with(&[], most + 1)]),
+			Error::<Test>::InvalidExpiration,
+		);
+		refused(
+			1,
+			batch(vec![with(&[], u32::MAX)]),
+			Error::<Test>::InvalidExpiration,
+		);
 		ok(1, batch(vec![with(&[longest], prove_by + 150)]));
 		let next = Kept::sealed(1, 1, &[], most);
 		ok(1, pre_commit(&[&next]));
@@ -218,11 +310,25 @@ fn a_sealed_sector_outlives_its_deals_within_bounds() {
 fn the_deposit_must_be_covered() {
 	test(|| {
 		register(1);
-		let sectors: Vec<_> = (0..2).map(|number| Kept::hot(1, number, &[order(number.into())])).collect();
-		assert_ok!(Balances::force_set_balance(RuntimeOrigin::root(), 1, UNIT / 10 + 1_000_000));
-		refused(1, pre_commit(&[&sectors[0], &sectors[1]]), Error::<Test>::InsufficientFunds);
+		let sectors: Vec<_> = (0..2)
+			.map(|number| Kept::hot(1, number, &[order(number.into())]))
+			.collect();
+		assert_ok!(Balances::force_set_balance(
+			RuntimeOrigin::root(),
+			1,
+			UNIT / 10 + 1_000_000
+		));
+		refused(
+			1,
+			pre_commit(&[&sectors[0], &sectors[1]]),
+			Error::<Test>::InsufficientFunds,
+		);
 		ok(1, pre_commit(&[&sectors[0]]));
-		assert_ok!(Balances::force_set_balance(RuntimeOrigin::root(), 1, ENDOWMENT - 10 * UNIT - UNIT / 10));
+		assert_ok!(Balances::force_set_balance(
+			RuntimeOrigin::root(),
+			1,
+			ENDOWMENT - 10 * UNIT - UNIT / 10
+		));
 	});
 }
 
@@ -244,13 +350,20 @@ fn a_lapsed_pre_commit_is_forfeited_once_and_its_deals_are_free_again() {
 		assert_eq!(held(HoldReason::PreCommitDeposit, 1), UNIT / 5);
 		next_block();
 		assert_eq!(held(HoldReason::PreCommitDeposit, 1), UNIT / 10);
-		let event = Event::PreCommitExpired { provider: 1, sector: 0, forfeited: UNIT / 10 };
+		let event = Event::PreCommitExpired {
+			provider: 1,
+			sector: 0,
+			forfeited: UNIT / 10,
+		};
 		assert_eq!(count_events(|seen| *seen == event), 1);
 		assert_eq!(DealBook::get(lapsing.deals[0]).expect("published").sector, None);
 		assert!(PreCommits::<Test>::get(1, 0).is_none() && PreCommits::<Test>::get(1, 1).is_some());
 		run_to(260);
 		assert_eq!(held(HoldReason::PreCommitDeposit, 1), 0);
-		assert_eq!(count_events(|seen| matches!(seen, Event::PreCommitExpired { .. })), 2);
+		assert_eq!(
+			count_events(|seen| matches!(seen, Event::PreCommitExpired { .. })),
+			2
+		);
 		assert_eq!(PreCommitExpiries::<Test>::iter().count(), 0);
 		assert_eq!(free(1), ENDOWMENT - 10 * UNIT - UNIT / 5);
 	});

@@ -21,8 +21,16 @@ fn a_proven_hot_sector_is_live_and_its_deals_run() {
 	test(|| {
 		register_with_worker(1, 2);
 		let orders = [
-			Order { length: 500, duration: 40, ..order(1) },
-			Order { length: 500, duration: 90, ..order(2) },
+			Order {
+				length: 500,
+				duration: 40,
+				..order(1)
+			},
+			Order {
+				length: 500,
+				duration: 90,
+				..order(2)
+			},
 		];
 		let sector = Kept::hot(1, 0, &orders);
 		ok(2, pre_commit(&[&sector]));
@@ -42,7 +50,10 @@ fn a_proven_hot_sector_is_live_and_its_deals_run() {
 		);
 		assert_eq!(stored.expiration, 3 + 90);
 		assert_eq!(stored.open_deals, 2);
-		assert_eq!(stored.pieces.iter().map(|piece| piece.ends).collect::<Vec<_>>(), [43, 93]);
+		assert_eq!(
+			stored.pieces.iter().map(|piece| piece.ends).collect::<Vec<_>>(),
+			[43, 93]
+		);
 		assert_eq!(stored.pledge, UNIT.div_ceil(1 << 19));
 		assert_eq!(held(HoldReason::SectorPledge, 1), stored.pledge);
 		assert_eq!(held(HoldReason::PreCommitDeposit, 1), 0);
@@ -52,7 +63,10 @@ fn a_proven_hot_sector_is_live_and_its_deals_run() {
 		assert!(PreCommits::<Test>::get(1, 0).is_none());
 		assert_eq!(PreCommitExpiries::<Test>::iter().count(), 0);
 		let provider = Providers::<Test>::get(1).expect("registered");
-		assert_eq!((provider.live_sectors, provider.sectors, provider.pre_commits), (1, 1, 0));
+		assert_eq!(
+			(provider.live_sectors, provider.sectors, provider.pre_commits),
+			(1, 1, 0)
+		);
 	});
 }
 
@@ -61,7 +75,18 @@ fn a_proven_sealed_sector_is_live_with_and_without_deals() {
 	test(|| {
 		register(1);
 		run_to(4);
-		let with_deals = Kept::sealed(1, 0, &[Order { length: 700, ..order(1) }, order(2)][..1], 900);
+		let with_deals = Kept::sealed(
+			1,
+			0,
+			&[
+				Order {
+					length: 700,
+					..order(1)
+				},
+				order(2),
+			][..1],
+			900,
+		);
 		let without = Kept::sealed(1, 1, &[], 400);
 		activate(&[&with_deals, &without]);
 		assert_eq!(record(1, 0).expiration, 900);
@@ -77,14 +102,23 @@ fn a_proof_may_come_in_parts_in_any_order() {
 	test(|| {
 		let sector = ready();
 		ok(1, prove(vec![sector.part(7, 5)]));
-		let accepted = |answered| Event::ActivationPartAccepted { provider: 1, sector: 0, answered, of: 12 };
+		let accepted = |answered| Event::ActivationPartAccepted {
+			provider: 1,
+			sector: 0,
+			answered,
+			of: 12,
+		};
 		assert_eq!(last_event(), accepted(5));
 		let stored = PreCommits::<Test>::get(1, 0).expect("not complete");
 		assert_eq!(stored.proven, bitmap(7..12));
 		assert_eq!(stored.seed, Some(sector.seed()));
 		// The same part, overlapping ones, none, ones that do not exist.
 		for (first, count) in [(7, 5), (6, 2), (11, 1), (0, 12)] {
-			refused(1, prove(vec![sector.part(first, count)]), Error::<Test>::WrongChallenges);
+			refused(
+				1,
+				prove(vec![sector.part(first, count)]),
+				Error::<Test>::WrongChallenges,
+			);
 		}
 		for (first, count) in [(0, 0), (12, 1), (11, 2), (u16::MAX, 2)] {
 			let part = part_of(0, first, count, sector.activation(&sector.seed(), 0, 1));
@@ -92,8 +126,16 @@ fn a_proof_may_come_in_parts_in_any_order() {
 		}
 		// Two parts in one call, one of them twice.
 		let (a, b) = (sector.part(0, 3), sector.part(3, 4));
-		refused(1, prove(vec![a.clone(), b.clone(), a.clone()]), Error::<Test>::NotPreCommitted);
-		refused(1, prove(vec![a.clone(), a.clone()]), Error::<Test>::WrongChallenges);
+		refused(
+			1,
+			prove(vec![a.clone(), b.clone(), a.clone()]),
+			Error::<Test>::NotPreCommitted,
+		);
+		refused(
+			1,
+			prove(vec![a.clone(), a.clone()]),
+			Error::<Test>::WrongChallenges,
+		);
 		ok(1, prove(vec![b, a]));
 		assert!(record(1, 0).location.is_some());
 	});
@@ -162,7 +204,12 @@ fn a_gap_moves_the_seed_to_the_next_usable_beacon_and_it_is_drawn_once() {
 		refused(1, prove(vec![sector.whole()]), Error::<Test>::SeedNotDrawn);
 		run_to(45);
 		let seed = cairn_primitives::draw::seed(&ScriptedBeacons::value(40), &prover_id(1), 0);
-		assert_eq!(StorageProvider::view_activation_challenge(1, 0).expect("drawn").seed, seed);
+		assert_eq!(
+			StorageProvider::view_activation_challenge(1, 0)
+				.expect("drawn")
+				.seed,
+			seed
+		);
 		ok(1, prove(vec![part_of(0, 0, 6, sector.activation(&seed, 0, 6))]));
 		// Whatever becomes of the beacon, the seed stays.
 		ScriptedBeacons::leave_out([40]);
@@ -174,7 +221,10 @@ fn a_gap_moves_the_seed_to_the_next_usable_beacon_and_it_is_drawn_once() {
 fn the_last_block_to_prove_in_is_prove_by() {
 	for late in [false, true] {
 		test(|| {
-			let long = |content| Order { start_by: 300, ..order(content) };
+			let long = |content| Order {
+				start_by: 300,
+				..order(content)
+			};
 			register(1);
 			let (first, second) = (Kept::hot(1, 0, &[long(1)]), Kept::hot(1, 1, &[long(2)]));
 			ok(1, pre_commit(&[&first, &second]));
@@ -222,13 +272,21 @@ fn proofs_of_others_and_altered_ones_are_refused() {
 			refused(1, prove(vec![part_of(0, 0, 12, bad)]), ProofsError::WrongDataPath);
 		}
 		for bad in [&good[..good.len() - 1], &[&good[..], &[0]].concat(), &[]] {
-			refused(1, prove(vec![part_of(0, 0, 12, bad.to_vec())]), ProofsError::WrongProofLength);
+			refused(
+				1,
+				prove(vec![part_of(0, 0, 12, bad.to_vec())]),
+				ProofsError::WrongProofLength,
+			);
 		}
 		// Right openings for other challenges.
 		let shifted = part_of(0, 1, 11, sector.activation(&sector.seed(), 0, 11));
 		refused(1, prove(vec![shifted]), ProofsError::WrongDataPath);
 		ok(1, prove(vec![sector.whole()]));
-		refused(1, prove(vec![own_twin.whole(), own_twin.part(0, 1)]), Error::<Test>::NotPreCommitted);
+		refused(
+			1,
+			prove(vec![own_twin.whole(), own_twin.part(0, 1)]),
+			Error::<Test>::NotPreCommitted,
+		);
 	});
 }
 
@@ -236,8 +294,19 @@ fn proofs_of_others_and_altered_ones_are_refused() {
 fn deals_that_came_too_late_stay_out() {
 	test(|| {
 		register(1);
-		let early = Order { length: 500, start_by: 10, duration: 300, ..order(1) };
-		let orders = [early, Order { length: 500, ..order(2) }];
+		let early = Order {
+			length: 500,
+			start_by: 10,
+			duration: 300,
+			..order(1)
+		};
+		let orders = [
+			early,
+			Order {
+				length: 500,
+				..order(2)
+			},
+		];
 		let sector = Kept::hot(1, 0, &orders);
 		let lapsing = Kept::hot(1, 1, &[early]);
 		ok(1, pre_commit(&[&sector, &lapsing]));
@@ -245,13 +314,24 @@ fn deals_that_came_too_late_stay_out() {
 		ok(1, prove(vec![sector.whole()]));
 		let stored = record(1, 0);
 		assert_eq!(stored.open_deals, 1);
-		assert_eq!(stored.pieces.iter().map(|piece| piece.ends).collect::<Vec<_>>(), [0, 111]);
+		assert_eq!(
+			stored.pieces.iter().map(|piece| piece.ends).collect::<Vec<_>>(),
+			[0, 111]
+		);
 		assert_eq!(stored.expiration, 111);
 		assert!(matches!(last_event(), Event::SectorActivated { deals, .. } if deals == sector.deals[1..]));
 		refused(1, prove(vec![lapsing.whole()]), Error::<Test>::DealsLapsed);
 
 		// A sealed sector lives without its deals.
-		let sealed = Kept::sealed(1, 2, &[Order { start_by: 20, ..order(3) }], 600);
+		let sealed = Kept::sealed(
+			1,
+			2,
+			&[Order {
+				start_by: 20,
+				..order(3)
+			}],
+			600,
+		);
 		ok(1, pre_commit(&[&sealed]));
 		run_to(21);
 		ok(1, prove(vec![sealed.whole()]));
@@ -271,7 +351,11 @@ fn the_pledge_must_be_covered() {
 			let sector = ready();
 			let pledge = (1_000_000 * UNIT).div_ceil(1 << 19);
 			let before = free(1);
-			assert_ok!(Balances::force_set_balance(RuntimeOrigin::root(), 1, pledge - UNIT / 10));
+			assert_ok!(Balances::force_set_balance(
+				RuntimeOrigin::root(),
+				1,
+				pledge - UNIT / 10
+			));
 			refused(1, prove(vec![sector.whole()]), Error::<Test>::InsufficientFunds);
 			assert_ok!(Balances::force_set_balance(RuntimeOrigin::root(), 1, before));
 			ok(1, prove(vec![sector.whole()]));

@@ -12,7 +12,13 @@ fn blocks(until: u32) -> (u32, bool) {
 #[test]
 fn only_proven_intervals_count() {
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 200, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 200,
+				..order(1)
+			}],
+		);
 		let start = now();
 		let first = record(1, 0).proven.first_close();
 		let store = Store::of([sector]);
@@ -29,7 +35,12 @@ fn only_proven_intervals_count() {
 		// The second interval is missed.
 		run_to(first + 20);
 		assert_eq!(blocks(first + 20), (first - start, true));
-		ok(1, Call::declare_faults_recovered { sectors: vec![0].try_into().expect("one") });
+		ok(
+			1,
+			Call::declare_faults_recovered {
+				sectors: vec![0].try_into().expect("one"),
+			},
+		);
 		store.run_proving(1, first + 40);
 		assert_eq!(blocks(first + 40), (first - start + 20, true));
 		assert_eq!(blocks(first + 30), (first - start + 10, true));
@@ -40,7 +51,13 @@ fn only_proven_intervals_count() {
 #[test]
 fn it_is_credited_when_the_proof_is_accepted_and_final_at_the_close() {
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 200, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 200,
+				..order(1)
+			}],
+		);
 		let start = now();
 		let close = record(1, 0).proven.first_close();
 		let store = Store::of([sector]);

@@ -71,7 +71,7 @@ impl World {
 				}
 				let sectors = sectors.try_into().expect("few");
 				self.call("declare", owner, Call::declare_faults { sectors });
-			},
+			}
 			53..68 => {
 				let sectors = self.some_numbers(owner);
 				// One by one, since most of them are not faulty.
@@ -79,18 +79,18 @@ impl World {
 					let sectors = vec![sector].try_into().expect("one");
 					self.call("recover", owner, Call::declare_faults_recovered { sectors });
 				}
-			},
+			}
 			68..80 => self.window_garbage(owner),
 			80..90 => self.close_deals(owner),
 			90..95 => {
 				let limit = self.below(4) as u32;
 				self.call("service", 40, Call::service { limit });
-			},
+			}
 			_ => {
 				let gap = now() + 1 + self.below(10) as u32;
 				let length = self.below(8) as u32;
 				ScriptedBeacons::leave_out(gap..gap + length);
-			},
+			}
 		}
 	}
 
@@ -99,14 +99,21 @@ impl World {
 		match self.below(8) {
 			0 => {
 				self.call("deregister", owner, Call::deregister {});
-			},
+			}
 			1 => {
 				self.call("worker", owner, Call::set_worker { worker });
-			},
+			}
 			2 => {
 				let beneficiary = Some(self.below(30));
-				self.call("update", worker, Call::update_provider { contact: Some(contact()), beneficiary });
-			},
+				self.call(
+					"update",
+					worker,
+					Call::update_provider {
+						contact: Some(contact()),
+						beneficiary,
+					},
+				);
+			}
 			3 => {
 				let ask = Ask::V1 {
 					price_per_gib: 1,
@@ -116,12 +123,23 @@ impl World {
 					max_duration: 20,
 					accepting: true,
 				};
-				self.call("ask", worker, Call::set_ask { proof_type: HOT, ask: Some(ask) });
-			},
+				self.call(
+					"ask",
+					worker,
+					Call::set_ask {
+						proof_type: HOT,
+						ask: Some(ask),
+					},
+				);
+			}
 			_ => {
-				let call = Call::register_storage_provider { worker, beneficiary: owner, contact: contact() };
+				let call = Call::register_storage_provider {
+					worker,
+					beneficiary: owner,
+					contact: contact(),
+				};
 				self.call("register", owner, call);
-			},
+			}
 		}
 	}
 
@@ -132,8 +150,8 @@ impl World {
 		let mut batch = vec![];
 		for _ in 0..1 + self.below(3) {
 			let number = (0..).find(|number| {
-				!StorageProvider::is_allocated(&owner, *number) &&
-					batch.iter().all(|sector: &Kept| sector.number != *number)
+				!StorageProvider::is_allocated(&owner, *number)
+					&& batch.iter().all(|sector: &Kept| sector.number != *number)
 			});
 			let mut number = number.expect("some are free");
 			if self.one_in(15) {
@@ -171,12 +189,19 @@ impl World {
 			if self.one_in(2) || proofs.len() >= 8 {
 				continue;
 			}
-			let Some(challenge) = StorageProvider::view_activation_challenge(owner, number) else { continue };
+			let Some(challenge) = StorageProvider::view_activation_challenge(owner, number) else {
+				continue;
+			};
 			let count = spec(record.proof_type).activation_challenges;
-			let open: Vec<u16> =
-				(0..count).filter(|j| challenge.proven[usize::from(j / 8)] >> (j % 8) & 1 == 0).collect();
+			let open: Vec<u16> = (0..count)
+				.filter(|j| challenge.proven[usize::from(j / 8)] >> (j % 8) & 1 == 0)
+				.collect();
 			let first = open[0];
-			let mut length = open.iter().zip(first..).take_while(|(j, expected)| **j == *expected).count() as u16;
+			let mut length = open
+				.iter()
+				.zip(first..)
+				.take_while(|(j, expected)| **j == *expected)
+				.count() as u16;
 			if self.one_in(3) {
 				length = 1 + self.below(length.into()) as u16;
 			}
@@ -194,7 +219,9 @@ impl World {
 
 	/// A windowed proof at any time, for any deadline.
 	fn window_garbage(&mut self, owner: AccountId) {
-		let Some(challenge) = StorageProvider::view_deadline_challenge(owner) else { return };
+		let Some(challenge) = StorageProvider::view_deadline_challenge(owner) else {
+			return;
+		};
 		let partitions = [(0, 0), (0, 1), (1, 0), (0, u64::MAX)];
 		let partition = partitions[self.below(4) as usize];
 		let deadline = (challenge.window.deadline + u32::from(self.one_in(2))) % 4;
@@ -227,16 +254,27 @@ impl World {
 					.iter()
 					.filter(|_| self.one_in(10))
 					.fold(0, |skipped, sector| skipped | 1u64 << sector.slot);
-				let all = partition.sectors.iter().all(|sector| skipped >> sector.slot & 1 == 1);
+				let all = partition
+					.sectors
+					.iter()
+					.all(|sector| skipped >> sector.slot & 1 == 1);
 				let mut bytes = self.store.prove_partition(owner, partition, skipped);
 				let altered = !bytes.is_empty() && self.one_in(12);
 				if altered {
 					let at = self.below(bytes.len() as u64) as usize;
 					bytes[at] ^= 2;
 				}
-				let call = submit(challenge.window.deadline, &[(partition.partition, skipped)], bytes);
+				let call = submit(
+					challenge.window.deadline,
+					&[(partition.partition, skipped)],
+					bytes,
+				);
 				let accepted = self.call("window", owner, call);
-				assert_eq!(accepted, !altered && !all, "what the view names is what the verifier checks");
+				assert_eq!(
+					accepted,
+					!altered && !all,
+					"what the view names is what the verifier checks"
+				);
 			}
 		}
 	}
@@ -247,8 +285,10 @@ impl World {
 			1 => Weight::from_parts(20_000_000_000, 1_000_000),
 			_ => Weight::MAX,
 		};
-		let due: Vec<_> =
-			OWNERS.iter().filter_map(|owner| Some((*owner, self.store.due(*owner)?))).collect();
+		let due: Vec<_> = OWNERS
+			.iter()
+			.filter_map(|owner| Some((*owner, self.store.due(*owner)?)))
+			.collect();
 		end_block(weight);
 		if weight == Weight::MAX {
 			guilt();
@@ -266,7 +306,10 @@ fn guilt() {
 	let period = parameters().proving_period;
 	for (owner, number, sector) in Sectors::<Test>::iter() {
 		let Some(location) = sector.location else { continue };
-		assert!(sector.expiration + period > now(), "{owner}/{number} should have expired");
+		assert!(
+			sector.expiration + period > now(),
+			"{owner}/{number} should have expired"
+		);
 		let offset = Providers::<Test>::get(owner).expect("registered").period_offset;
 		let calendar = StorageProvider::calendar(&parameters(), offset);
 		let last = calendar.last_close(location.deadline, now());
@@ -315,7 +358,11 @@ fn run(seed: u64, blocks: u32) -> BTreeMap<&'static str, (u32, u32)> {
 			if StorageProvider::is_provider(&owner) {
 				ok(owner, Call::deregister {});
 			}
-			for reason in [HoldReason::RegistrationBond, HoldReason::PreCommitDeposit, HoldReason::SectorPledge] {
+			for reason in [
+				HoldReason::RegistrationBond,
+				HoldReason::PreCommitDeposit,
+				HoldReason::SectorPledge,
+			] {
 				assert_eq!(held(reason, owner), 0);
 			}
 		}
@@ -324,8 +371,13 @@ fn run(seed: u64, blocks: u32) -> BTreeMap<&'static str, (u32, u32)> {
 		assert_eq!(crate::DeadlineCloses::<Test>::iter().count(), 0);
 		assert_eq!(crate::PreCommitExpiries::<Test>::iter().count(), 0);
 		for (name, which) in [
-			("expired", (|event| matches!(event, Event::SectorExpired { .. })) as fn(&Event<Test>) -> bool),
-			("recovered", |event| matches!(event, Event::SectorRecovered { .. })),
+			(
+				"expired",
+				(|event| matches!(event, Event::SectorExpired { .. })) as fn(&Event<Test>) -> bool,
+			),
+			("recovered", |event| {
+				matches!(event, Event::SectorRecovered { .. })
+			}),
 			("faulty", |event| matches!(event, Event::SectorFaulty { .. })),
 			("lapsed", |event| matches!(event, Event::PreCommitExpired { .. })),
 		] {
@@ -347,9 +399,17 @@ fn random_operations_keep_the_state_consistent() {
 		}
 	}
 	println!("(worked, refused): {total:?}");
-	for name in
-		["pre_commit", "prove_commit", "window", "declare", "recover", "expired", "recovered", "faulty", "lapsed"]
-	{
+	for name in [
+		"pre_commit",
+		"prove_commit",
+		"window",
+		"declare",
+		"recover",
+		"expired",
+		"recovered",
+		"faulty",
+		"lapsed",
+	] {
 		assert!(total[name].0 > 15, "{name} hardly ever worked: {total:?}");
 	}
 }

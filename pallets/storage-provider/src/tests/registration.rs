@@ -2,8 +2,8 @@
 
 use super::{mock::*, sealing::*};
 use crate::{
-	types::ProviderContact, Call, DeadlineCloses, DeadlineHeads, Error, Event, HoldReason, Partitions, Providers,
-	Workers,
+	types::ProviderContact, Call, DeadlineCloses, DeadlineHeads, Error, Event, HoldReason, Partitions,
+	Providers, Workers,
 };
 use cairn_pallet_traits::Sectors as _;
 
@@ -22,7 +22,11 @@ fn registration_holds_a_bond_that_leaving_returns() {
 		assert!(record.period_offset < parameters().proving_period);
 		refused(
 			1,
-			Call::register_storage_provider { worker: 3, beneficiary: 1, contact: contact() },
+			Call::register_storage_provider {
+				worker: 3,
+				beneficiary: 1,
+				contact: contact(),
+			},
 			Error::<Test>::AlreadyRegistered,
 		);
 
@@ -38,7 +42,11 @@ fn registration_holds_a_bond_that_leaving_returns() {
 #[test]
 fn the_bond_must_be_covered() {
 	test(|| {
-		let register = Call::register_storage_provider { worker: 99, beneficiary: 99, contact: contact() };
+		let register = Call::register_storage_provider {
+			worker: 99,
+			beneficiary: 99,
+			contact: contact(),
+		};
 		refused(99, register, Error::<Test>::InsufficientFunds);
 	});
 }
@@ -48,8 +56,11 @@ fn a_worker_serves_one_provider() {
 	test(|| {
 		register_with_worker(1, 2);
 		register(3);
-		let register =
-			|worker| Call::register_storage_provider { worker, beneficiary: 4, contact: contact() };
+		let register = |worker| Call::register_storage_provider {
+			worker,
+			beneficiary: 4,
+			contact: contact(),
+		};
 		refused(4, register(2), Error::<Test>::WorkerTaken);
 		refused(4, register(1), Error::<Test>::WorkerTaken);
 		refused(3, Call::set_worker { worker: 2 }, Error::<Test>::WorkerTaken);
@@ -58,7 +69,13 @@ fn a_worker_serves_one_provider() {
 		refused(9, Call::set_worker { worker: 5 }, Error::<Test>::NotOwner);
 
 		ok(1, Call::set_worker { worker: 5 });
-		assert_eq!(last_event(), Event::WorkerSet { provider: 1, worker: 5 });
+		assert_eq!(
+			last_event(),
+			Event::WorkerSet {
+				provider: 1,
+				worker: 5
+			}
+		);
 		assert_eq!(StorageProvider::owner_of(&2), None);
 		assert_eq!(StorageProvider::owner_of(&5), Some(1));
 		ok(4, register(2));
@@ -91,21 +108,42 @@ fn naming_an_account_as_worker_does_not_keep_it_from_registering() {
 fn owner_and_worker_update_what_is_theirs() {
 	test(|| {
 		register_with_worker(1, 2);
-		let other = ProviderContact::V1 { peer_id: Default::default(), addresses: Default::default() };
-		ok(2, Call::update_provider { contact: Some(other.clone()), beneficiary: None });
+		let other = ProviderContact::V1 {
+			peer_id: Default::default(),
+			addresses: Default::default(),
+		};
+		ok(
+			2,
+			Call::update_provider {
+				contact: Some(other.clone()),
+				beneficiary: None,
+			},
+		);
 		assert_eq!(last_event(), Event::ProviderUpdated { provider: 1 });
 		assert_eq!(Providers::<Test>::get(1).expect("registered").contact, other);
 		refused(
 			2,
-			Call::update_provider { contact: None, beneficiary: Some(2) },
+			Call::update_provider {
+				contact: None,
+				beneficiary: Some(2),
+			},
 			Error::<Test>::NotOwner,
 		);
-		ok(1, Call::update_provider { contact: None, beneficiary: Some(7) });
+		ok(
+			1,
+			Call::update_provider {
+				contact: None,
+				beneficiary: Some(7),
+			},
+		);
 		assert_eq!(StorageProvider::beneficiary(&1), Some(7));
 		assert_eq!(Providers::<Test>::get(1).expect("registered").contact, other);
 		refused(
 			9,
-			Call::update_provider { contact: None, beneficiary: None },
+			Call::update_provider {
+				contact: None,
+				beneficiary: None,
+			},
 			Error::<Test>::NotAProvider,
 		);
 	});

@@ -25,7 +25,11 @@ pub const HOT: ProofTypeId = ProofTypeId(0x0011);
 pub const SEALED: ProofTypeId = ProofTypeId(0x0111);
 
 pub fn spec(id: ProofTypeId) -> ProofSpec {
-	BUILTIN.iter().find(|(builtin, _)| *builtin == id).expect("built in").1
+	BUILTIN
+		.iter()
+		.find(|(builtin, _)| *builtin == id)
+		.expect("built in")
+		.1
 }
 
 pub fn prover_id(owner: AccountId) -> [u8; 32] {
@@ -45,7 +49,12 @@ pub struct Order {
 
 /// One deal that fills a sector and runs for 100 blocks.
 pub fn order(content: u64) -> Order {
-	Order { content, length: 2_000, start_by: now() + 100, duration: 100 }
+	Order {
+		content,
+		length: 2_000,
+		start_by: now() + 100,
+		duration: 100,
+	}
 }
 
 /// A padded piece of pseudo-random bytes.
@@ -59,7 +68,14 @@ fn padded_piece(content: u64, length: usize) -> (Vec<u8>, PieceInfo) {
 	fr32::pad(&payload, &mut padded).expect("sized");
 	padded.resize(1 << size_log2, 0);
 	let commitment = commitment::comm_p::<H>(&padded).expect("a power of two");
-	(padded, PieceInfo { commitment, size_log2, payload_size: length as u64 })
+	(
+		padded,
+		PieceInfo {
+			commitment,
+			size_log2,
+			payload_size: length as u64,
+		},
+	)
 }
 
 /// A replica, with its seal in the sealed tier.
@@ -114,20 +130,20 @@ impl Kept {
 	}
 
 	/// A sealed sector that lives until `expiration`, sealed with the newest ticket.
-	pub fn sealed(
-		owner: AccountId,
-		number: SectorNumber,
-		orders: &[Order],
-		expiration: BlockNumber,
-	) -> Kept {
+	pub fn sealed(owner: AccountId, number: SectorNumber, orders: &[Order], expiration: BlockNumber) -> Kept {
 		let mut sector = Self::fill(owner, number, Tier::Sealed, orders);
 		let (ticket_at, ticket) = StorageProvider::view_ticket(owner).expect("a ticket");
 		sector.ticket_at = ticket_at;
 		sector.expiration = expiration;
 		let spec = spec(SEALED);
 		let graph = Graph::new::<H>(spec.leaves(), &spec.porep_id()).expect("a graph");
-		let replica_id =
-			replica_id::<H>(&prover_id(owner), number, &ticket, &sector.data.root(), &spec.porep_id());
+		let replica_id = replica_id::<H>(
+			&prover_id(owner),
+			number,
+			&ticket,
+			&sector.data.root(),
+			&spec.porep_id(),
+		);
 		let layers = labels(&graph, spec.layers.into(), &replica_id);
 		let column = |node: usize| layers.iter().map(|layer| layer[node]).collect::<Vec<_>>();
 		let columns = (0..64).map(|node| column_leaf::<H>(&column(node))).collect();
@@ -174,9 +190,10 @@ impl Kept {
 	pub fn open(&self, leaves: &[u64]) -> Vec<u8> {
 		let (mut proof, tree) = match &self.seal {
 			None => (vec![], &self.data),
-			Some(seal) => {
-				([seal.column_tree.root(), seal.replica_tree.root()].concat(), &seal.replica_tree)
-			},
+			Some(seal) => (
+				[seal.column_tree.root(), seal.replica_tree.root()].concat(),
+				&seal.replica_tree,
+			),
 		};
 		for leaf in leaves {
 			proof.extend(tree.opening(*leaf).expect("inside"));
@@ -217,7 +234,9 @@ impl Kept {
 
 	/// The seed that the chain will draw, from the beacon that the test knows in advance.
 	pub fn seed(&self) -> [u8; 32] {
-		let at = PreCommits::<Test>::get(self.owner, self.number).expect("pre-committed").at;
+		let at = PreCommits::<Test>::get(self.owner, self.number)
+			.expect("pre-committed")
+			.at;
 		let beacon = ScriptedBeacons::value(at + parameters().pre_commit_delay);
 		draw::seed(&beacon, &prover_id(self.owner), self.number)
 	}
@@ -266,11 +285,15 @@ pub fn part_of(sector: SectorNumber, first_challenge: u16, challenges: u16, byte
 
 pub fn pre_commit(sectors: &[&Kept]) -> Call<Test> {
 	let sectors: Vec<_> = sectors.iter().map(|sector| sector.pre_commit()).collect();
-	Call::pre_commit_sectors { sectors: sectors.try_into().expect("few") }
+	Call::pre_commit_sectors {
+		sectors: sectors.try_into().expect("few"),
+	}
 }
 
 pub fn prove(proofs: Vec<SectorProof>) -> Call<Test> {
-	Call::prove_commit_sectors { proofs: proofs.try_into().expect("few") }
+	Call::prove_commit_sectors {
+		proofs: proofs.try_into().expect("few"),
+	}
 }
 
 /// Pre-commits sectors, waits for their seed and proves them.
@@ -279,7 +302,10 @@ pub fn activate(sectors: &[&Kept]) {
 	let owner = sectors[0].owner;
 	ok(owner, pre_commit(sectors));
 	run_to(now() + parameters().pre_commit_delay);
-	ok(owner, prove(sectors.iter().map(|sector| sector.whole()).collect()));
+	ok(
+		owner,
+		prove(sectors.iter().map(|sector| sector.whole()).collect()),
+	);
 }
 
 /// Registers a provider with one live hot sector of number 0.
@@ -297,7 +323,12 @@ pub struct Store(pub BTreeMap<(AccountId, SectorNumber), Kept>);
 
 impl Store {
 	pub fn of(sectors: impl IntoIterator<Item = Kept>) -> Store {
-		Store(sectors.into_iter().map(|sector| ((sector.owner, sector.number), sector)).collect())
+		Store(
+			sectors
+				.into_iter()
+				.map(|sector| ((sector.owner, sector.number), sector))
+				.collect(),
+		)
 	}
 
 	pub fn add(&mut self, sector: Kept) {
@@ -321,16 +352,24 @@ impl Store {
 			.iter()
 			.filter(|partition| !partition.proven && !partition.sectors.is_empty())
 			.collect();
-		let bytes = due.iter().flat_map(|partition| self.prove_partition(owner, partition, 0)).collect();
-		let partitions = due.iter().map(|partition| (partition.partition, 0)).collect::<Vec<_>>();
+		let bytes = due
+			.iter()
+			.flat_map(|partition| self.prove_partition(owner, partition, 0))
+			.collect();
+		let partitions = due
+			.iter()
+			.map(|partition| (partition.partition, 0))
+			.collect::<Vec<_>>();
 		submit(challenge.window.deadline, &partitions, bytes)
 	}
 
 	/// Whether the provider has something to prove in the next block, from the view.
 	pub fn due(&self, owner: AccountId) -> Option<DeadlineChallenge> {
 		let challenge = StorageProvider::view_deadline_challenge(owner)?;
-		let due =
-			challenge.partitions.iter().any(|partition| !partition.proven && !partition.sectors.is_empty());
+		let due = challenge
+			.partitions
+			.iter()
+			.any(|partition| !partition.proven && !partition.sectors.is_empty());
 		(challenge.drawn && due).then_some(challenge)
 	}
 
@@ -349,8 +388,13 @@ impl Store {
 
 /// `submit_windowed_post` of (partition, skipped) pairs.
 pub fn submit(deadline: u32, partitions: &[(u32, u64)], bytes: Vec<u8>) -> Call<Test> {
-	let partitions: Vec<_> =
-		partitions.iter().map(|(partition, skipped)| PartitionProof { partition: *partition, skipped: *skipped }).collect();
+	let partitions: Vec<_> = partitions
+		.iter()
+		.map(|(partition, skipped)| PartitionProof {
+			partition: *partition,
+			skipped: *skipped,
+		})
+		.collect();
 	Call::submit_windowed_post {
 		deadline,
 		partitions: partitions.try_into().expect("few"),
@@ -371,7 +415,9 @@ pub fn run_before_deadline(owner: AccountId, sector: SectorNumber) -> (BlockNumb
 #[track_caller]
 pub fn next_deadline(owner: AccountId, sector: SectorNumber) -> (BlockNumber, BlockNumber) {
 	let deadline = record(owner, sector).location.expect("live").deadline;
-	let offset = crate::Providers::<Test>::get(owner).expect("registered").period_offset;
+	let offset = crate::Providers::<Test>::get(owner)
+		.expect("registered")
+		.period_offset;
 	let window = StorageProvider::calendar(&parameters(), offset).next(deadline, now());
 	(window.open, window.close)
 }

@@ -21,7 +21,12 @@ fn providers_come_in_pages() {
 		seen.sort();
 		assert_eq!(seen, (1..=7).collect::<Vec<_>>());
 		assert_eq!(StorageProvider::view_provider(8), None);
-		assert_eq!(StorageProvider::view_provider(3).expect("registered").registered_at, 1);
+		assert_eq!(
+			StorageProvider::view_provider(3)
+				.expect("registered")
+				.registered_at,
+			1
+		);
 	});
 }
 
@@ -38,7 +43,10 @@ fn sectors_come_in_ascending_order() {
 		run_to(now() + 2);
 		ok(1, prove(vec![sectors[3].whole()]));
 		let page = |after, limit| -> Vec<u32> {
-			StorageProvider::view_sectors(1, after, limit).iter().map(|view| view.sector).collect()
+			StorageProvider::view_sectors(1, after, limit)
+				.iter()
+				.map(|view| view.sector)
+				.collect()
 		};
 		assert_eq!(page(None, 100), [0, 5, 1_023, 1_024, 2_000, u32::MAX]);
 		assert_eq!(page(None, 2), [0, 5]);
@@ -46,8 +54,10 @@ fn sectors_come_in_ascending_order() {
 		assert_eq!(page(Some(2_000), 9), [u32::MAX]);
 		assert!(page(Some(u32::MAX), 9).is_empty());
 		assert!(page(None, 0).is_empty());
-		let states: Vec<_> =
-			StorageProvider::view_sectors(1, None, 2).into_iter().map(|view| view.state).collect();
+		let states: Vec<_> = StorageProvider::view_sectors(1, None, 2)
+			.into_iter()
+			.map(|view| view.state)
+			.collect();
 		assert_eq!(states, [SectorState::PreCommitted, SectorState::Active]);
 	});
 }
@@ -55,13 +65,24 @@ fn sectors_come_in_ascending_order() {
 #[test]
 fn a_sectors_state_is_told() {
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 100, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 100,
+				..order(1)
+			}],
+		);
 		let state = || StorageProvider::view_sector(1, 0).map(|view| view.state);
 		assert_eq!(state(), Some(SectorState::Active));
 		let (_, close) = next_deadline(1, 0);
 		run_to(close);
 		assert_eq!(state(), Some(SectorState::Faulty));
-		ok(1, crate::Call::declare_faults_recovered { sectors: vec![0].try_into().expect("one") });
+		ok(
+			1,
+			crate::Call::declare_faults_recovered {
+				sectors: vec![0].try_into().expect("one"),
+			},
+		);
 		assert_eq!(state(), Some(SectorState::Recovering));
 		let store = Store::of([sector]);
 		store.run_proving(1, close + 20);
@@ -75,11 +96,22 @@ fn a_sectors_state_is_told() {
 #[test]
 fn the_deadline_of_the_next_block_is_told() {
 	test(|| {
-		let _sector = provider_with_sector(1, &[Order { duration: 100, ..order(1) }]);
+		let _sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 100,
+				..order(1)
+			}],
+		);
 		let (open, close) = run_before_deadline(1, 0);
 		let view = || StorageProvider::view_deadline_challenge(1).expect("registered");
 		assert_eq!((view().window.open, view().drawn), (open, false));
-		assert_eq!(StorageProvider::view_current_deadline(1).expect("registered").open, open);
+		assert_eq!(
+			StorageProvider::view_current_deadline(1)
+				.expect("registered")
+				.open,
+			open
+		);
 		run_to(open);
 		assert_eq!((view().window.open, view().drawn), (open, true));
 		run_to(close - 2);

@@ -13,7 +13,13 @@ type ProofsError = pallet_proofs::Error<Test>;
 
 /// A provider with one live sector, at the first block of its deadline.
 fn open(owner: AccountId) -> (Store, u32, u32) {
-	let sector = provider_with_sector(owner, &[Order { duration: 1_000, ..order(owner) }]);
+	let sector = provider_with_sector(
+		owner,
+		&[Order {
+			duration: 1_000,
+			..order(owner)
+		}],
+	);
 	let (open, close) = run_before_deadline(owner, 0);
 	next_block();
 	assert_eq!(now(), open);
@@ -40,8 +46,7 @@ fn leaves_follow_from_beacon_provider_sector_period_and_deadline() {
 			.map(|j| {
 				let beacon = ScriptedBeacons::value(open);
 				let window = challenge.window;
-				let value =
-					window_challenge(&beacon, &prover_id(1), 0, window.period, window.deadline, j);
+				let value = window_challenge(&beacon, &prover_id(1), 0, window.period, window.deadline, j);
 				live_leaf([(0, live)], value).expect("payload")
 			})
 			.collect();
@@ -59,12 +64,13 @@ fn sealed_sectors_open_any_leaf_of_the_replica() {
 		activate(&[&sector]);
 		let (open, _) = run_before_deadline(1, 0);
 		next_block();
-		let window = StorageProvider::view_deadline_challenge(1).expect("registered").window;
+		let window = StorageProvider::view_deadline_challenge(1)
+			.expect("registered")
+			.window;
 		let expected: Vec<u64> = (0..12)
 			.map(|j| {
 				let beacon = ScriptedBeacons::value(open);
-				let value =
-					window_challenge(&beacon, &prover_id(1), 0, window.period, window.deadline, j);
+				let value = window_challenge(&beacon, &prover_id(1), 0, window.period, window.deadline, j);
 				replica_leaf(value, 64)
 			})
 			.collect();
@@ -108,15 +114,34 @@ fn a_proof_is_accepted_from_the_first_to_the_last_block_of_the_window() {
 #[test]
 fn before_the_window_and_after_it_the_deadline_is_not_open() {
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 1_000, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 1_000,
+				..order(1)
+			}],
+		);
 		let (_, close) = run_before_deadline(1, 0);
 		let (store, deadline) = (Store::of([sector]), deadline(1));
-		refused(1, submit(deadline, &[(0, 0)], vec![]), Error::<Test>::DeadlineNotOpen);
+		refused(
+			1,
+			submit(deadline, &[(0, 0)], vec![]),
+			Error::<Test>::DeadlineNotOpen,
+		);
 		next_block();
 		let call = due(&store, 1);
 		for wrong in (0..5).filter(|wrong| *wrong != deadline) {
-			let Call::submit_windowed_post { partitions, proof, .. } = call.clone() else { unreachable!() };
-			let wrong = Call::submit_windowed_post { deadline: wrong, partitions, proof };
+			let Call::submit_windowed_post {
+				partitions, proof, ..
+			} = call.clone()
+			else {
+				unreachable!()
+			};
+			let wrong = Call::submit_windowed_post {
+				deadline: wrong,
+				partitions,
+				proof,
+			};
 			refused(1, wrong, Error::<Test>::DeadlineNotOpen);
 		}
 		jump_to(close);
@@ -133,7 +158,12 @@ fn a_partition_is_proven_once_a_period() {
 		refused(1, call.clone(), Error::<Test>::AlreadyProven);
 		next_block();
 		refused(1, call.clone(), Error::<Test>::AlreadyProven);
-		assert!(StorageProvider::view_deadline_challenge(1).expect("registered").partitions[0].proven);
+		assert!(
+			StorageProvider::view_deadline_challenge(1)
+				.expect("registered")
+				.partitions[0]
+				.proven
+		);
 		// Nor does last period's proof do for this one.
 		run_to(close + 16);
 		refused(1, call, ProofsError::WrongDataPath);
@@ -145,7 +175,14 @@ fn a_partition_is_proven_once_a_period() {
 fn worker_and_owner_prove_and_nobody_else() {
 	test(|| {
 		register_with_worker(1, 2);
-		let sector = Kept::hot(1, 0, &[Order { duration: 1_000, ..order(1) }]);
+		let sector = Kept::hot(
+			1,
+			0,
+			&[Order {
+				duration: 1_000,
+				..order(1)
+			}],
+		);
 		activate(&[&sector]);
 		register(3);
 		let (_, close) = run_before_deadline(1, 0);
@@ -214,8 +251,16 @@ fn altered_proofs_are_refused() {
 		for bad in [&good[..good.len() - 1], &good[..0], &good[..good.len() / 2]] {
 			refused(1, call(bad), Error::<Test>::WrongProofLength);
 		}
-		refused(1, call(&[&good[..], &[0]].concat()), Error::<Test>::WrongProofLength);
-		refused(1, call(&[&good[..], &good].concat()), Error::<Test>::WrongProofLength);
+		refused(
+			1,
+			call(&[&good[..], &[0]].concat()),
+			Error::<Test>::WrongProofLength,
+		);
+		refused(
+			1,
+			call(&[&good[..], &good].concat()),
+			Error::<Test>::WrongProofLength,
+		);
 		ok(1, call(&good));
 	});
 }
@@ -223,13 +268,27 @@ fn altered_proofs_are_refused() {
 #[test]
 fn without_a_beacon_there_is_no_challenge_yet() {
 	test(|| {
-		let sector = provider_with_sector(1, &[Order { duration: 1_000, ..order(1) }]);
+		let sector = provider_with_sector(
+			1,
+			&[Order {
+				duration: 1_000,
+				..order(1)
+			}],
+		);
 		let (open, _) = run_before_deadline(1, 0);
 		ScriptedBeacons::leave_out(open..open + 3);
 		let store = Store::of([sector]);
 		run_to(open + 2);
-		assert!(!StorageProvider::view_deadline_challenge(1).expect("registered").drawn);
-		refused(1, submit(deadline(1), &[(0, 0)], vec![]), Error::<Test>::ChallengeNotDrawn);
+		assert!(
+			!StorageProvider::view_deadline_challenge(1)
+				.expect("registered")
+				.drawn
+		);
+		refused(
+			1,
+			submit(deadline(1), &[(0, 0)], vec![]),
+			Error::<Test>::ChallengeNotDrawn,
+		);
 		next_block();
 		ok(1, due(&store, 1));
 	});
@@ -238,11 +297,22 @@ fn without_a_beacon_there_is_no_challenge_yet() {
 /// A provider whose one deadline has three partitions, at that deadline's first block.
 fn three_partitions() -> (Store, u32) {
 	register(1);
-	run_to(StorageProvider::view_current_deadline(1).expect("registered").close);
+	run_to(
+		StorageProvider::view_current_deadline(1)
+			.expect("registered")
+			.close,
+	);
 	let mut sectors = vec![];
 	// 64 and 2 hot ones, and 3 sealed ones.
 	for number in 0..66 {
-		sectors.push(Kept::hot(1, number, &[Order { duration: 1_000, ..order(number.into()) }]));
+		sectors.push(Kept::hot(
+			1,
+			number,
+			&[Order {
+				duration: 1_000,
+				..order(number.into())
+			}],
+		));
 	}
 	for number in 66..69 {
 		sectors.push(Kept::sealed(1, number, &[], 1_500));
@@ -265,7 +335,10 @@ fn three_partitions() -> (Store, u32) {
 }
 
 fn two_deadlines() -> ProtocolParameters {
-	ProtocolParameters { deadlines: 2, ..ProtocolParameters::development() }
+	ProtocolParameters {
+		deadlines: 2,
+		..ProtocolParameters::development()
+	}
 }
 
 #[test]
@@ -277,16 +350,40 @@ fn partitions_are_proven_together_or_one_by_one() {
 
 		refused(1, submit(deadline, &[], vec![]), Error::<Test>::InvalidPartitions);
 		let both = [bytes(0), bytes(1)].concat();
-		for wrong in [&[(1, 0), (0, 0)][..], &[(0, 0), (0, 0)], &[(0, 0), (3, 0)], &[(0, 0), (u32::MAX, 0)]] {
-			refused(1, submit(deadline, wrong, both.clone()), Error::<Test>::InvalidPartitions);
+		for wrong in [
+			&[(1, 0), (0, 0)][..],
+			&[(0, 0), (0, 0)],
+			&[(0, 0), (3, 0)],
+			&[(0, 0), (u32::MAX, 0)],
+		] {
+			refused(
+				1,
+				submit(deadline, wrong, both.clone()),
+				Error::<Test>::InvalidPartitions,
+			);
 		}
-		refused(1, submit(deadline, &[(0, 0)], both.clone()), Error::<Test>::WrongProofLength);
-		refused(1, submit(deadline, &[(1, 0), (2, 0)], both.clone()), ProofsError::WrongDataPath);
+		refused(
+			1,
+			submit(deadline, &[(0, 0)], both.clone()),
+			Error::<Test>::WrongProofLength,
+		);
+		refused(
+			1,
+			submit(deadline, &[(1, 0), (2, 0)], both.clone()),
+			ProofsError::WrongDataPath,
+		);
 
 		ok(1, submit(deadline, &[(1, 0)], bytes(1)));
 		// With a partition that is proven already, nothing counts.
-		refused(1, submit(deadline, &[(0, 0), (1, 0)], both), Error::<Test>::AlreadyProven);
-		ok(1, submit(deadline, &[(0, 0), (2, 0)], [bytes(0), bytes(2)].concat()));
+		refused(
+			1,
+			submit(deadline, &[(0, 0), (1, 0)], both),
+			Error::<Test>::AlreadyProven,
+		);
+		ok(
+			1,
+			submit(deadline, &[(0, 0), (2, 0)], [bytes(0), bytes(2)].concat()),
+		);
 		assert!(matches!(
 			last_event(),
 			Event::WindowProofAccepted { partitions, sectors: 67, .. } if partitions == [0, 2]
@@ -294,7 +391,10 @@ fn partitions_are_proven_together_or_one_by_one() {
 		assert!(store.due(1).is_none());
 		let period = parameters().proving_period;
 		run_to(now() + period - 1);
-		assert_eq!(count_events(|event| matches!(event, Event::SectorFaulty { .. })), 0);
+		assert_eq!(
+			count_events(|event| matches!(event, Event::SectorFaulty { .. })),
+			0
+		);
 		// A whole period later again, all at once.
 		run_to(now() + 1);
 		ok(1, due(&store, 1));
@@ -306,13 +406,22 @@ fn a_missed_partition_does_not_harm_the_others() {
 	test_with(two_deadlines(), || {
 		let (store, deadline) = three_partitions();
 		let challenge = store.due(1).expect("due");
-		let bytes = [0, 2].map(|index| store.prove_partition(1, &challenge.partitions[index], 0)).concat();
+		let bytes = [0, 2]
+			.map(|index| store.prove_partition(1, &challenge.partitions[index], 0))
+			.concat();
 		ok(1, submit(deadline, &[(0, 0), (2, 0)], bytes));
 		run_to(challenge.window.close);
 		for number in 0..69 {
-			assert_eq!(record(1, number).fault.is_some(), (64..66).contains(&number), "{number}");
+			assert_eq!(
+				record(1, number).fault.is_some(),
+				(64..66).contains(&number),
+				"{number}"
+			);
 		}
-		assert_eq!(Partitions::<Test>::get((1, deadline, 1)).expect("kept").faulty, 0b11);
+		assert_eq!(
+			Partitions::<Test>::get((1, deadline, 1)).expect("kept").faulty,
+			0b11
+		);
 	});
 }
 
@@ -324,27 +433,53 @@ fn skipped_sectors_are_left_out_and_faulty() {
 		let skipped = 1 << 5 | 1 << 63;
 		let bytes = store.prove_partition(1, &challenge.partitions[0], skipped);
 		// A bit for no sector, a wrong length, nothing left.
-		refused(1, submit(deadline, &[(1, 1 << 2)], vec![]), Error::<Test>::InvalidSkipped);
-		refused(1, submit(deadline, &[(1, 0b11)], vec![]), Error::<Test>::NothingToProve);
-		refused(1, submit(deadline, &[(0, u64::MAX)], vec![]), Error::<Test>::NothingToProve);
-		refused(1, submit(deadline, &[(0, 1 << 5)], bytes.clone()), Error::<Test>::WrongProofLength);
+		refused(
+			1,
+			submit(deadline, &[(1, 1 << 2)], vec![]),
+			Error::<Test>::InvalidSkipped,
+		);
+		refused(
+			1,
+			submit(deadline, &[(1, 0b11)], vec![]),
+			Error::<Test>::NothingToProve,
+		);
+		refused(
+			1,
+			submit(deadline, &[(0, u64::MAX)], vec![]),
+			Error::<Test>::NothingToProve,
+		);
+		refused(
+			1,
+			submit(deadline, &[(0, 1 << 5)], bytes.clone()),
+			Error::<Test>::WrongProofLength,
+		);
 
 		ok(1, submit(deadline, &[(0, skipped)], bytes));
-		assert_eq!(Partitions::<Test>::get((1, deadline, 0)).expect("kept").faulty, skipped);
+		assert_eq!(
+			Partitions::<Test>::get((1, deadline, 0)).expect("kept").faulty,
+			skipped
+		);
 		for number in [5, 63] {
 			let fault = record(1, number).fault.expect("skipped");
 			assert_eq!(fault.since, now());
 			assert_eq!(fault.missed.expect("drawn").period, challenge.window.period);
 			assert_eq!(record(1, number).proven.total(), 0);
-			let event =
-				Event::SectorFaulty { provider: 1, sector: number, reason: crate::types::FaultReason::Skipped };
+			let event = Event::SectorFaulty {
+				provider: 1,
+				sector: number,
+				reason: crate::types::FaultReason::Skipped,
+			};
 			assert_eq!(count_events(|seen| *seen == event), 1);
 		}
 		assert!(record(1, 6).fault.is_none() && record(1, 6).proven.total() > 0);
 		// What is faulty cannot be skipped again.
 		let (open, _) = next_deadline(1, 0);
 		run_to(open);
-		refused(1, submit(deadline, &[(0, 1 << 5)], vec![]), Error::<Test>::InvalidSkipped);
+		refused(
+			1,
+			submit(deadline, &[(0, 1 << 5)], vec![]),
+			Error::<Test>::InvalidSkipped,
+		);
 	});
 }
 
@@ -353,9 +488,22 @@ fn ended_pieces_drop_out_of_the_challenge() {
 	test(|| {
 		register(1);
 		let orders = [
-			Order { length: 1_000, duration: 30, ..order(1) },
-			Order { length: 400, duration: 500, ..order(2) },
-			Order { length: 400, start_by: 5, duration: 500, ..order(3) },
+			Order {
+				length: 1_000,
+				duration: 30,
+				..order(1)
+			},
+			Order {
+				length: 400,
+				duration: 500,
+				..order(2)
+			},
+			Order {
+				length: 400,
+				start_by: 5,
+				duration: 500,
+				..order(3)
+			},
 		];
 		let sector = Kept::hot(1, 0, &orders);
 		ok(1, pre_commit(&[&sector]));
@@ -393,7 +541,9 @@ fn a_sector_is_first_due_in_the_deadline_after_its_activation() {
 			activate(&[&sector]);
 			let open = StorageProvider::calendar(
 				&parameters(),
-				crate::Providers::<Test>::get(1).expect("registered").period_offset,
+				crate::Providers::<Test>::get(1)
+					.expect("registered")
+					.period_offset,
 			)
 			.at(now());
 			let due = StorageProvider::view_deadline_challenge(1).expect("registered");

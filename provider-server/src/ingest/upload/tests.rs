@@ -6,7 +6,10 @@ use crate::{
 	simulation::{car, offer, Offer, World},
 };
 use bytes::Bytes;
-use cairn_primitives::{deal::{DealPayload, PayloadKind}, Tier};
+use cairn_primitives::{
+	deal::{DealPayload, PayloadKind},
+	Tier,
+};
 use cairn_provider_api::ErrorKind;
 use std::time::Duration;
 
@@ -23,7 +26,9 @@ fn kind<T: std::fmt::Debug>(outcome: Result<T, cairn_provider_api::Problem>) -> 
 
 /// Files below the uploads folder.
 fn parts(world: &World) -> usize {
-	std::fs::read_dir(world.dir.path().join("storage/uploads")).unwrap().count()
+	std::fs::read_dir(world.dir.path().join("storage/uploads"))
+		.unwrap()
+		.count()
 }
 
 #[tokio::test]
@@ -34,7 +39,10 @@ async fn a_whole_upload_is_verified_stored_and_indexed() {
 	assert_eq!(world.deal_state(&offer), DealState::Received);
 	let provider = world.provider();
 	assert!(provider.sectors.has_piece(&offer.proposal.piece));
-	let places = provider.store.block_locations(&offer.root.hash().to_bytes(), 10).unwrap();
+	let places = provider
+		.store
+		.block_locations(&offer.root.hash().to_bytes(), 10)
+		.unwrap();
 	assert_eq!(places.len(), 1);
 	assert_eq!(parts(&world), 0);
 }
@@ -43,20 +51,31 @@ async fn a_whole_upload_is_verified_stored_and_indexed() {
 async fn a_broken_upload_is_resumed_where_it_broke() {
 	let (world, offer) = proposed(2).await;
 	let half = offer.car.len() / 2;
-	let progress = world.upload_bytes(&offer, &offer.car[..half], Start::At(0)).await.unwrap();
+	let progress = world
+		.upload_bytes(&offer, &offer.car[..half], Start::At(0))
+		.await
+		.unwrap();
 	assert!(!progress.complete);
 	assert_eq!(world.provider().uploads.received(&offer.hash()), half as u64);
-	let wrong = world.upload_bytes(&offer, &offer.car[half + 1..], Start::At(half as u64 + 1)).await;
+	let wrong = world
+		.upload_bytes(&offer, &offer.car[half + 1..], Start::At(half as u64 + 1))
+		.await;
 	assert_eq!(kind(wrong), ErrorKind::OffsetMismatch);
 	assert_eq!(world.provider().uploads.received(&offer.hash()), half as u64);
-	let progress = world.upload_bytes(&offer, &offer.car[half..], Start::At(half as u64)).await.unwrap();
+	let progress = world
+		.upload_bytes(&offer, &offer.car[half..], Start::At(half as u64))
+		.await
+		.unwrap();
 	assert!(progress.complete);
 }
 
 #[tokio::test]
 async fn a_fresh_upload_replaces_a_part() {
 	let (world, offer) = proposed(3).await;
-	world.upload_bytes(&offer, &[0xff; 100], Start::At(0)).await.unwrap();
+	world
+		.upload_bytes(&offer, &[0xff; 100], Start::At(0))
+		.await
+		.unwrap();
 	assert!(world.upload(&offer).await.unwrap().complete);
 }
 
@@ -65,10 +84,16 @@ async fn larger_smaller_and_other_data_is_refused_and_not_kept() {
 	let (world, offer) = proposed(4).await;
 	let mut larger = offer.car.clone();
 	larger.push(0);
-	assert_eq!(kind(world.upload_bytes(&offer, &larger, Start::Fresh).await), ErrorKind::TooLarge);
+	assert_eq!(
+		kind(world.upload_bytes(&offer, &larger, Start::Fresh).await),
+		ErrorKind::TooLarge
+	);
 	assert_eq!(parts(&world), 0);
 	let smaller = &offer.car[..offer.car.len() - 1];
-	assert_eq!(kind(world.upload_bytes(&offer, smaller, Start::Fresh).await), ErrorKind::TooSmall);
+	assert_eq!(
+		kind(world.upload_bytes(&offer, smaller, Start::Fresh).await),
+		ErrorKind::TooSmall
+	);
 	let mut other = offer.car.clone();
 	*other.last_mut().unwrap() ^= 1;
 	assert_eq!(
@@ -77,7 +102,11 @@ async fn larger_smaller_and_other_data_is_refused_and_not_kept() {
 	);
 	assert_eq!(parts(&world), 0);
 	assert!(world.provider().sectors.pieces().unwrap().is_empty());
-	assert_eq!(world.deal_state(&offer), DealState::Accepted, "the right data is still welcome");
+	assert_eq!(
+		world.deal_state(&offer),
+		DealState::Accepted,
+		"the right data is still welcome"
+	);
 	assert!(world.upload(&offer).await.unwrap().complete);
 }
 
@@ -130,7 +159,10 @@ async fn slow_and_stalled_uploads_are_cut_off_and_keep_what_arrived() {
 		futures::stream::iter([Ok::<_, std::io::Error>(first)]),
 		futures::stream::pending(),
 	);
-	let outcome = provider.uploads.receive(&offer.hash(), &deal, Start::At(0), None, stalled).await;
+	let outcome = provider
+		.uploads
+		.receive(&offer.hash(), &deal, Start::At(0), None, stalled)
+		.await;
 	assert_eq!(kind(outcome), ErrorKind::IdleTimeout);
 	assert_eq!(provider.uploads.received(&offer.hash()), 50);
 
@@ -143,7 +175,10 @@ async fn slow_and_stalled_uploads_are_cut_off_and_keep_what_arrived() {
 			Some((Ok::<_, std::io::Error>(byte), at + 1))
 		}
 	});
-	let outcome = provider.uploads.receive(&offer.hash(), &deal, Start::At(50), None, dripping).await;
+	let outcome = provider
+		.uploads
+		.receive(&offer.hash(), &deal, Start::At(50), None, dripping)
+		.await;
 	assert_eq!(kind(outcome), ErrorKind::IdleTimeout);
 	assert!(provider.uploads.received(&offer.hash()) < 70);
 }
@@ -165,7 +200,10 @@ async fn one_upload_a_deal_and_a_limit_for_all() {
 		let deal = provider.store.deal(&hash).unwrap().unwrap();
 		tokio::spawn(async move {
 			let endless = futures::stream::pending::<Result<Bytes, std::io::Error>>();
-			provider.uploads.receive(&hash, &deal, Start::At(0), None, endless).await
+			provider
+				.uploads
+				.receive(&hash, &deal, Start::At(0), None, endless)
+				.await
 		})
 	};
 	let first = start(&offers[0]);
