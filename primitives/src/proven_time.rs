@@ -76,7 +76,7 @@ impl ProvenTime {
 	pub fn credit(&mut self, close: BlockNumber, period: BlockNumber) -> Result<u32, NotNextClose> {
 		if period == 0
 			|| close < self.first_close
-			|| (close - self.first_close) % period != 0
+			|| !(close - self.first_close).is_multiple_of(period)
 			|| close <= self.until
 		{
 			return Err(NotNextClose);

@@ -84,7 +84,7 @@ impl FromStr for ByteSize {
 impl fmt::Display for ByteSize {
 	fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
 		for (unit, shift) in UNITS.iter().rev() {
-			if self.0 >= 1 << shift && self.0 % (1 << shift) == 0 {
+			if self.0 >= 1 << shift && self.0.is_multiple_of(1 << shift) {
 				return write!(f, "{} {unit}", self.0 >> shift);
 			}
 		}

@@ -12,6 +12,9 @@ use clap::Args;
 /// few hundred lines. Building them reports rustc's warnings.
 const NOT_LINTED: [&str; 3] = ["cairn-node", "cairn-runtime", REFERENCE_TESTS];
 
+/// The tests that run networks of real programs.
+const END_TO_END_TESTS: &str = "cairn-e2e";
+
 /// Options of `cargo xtask test`.
 #[derive(Args, Debug, Default)]
 pub struct TestArgs {
@@ -68,6 +71,14 @@ fn optional(workspace: &Workspace, what: &str, program: &str, arguments: &[&str]
 }
 
 fn tests(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+	// The end-to-end tests run the programs, which testing alone does not build.
+	if arguments.is_empty()
+		|| arguments
+			.iter()
+			.any(|argument| argument.contains(END_TO_END_TESTS))
+	{
+		workspace.build_programs()?;
+	}
 	if !arguments.is_empty() {
 		return step("Tests", "minutes", || run_tests(workspace, arguments));
 	}

@@ -214,7 +214,7 @@ async fn serve(
 	let blocks = Arc::new(PieceBlocks::new(api.provider.clone()));
 	let target = {
 		let (blocks, path) = (blocks.clone(), path.to_owned());
-		tokio::task::spawn_blocking(move || resolve(&*blocks, root, &path))
+		tokio::task::spawn_blocking(move || resolve(&blocks, root, &path))
 			.await
 			.map_err(|error| internal(&error))??
 	};

@@ -104,8 +104,10 @@ async fn with_file() -> (World, Router, Offer, Vec<u8>) {
 	let content: Vec<u8> = (0..1500u32)
 		.map(|n| (n.wrapping_mul(2654435761) >> 24) as u8)
 		.collect();
-	let mut options = ImportOptions::default();
-	options.chunk_size = 256;
+	let options = ImportOptions {
+		chunk_size: 256,
+		..ImportOptions::default()
+	};
 	let mut blocks = cairn_dag::MemoryBlocks::default();
 	let imported = Importer::new(&mut blocks, options).reader(&content[..]).unwrap();
 	let mut car = cairn_car::CarWriter::new(Vec::new(), &[imported.root]).unwrap();

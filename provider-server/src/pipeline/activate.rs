@@ -87,10 +87,11 @@ pub(super) async fn reconcile(
 			SectorState::PreCommitting {
 				commitments,
 				valid_until,
-			} if !pre_committing => {
-				if !noticed(context, &sector, &commitments, now).await? && now > valid_until {
-					apply(context, sector.number, SectorEvent::PreCommitVoid).await?;
-				}
+			} if !pre_committing
+				&& !noticed(context, &sector, &commitments, now).await?
+				&& now > valid_until =>
+			{
+				apply(context, sector.number, SectorEvent::PreCommitVoid).await?;
 			}
 			SectorState::PreCommitted { .. } if !proving => follow(context, &sector, now).await?,
 			_ => {}

@@ -295,7 +295,7 @@ fn since(world: &World, sector: u32) -> u32 {
 async fn an_unreadable_sector_is_skipped_and_the_others_are_proven() {
 	let mut world = World::new().await;
 	// Each fills a sector of its own.
-	let offers: Vec<_> = (20..22).map(|seed| full(seed)).collect();
+	let offers: Vec<_> = (20..22).map(full).collect();
 	for offer in &offers {
 		world.store(offer).await;
 	}

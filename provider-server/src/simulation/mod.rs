@@ -76,7 +76,7 @@ pub fn client() -> Keypair {
 pub fn car(seed: u8, blocks: usize, block_size: usize) -> (Vec<u8>, Vec<Block>) {
 	let blocks: Vec<Block> = (0..blocks)
 		.map(|n| {
-			let mut state = u64::from(seed) << 32 | n as u64 + 1;
+			let mut state = (u64::from(seed) << 32) | (n as u64 + 1);
 			let data: Vec<u8> = (0..block_size)
 				.map(|_| {
 					state = state

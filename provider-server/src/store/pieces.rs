@@ -113,7 +113,7 @@ mod tests {
 		};
 		store.insert_piece(&piece).unwrap();
 		store.insert_piece(&piece).unwrap();
-		assert_eq!(store.pieces().unwrap(), [piece.clone()]);
+		assert_eq!(store.pieces().unwrap(), std::slice::from_ref(&piece));
 		assert_eq!(store.piece(&info).unwrap(), Some(piece.clone()));
 		let longer = PieceInfo {
 			payload_size: 2001,

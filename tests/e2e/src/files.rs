@@ -32,7 +32,7 @@ impl Random {
 	}
 
 	/// The next number.
-	pub fn next(&mut self) -> u64 {
+	pub fn draw(&mut self) -> u64 {
 		self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
 		let mut mixed = self.0;
 		mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -42,14 +42,14 @@ impl Random {
 
 	/// A number below `bound`.
 	pub fn below(&mut self, bound: u64) -> u64 {
-		self.next() % bound
+		self.draw() % bound
 	}
 
 	/// Bytes.
 	pub fn bytes(&mut self, size: usize) -> Vec<u8> {
 		let mut bytes = Vec::with_capacity(size + 8);
 		while bytes.len() < size {
-			bytes.extend_from_slice(&self.next().to_le_bytes());
+			bytes.extend_from_slice(&self.draw().to_le_bytes());
 		}
 		bytes.truncate(size);
 		bytes

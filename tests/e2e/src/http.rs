@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{json, Value};
 use std::{
 	io::{Read, Write},
-	net::{Shutdown, SocketAddr, TcpStream},
+	net::{SocketAddr, TcpStream},
 	time::Duration,
 };
 use ureq::Agent;
@@ -152,7 +152,6 @@ pub fn raw(url: &str, bytes: &[u8]) -> Result<Vec<u8>> {
 	let mut stream = connect(url)?;
 	// A server that has seen enough may close while this is still writing.
 	let _ = stream.write_all(bytes);
-	let _ = stream.shutdown(Shutdown::Write);
 	let mut answer = Vec::new();
 	let _ = stream.read_to_end(&mut answer);
 	Ok(answer)

@@ -3,7 +3,7 @@
 use crate::user::User;
 use anyhow::{Context, Result};
 use std::{
-	fs,
+	fs::{self, File},
 	path::{Path, PathBuf},
 	process,
 	time::Duration,
@@ -37,6 +37,9 @@ pub struct Network {
 /// # Errors
 /// Those of the test, and when the network cannot be started.
 pub fn on_network(test: &str, run: impl FnOnce(&mut Network) -> Result<()>) -> Result<()> {
+	// One network at a time, whoever runs the tests: two would disturb each other's deadlines on a small
+	// machine. Released with the file at the latest when the process ends.
+	let turn = turn()?;
 	let folder = Folder::create(test)?;
 	let outcome = Network::start(&folder.path).and_then(|mut network| {
 		let outcome = run(&mut network);
@@ -48,6 +51,15 @@ pub fn on_network(test: &str, run: impl FnOnce(&mut Network) -> Result<()>) -> R
 			.with_context(|| format!("cannot remove {}", folder.path.display())),
 		Err(error) => Err(error.context(format!("the logs are in {}", folder.path.display()))),
 	}
+}
+
+/// Waits until no other test runs a network.
+fn turn() -> Result<File> {
+	let path = cache_folder()?.join("e2e.lock");
+	let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+	file.lock()
+		.with_context(|| format!("cannot lock {}", path.display()))?;
+	Ok(file)
 }
 
 /// Says where the logs are when a test panics.

@@ -151,7 +151,7 @@ fn proposals_that_cannot_be_kept() -> Result<()> {
 			"0x00",
 			&scale[..scale.len() - 2],
 			&format!("{scale}00"),
-			&"0xff".repeat(1),
+			"0xff",
 		] {
 			let mut malformed = offer.parameter.clone();
 			malformed["proposal"] = json!(proposal);
@@ -227,8 +227,10 @@ fn paths_that_lead_elsewhere() -> Result<()> {
 				let answer =
 					String::from_utf8_lossy(&http::raw(&provider.url(), request.as_bytes())?).into_owned();
 				let shown = &path[..path.len().min(80)];
+				// A server may also hang up on what is no request at all.
+				let is_no_request = path == "*" && answer.is_empty();
 				ensure!(
-					answer.starts_with("HTTP/1.1 4"),
+					is_no_request || answer.starts_with("HTTP/1.1 4"),
 					"{method} {shown}: {}",
 					answer.lines().next().unwrap_or("no answer")
 				);
