@@ -134,7 +134,9 @@ async function propose(api, client, terms, parameters) {
 	const waiting = (await api.query.market.proposals(hash)).unwrap();
 	assert.equal(waiting.deposit.toBigInt(), parameters.proposalDeposit.toBigInt());
 	assert.equal(waiting.proposal.toHex(), event.proposal.toHex());
-	assert.equal((await api.query.market.usedProposals(hash)).unwrap().toNumber(), terms.start_by);
+	const used = (await api.query.market.usedProposals(hash)).unwrap();
+	assert.equal(used.startBy.toNumber(), terms.start_by);
+	assert.ok(used.deal.isNone, 'no deal yet');
 	assert.equal(await held(api, client.address, 'Escrow'), before.escrow - total);
 	assert.equal(await held(api, client.address, 'DealPayment'), before.payment + total);
 	assert.equal(

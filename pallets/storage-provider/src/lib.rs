@@ -650,9 +650,9 @@ pub mod pallet {
 
 		// 10 terminate_sectors, 11 extend_sectors, 12 repay_debt: reserved.
 
-		/// Work off missed deadlines and lapsed pre-commits, at least `limit` partitions or pre-commits if
-		/// there are as many. Anyone. Needed only when blocks are too full for the pallet's own
-		/// housekeeping. Costs what the work done weighs.
+		/// Work off missed deadlines and lapsed pre-commits, up to the weight of `limit` full partitions.
+		/// Anyone. Needed only when blocks are too full for the pallet's own housekeeping. Costs what the
+		/// work done weighs.
 		#[pallet::call_index(13)]
 		#[pallet::weight(T::WeightInfo::service().saturating_add(Pallet::<T>::sweep_weight(*limit)))]
 		pub fn service(origin: OriginFor<T>, limit: u32) -> DispatchResultWithPostInfo {

@@ -43,7 +43,7 @@ fn merge(into: &mut serde_json::Value, patch: serde_json::Value) {
 			for (key, value) in patch {
 				merge(into.entry(key).or_insert(serde_json::Value::Null), value);
 			}
-		},
+		}
 		(into, patch) => *into = patch,
 	}
 }
@@ -51,7 +51,11 @@ fn merge(into: &mut serde_json::Value, patch: serde_json::Value) {
 /// Begins a block as far as Cairn's pallets take part in it.
 fn begin(block: BlockNumber) {
 	System::reset_events();
-	System::initialize(&block, &blake2_256(&[b"block", &(block - 1).to_le_bytes()]).into(), &Default::default());
+	System::initialize(
+		&block,
+		&blake2_256(&[b"block", &(block - 1).to_le_bytes()]).into(),
+		&Default::default(),
+	);
 	// The development chain's beacons are weak, and accepted there.
 	Randomness::advance(Some(blake2_256(&[b"relay", &block.to_le_bytes()])), false, block);
 	StorageProvider::on_poll(block, &mut WeightMeter::with_limit(block_weight()));

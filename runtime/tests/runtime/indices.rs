@@ -25,8 +25,12 @@ fn walk<Outer: TypeInfo + 'static>(title: &str, with_fields: bool, lines: &mut S
 			let mut inner = variants(&registry, field.ty.id);
 			inner.sort_by_key(|variant| variant.index);
 			for variant in inner {
-				write!(lines, "{title} {} {}: {} {}", pallet.index, pallet.name, variant.index, variant.name)
-					.expect("memory");
+				write!(
+					lines,
+					"{title} {} {}: {} {}",
+					pallet.index, pallet.name, variant.index, variant.name
+				)
+				.expect("memory");
 				// Arguments of the SDK's calls are the SDK's business.
 				if with_fields && pallet.index >= 50 {
 					for field in &variant.fields {
@@ -55,16 +59,28 @@ fn indices_are_pinned() {
 	for (now, then) in lines.lines().zip(pinned.lines()) {
 		assert_eq!(now, then, "an index or an argument changed");
 	}
-	assert_eq!(lines.lines().count(), pinned.lines().count(), "something was added or removed");
+	assert_eq!(
+		lines.lines().count(),
+		pinned.lines().count(),
+		"something was added or removed"
+	);
 }
 
 #[test]
 fn cairns_pallets_keep_their_places() {
-	for (pallet, index) in
-		[("StorageProvider", 50), ("Market", 51), ("Proofs", 52), ("Randomness", 53), ("Faucet", 54)]
-	{
-		let places = <cairn_runtime::AllPalletsWithSystem as frame_support::traits::PalletsInfoAccess>::infos();
-		let found = places.iter().find(|info| info.name == pallet).expect("in the runtime");
+	for (pallet, index) in [
+		("StorageProvider", 50),
+		("Market", 51),
+		("Proofs", 52),
+		("Randomness", 53),
+		("Faucet", 54),
+	] {
+		let places =
+			<cairn_runtime::AllPalletsWithSystem as frame_support::traits::PalletsInfoAccess>::infos();
+		let found = places
+			.iter()
+			.find(|info| info.name == pallet)
+			.expect("in the runtime");
 		assert_eq!(found.index, index);
 	}
 }

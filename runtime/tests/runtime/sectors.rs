@@ -34,7 +34,14 @@ impl Piece {
 		fr32::pad(&payload, &mut padded).expect("sized");
 		padded.resize(1 << size_log2, 0);
 		let commitment = commitment::comm_p::<H>(&padded).expect("a power of two");
-		Piece { info: PieceInfo { commitment, size_log2, payload_size: length as u64 }, padded }
+		Piece {
+			info: PieceInfo {
+				commitment,
+				size_log2,
+				payload_size: length as u64,
+			},
+			padded,
+		}
 	}
 }
 
@@ -57,7 +64,11 @@ impl Sector {
 		pieces: &[&Piece],
 		deals: Vec<DealId>,
 	) -> Sector {
-		let spec = BUILTIN.iter().find(|(id, _)| *id == proof_type).expect("built in").1;
+		let spec = BUILTIN
+			.iter()
+			.find(|(id, _)| *id == proof_type)
+			.expect("built in")
+			.1;
 		let infos: Vec<_> = pieces.iter().map(|piece| piece.info).collect();
 		let mut bytes = vec![0; spec.sector_size() as usize];
 		let offsets = piece::layout(&infos, spec.sector_size_log2).expect("they fit");
@@ -66,7 +77,14 @@ impl Sector {
 			bytes[at..at + piece.padded.len()].copy_from_slice(&piece.padded);
 		}
 		let tree = MerkleTree::from_bytes::<H>(&bytes).expect("a power of two");
-		Sector { owner: owner.clone(), number, proof_type, deals, pieces: infos, tree }
+		Sector {
+			owner: owner.clone(),
+			number,
+			proof_type,
+			deals,
+			pieces: infos,
+			tree,
+		}
 	}
 
 	pub fn pre_commit(&self) -> Call<Runtime> {
@@ -79,17 +97,25 @@ impl Sector {
 			expiration: 0,
 			deals: self.deals.clone().try_into().expect("few"),
 		};
-		Call::pre_commit_sectors { sectors: vec![sector].try_into().expect("one") }
+		Call::pre_commit_sectors {
+			sectors: vec![sector].try_into().expect("one"),
+		}
 	}
 
 	/// The whole activation proof, for the seed that the runtime tells.
 	pub fn prove(&self) -> Call<Runtime> {
 		let challenge = Runtime::activation_challenge(self.owner.clone(), self.number).expect("drawn");
-		let spec = BUILTIN.iter().find(|(id, _)| *id == self.proof_type).expect("built in").1;
+		let spec = BUILTIN
+			.iter()
+			.find(|(id, _)| *id == self.proof_type)
+			.expect("built in")
+			.1;
 		let prover = self.owner.using_encoded(prover_id);
 		let offsets = piece::layout(&self.pieces, spec.sector_size_log2).expect("they fit");
-		let payload: Vec<(u64, u64)> =
-			offsets.into_iter().zip(self.pieces.iter().map(PieceInfo::payload_leaves)).collect();
+		let payload: Vec<(u64, u64)> = offsets
+			.into_iter()
+			.zip(self.pieces.iter().map(PieceInfo::payload_leaves))
+			.collect();
 		let leaves: Vec<u64> = (0..spec.activation_challenges)
 			.map(|j| {
 				let value = hot_activation_challenge(&challenge.seed, &prover, self.number, j.into());
@@ -102,11 +128,16 @@ impl Sector {
 			challenges: spec.activation_challenges,
 			proof: ActivationProof::V1(self.open(&leaves).try_into().expect("short")),
 		};
-		Call::prove_commit_sectors { proofs: vec![proof].try_into().expect("one") }
+		Call::prove_commit_sectors {
+			proofs: vec![proof].try_into().expect("one"),
+		}
 	}
 
 	fn open(&self, leaves: &[u64]) -> Vec<u8> {
-		leaves.iter().flat_map(|leaf| self.tree.opening(*leaf).expect("inside")).collect()
+		leaves
+			.iter()
+			.flat_map(|leaf| self.tree.opening(*leaf).expect("inside"))
+			.collect()
 	}
 
 	/// What the runtime says that a proof in the next block must cover, if anything.
@@ -122,7 +153,10 @@ impl Sector {
 	pub fn post(&self, challenge: &DeadlineChallenge) -> Call<Runtime> {
 		let partition = &challenge.partitions[0];
 		assert_eq!(partition.sectors.len(), 1);
-		let partitions = vec![PartitionProof { partition: partition.partition, skipped: 0 }];
+		let partitions = vec![PartitionProof {
+			partition: partition.partition,
+			skipped: 0,
+		}];
 		Call::submit_windowed_post {
 			deadline: challenge.window.deadline,
 			partitions: partitions.try_into().expect("one"),

@@ -50,10 +50,17 @@ fn cast() -> [AccountId; 4] {
 
 /// A registered provider with an ask and escrow, and a client with escrow.
 fn prepare() {
-	let contact = ProviderContact::V1 { peer_id: Default::default(), addresses: Default::default() };
+	let contact = ProviderContact::V1 {
+		peer_id: Default::default(),
+		addresses: Default::default(),
+	};
 	ok(
 		&owner(),
-		Providers::register_storage_provider { worker: worker(), beneficiary: beneficiary(), contact },
+		Providers::register_storage_provider {
+			worker: worker(),
+			beneficiary: beneficiary(),
+			contact,
+		},
 	);
 	let ask = Ask::V1 {
 		price_per_gib: UNIT,
@@ -63,7 +70,13 @@ fn prepare() {
 		max_duration: 100_000,
 		accepting: true,
 	};
-	ok(&worker(), Providers::set_ask { proof_type: LARGE, ask: Some(ask) });
+	ok(
+		&worker(),
+		Providers::set_ask {
+			proof_type: LARGE,
+			ask: Some(ask),
+		},
+	);
 	ok(&owner(), Deals::add_balance { amount: 10 * UNIT });
 	ok(&client(), Deals::add_balance { amount: 10 * UNIT });
 }
@@ -100,7 +113,12 @@ fn agree(proposal: DealProposal<AccountId>) -> DealId {
 		})
 		.expect("proposed");
 	assert_eq!(Runtime::proposals_for(owner(), 10).len(), 1);
-	ok(&worker(), Deals::accept_deals { proposals: vec![hash].try_into().expect("one") });
+	ok(
+		&worker(),
+		Deals::accept_deals {
+			proposals: vec![hash].try_into().expect("one"),
+		},
+	);
 	Runtime::deal_of_proposal(hash).expect("published")
 }
 
@@ -151,20 +169,24 @@ fn two_deals_in_an_8_mib_sector_from_proposal_to_the_end() {
 		];
 		let sector = Sector::pack(&owner(), 5, LARGE, &[&pieces[0], &pieces[1]], deals.clone());
 		let start = activate(&sector);
-		assert!(events().contains(&RuntimeEvent::Market(MarketEvent::DealActivated {
-			deal: deals[0],
-			provider: owner(),
-			sector: 5,
-			activated_at: start,
-			end: start + long,
-		})));
+		assert!(
+			events().contains(&RuntimeEvent::Market(MarketEvent::DealActivated {
+				deal: deals[0],
+				provider: owner(),
+				sector: 5,
+				activated_at: start,
+				end: start + long,
+			}))
+		);
 
 		// Settlements midway pay exactly what is proven, to the beneficiary, and only once.
 		let mut proofs = sector.run_proving(&worker(), start + 50);
 		assert!(proofs >= 2);
 		assert_eq!(paid(), 0);
 		settle(&deals);
-		let proven = StorageProvider::proven(&owner(), 5, start + long).expect("live").blocks;
+		let proven = StorageProvider::proven(&owner(), 5, start + long)
+			.expect("live")
+			.blocks;
 		assert!(proven > 20 && proven <= 70);
 		assert_eq!(paid(), 2 * PRICE * Balance::from(proven));
 		let before = paid();
@@ -175,8 +197,14 @@ fn two_deals_in_an_8_mib_sector_from_proposal_to_the_end() {
 		proofs += sector.run_proving(&worker(), start + short + 25);
 		assert!(Market::view_deal(deals[1]).is_none());
 		assert_eq!(paid(), before + PRICE * Balance::from(short - proven));
-		assert_eq!(held(pallet_market::HoldReason::DealCollateral, &owner()), 20 * PRICE);
-		assert_eq!(Runtime::sector(owner(), 5).expect("live").state, SectorState::Active);
+		assert_eq!(
+			held(pallet_market::HoldReason::DealCollateral, &owner()),
+			20 * PRICE
+		);
+		assert_eq!(
+			Runtime::sector(owner(), 5).expect("live").state,
+			SectorState::Active
+		);
 
 		proofs += sector.run_proving(&worker(), start + long + 45);
 		assert!(proofs >= 10, "{proofs}");
@@ -185,7 +213,10 @@ fn two_deals_in_an_8_mib_sector_from_proposal_to_the_end() {
 		// The sector expired and, all being settled, is forgotten; its number is not.
 		assert_eq!(Runtime::sector(owner(), 5), None);
 		assert!(Runtime::is_sector_allocated(owner(), 5));
-		assert_eq!(held(pallet_storage_provider::HoldReason::SectorPledge, &owner()), 0);
+		assert_eq!(
+			held(pallet_storage_provider::HoldReason::SectorPledge, &owner()),
+			0
+		);
 		assert_eq!(Runtime::provider(owner()).expect("registered").live_sectors, 0);
 
 		leave(PRICE * Balance::from(long + short));
@@ -212,14 +243,25 @@ fn a_fault_stops_payment_until_the_recovery() {
 		// Three deadlines are missed. Nobody is paid for them, then or later.
 		let before = paid();
 		run_to(first_close + 20 + 3 * period);
-		assert_eq!(Runtime::sector(owner(), 0).expect("live").state, SectorState::Faulty);
+		assert_eq!(
+			Runtime::sector(owner(), 0).expect("live").state,
+			SectorState::Faulty
+		);
 		settle(&[deal]);
 		assert_eq!(paid(), before);
 		assert_eq!(sector.due(), None);
 
-		ok(&worker(), Providers::declare_faults_recovered { sectors: vec![0].try_into().expect("one") });
+		ok(
+			&worker(),
+			Providers::declare_faults_recovered {
+				sectors: vec![0].try_into().expect("one"),
+			},
+		);
 		sector.run_proving(&worker(), first_close + 20 + 4 * period);
-		assert_eq!(Runtime::sector(owner(), 0).expect("live").state, SectorState::Active);
+		assert_eq!(
+			Runtime::sector(owner(), 0).expect("live").state,
+			SectorState::Active
+		);
 		settle(&[deal]);
 		assert_eq!(paid(), before + PRICE * Balance::from(period));
 
@@ -249,7 +291,11 @@ fn a_sector_that_is_never_proven_costs_its_deposit_and_the_deals_collateral() {
 		while now() < end {
 			next_block();
 			for event in events() {
-				if let RuntimeEvent::StorageProvider(ProviderEvent::PreCommitExpired { forfeited: amount, .. }) = event {
+				if let RuntimeEvent::StorageProvider(ProviderEvent::PreCommitExpired {
+					forfeited: amount,
+					..
+				}) = event
+				{
 					forfeited += amount;
 				}
 			}
@@ -260,7 +306,10 @@ fn a_sector_that_is_never_proven_costs_its_deposit_and_the_deals_collateral() {
 		// collateral on top.
 		assert!(Market::view_deal(deal).is_none());
 		assert_eq!(Runtime::escrow(client()), escrow);
-		assert_eq!(free(&client()), 1_000_000 * UNIT - 10 * UNIT + PRICE * 50 + collateral);
+		assert_eq!(
+			free(&client()),
+			1_000_000 * UNIT - 10 * UNIT + PRICE * 50 + collateral
+		);
 		ok(&owner(), Providers::deregister {});
 		let amount = Runtime::escrow(owner());
 		assert_eq!(amount, 10 * UNIT - collateral);

@@ -39,7 +39,7 @@ pub struct Network {
 pub fn on_network(test: &str, run: impl FnOnce(&mut Network) -> Result<()>) -> Result<()> {
 	// One network at a time, whoever runs the tests: two would disturb each other's deadlines on a small
 	// machine. Released with the file at the latest when the process ends.
-	let turn = turn()?;
+	let _turn = turn()?;
 	let folder = Folder::create(test)?;
 	let outcome = Network::start(&folder.path).and_then(|mut network| {
 		let outcome = run(&mut network);
@@ -55,7 +55,9 @@ pub fn on_network(test: &str, run: impl FnOnce(&mut Network) -> Result<()>) -> R
 
 /// Waits until no other test runs a network.
 fn turn() -> Result<File> {
-	let path = cache_folder()?.join("e2e.lock");
+	let folder = cache_folder()?;
+	fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+	let path = folder.join("e2e.lock");
 	let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
 	file.lock()
 		.with_context(|| format!("cannot lock {}", path.display()))?;

@@ -8,7 +8,7 @@ use std::{
 	time::Duration,
 };
 use xtask::{
-	network::{plancks, Client},
+	network::{plancks, Client, Provider},
 	process::{Process, Spec, Supervisor},
 };
 
@@ -184,6 +184,31 @@ impl User {
 			"{copies} deals were wanted: {report}"
 		);
 		Ok(put)
+	}
+
+	/// Stores a file or folder with one provider and waits until the deal is active.
+	///
+	/// # Errors
+	/// When it is not.
+	pub fn put_with(
+		&self,
+		provider: &Provider,
+		path: &Path,
+		tier: &str,
+		duration: u32,
+	) -> Result<(Put, Deal)> {
+		let mut arguments = Self::put_arguments(path, tier, 1, duration);
+		let copies = arguments.iter().position(|argument| argument == "--copies");
+		let copies = copies.context("put takes copies")?;
+		// The one excludes the other.
+		arguments.splice(
+			copies..copies + 2,
+			["--provider".into(), provider.account().into()],
+		);
+		let put = put(&self.json(arguments)?)?;
+		ensure!(put.deals.len() == 1, "one deal was wanted: {:?}", put.deals);
+		let deal = put.deals[0].clone();
+		Ok((put, deal))
 	}
 
 	/// Starts a command and goes on. `name` names its log.

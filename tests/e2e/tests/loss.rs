@@ -1,6 +1,6 @@
 //! Providers that lose data: found out, not paid meanwhile, and paid again when they have it back.
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use cairn_e2e::{
 	files::{self, ensure_equal},
 	on_network, Deal, Network, Put, User,
@@ -8,6 +8,7 @@ use cairn_e2e::{
 use std::{
 	fs,
 	path::{Path, PathBuf},
+	thread,
 };
 use xtask::network::{plancks, Provider};
 
@@ -16,139 +17,149 @@ const DURATION: u32 = 200;
 /// Blocks of a proving period of the development chain.
 const PERIOD: u64 = 20;
 
+/// Three stories on one network, because each of them is mostly waiting for blocks.
 #[test]
-fn lost_and_damaged_data_is_not_paid_for_until_it_is_back() -> Result<()> {
-	on_network("loss-hot", |network| {
-		let provider = network.provider("bob", "//Bob", "hot-8MiB")?;
-		let user = network.user("user")?;
-		let first = user.block()?;
-		let stored = |name: &str, size, seed| -> Result<(PathBuf, Put)> {
-			let file = files::write(network.folder().join(name), size, seed)?;
-			let put = user.put(&file, "hot", 1, DURATION)?;
-			Ok((file, put))
-		};
-		let lost = stored("lost", 1_000_000, 1)?;
-		let damaged = stored("damaged", 1_100_000, 2)?;
-		let kept = stored("kept", 1_200_000, 3)?;
-		let deals = [&lost.1.deals[0], &damaged.1.deals[0], &kept.1.deals[0]];
-		for deal in deals {
-			proven(&user, &provider, deal, 0)?;
-		}
-
-		let pieces = provider.folder().join("storage/pieces");
-		let lost_file = piece_of(&pieces, &lost.1)?;
-		let damaged_file = piece_of(&pieces, &damaged.1)?;
-		let away = network.folder().join("away");
-		fs::rename(&lost_file, &away)?;
-		let whole = fs::read(&damaged_file)?;
-		fs::write(&damaged_file, vec![0x5a; whole.len()])?;
-		let since = user.block()?;
-		for deal in [deals[0], deals[1]] {
-			let event = user.wait_for("sector-faulty", &about(&provider, deal).each(), since)?;
-			eprintln!("sector {}: {}", deal.sector, event["fields"]["reason"]);
-		}
-
-		let before = proven_blocks(&user, deals[0])?;
-		let before_damaged = proven_blocks(&user, deals[1])?;
-		let before_kept = proven_blocks(&user, deals[2])?;
-		settle(&user, deals[0])?;
-		network.pass(PERIOD + 10)?;
-		ensure!(
-			proven_blocks(&user, deals[0])? == before && proven_blocks(&user, deals[1])? == before_damaged,
-			"a faulty sector earns"
-		);
-		ensure!(settle(&user, deals[0])? == 0, "a faulty sector is paid for");
-		ensure!(
-			proven_blocks(&user, deals[2])? > before_kept,
-			"the sector that is there is not paid for"
-		);
-		let faults = user.events("sector-faulty", first, &about(&provider, deals[2]).each())?;
-		ensure!(
-			faults.is_empty(),
-			"the sector that is there was found faulty: {faults:?}"
-		);
-		let (code, _) = user.failure(["get", lost.1.root.as_str(), "--output", "/dev/null"])?;
-		ensure!(code != 0);
-
-		let restored = user.block()?;
-		fs::rename(&away, &lost_file)?;
-		fs::write(&damaged_file, &whole)?;
-		for deal in [deals[0], deals[1]] {
-			user.wait_for("sector-recovered", &about(&provider, deal).each(), restored)?;
-		}
-		for (deal, before) in [(deals[0], before), (deals[1], before_damaged)] {
-			proven(&user, &provider, deal, before)?;
-			ensure!(settle(&user, deal)? > 0, "what is proven again is not paid");
-		}
-		for (index, (file, put)) in [&lost, &damaged, &kept].into_iter().enumerate() {
-			let copy = network.folder().join(format!("copy-{index}"));
-			user.get(&put.root, &copy)?;
-			ensure_equal(file, &copy)?;
-		}
-		refunded(&user, deals[0], first)?;
-		refunded(&user, deals[1], first)
+fn data_that_is_not_there_is_not_paid_for_until_it_is_back() -> Result<()> {
+	on_network("loss", |network| {
+		let network = &*network;
+		let stories: [(&str, fn(&Network) -> Result<()>); 3] = [
+			("a hot provider loses and damages files", lost_and_damaged),
+			("a replica is lost", lost_replica),
+			("a provider is gone for a while", gone),
+		];
+		thread::scope(|scope| {
+			let running = stories.map(|(name, story)| (name, scope.spawn(move || story(network))));
+			let outcomes = running.map(|(name, story)| {
+				let outcome = story.join().unwrap_or_else(|_| Err(anyhow!("panicked")));
+				outcome.context(name)
+			});
+			outcomes.into_iter().collect()
+		})
 	})
 }
 
-#[test]
-fn a_lost_replica_is_not_paid_for_until_it_is_back() -> Result<()> {
-	on_network("loss-sealed", |network| {
-		let provider = network.provider("bob", "//Bob", "sealed-2KiB")?;
-		let user = network.user("user")?;
-		let first = user.block()?;
-		let file = files::write(network.folder().join("file"), 1000, 1)?;
-		let put = user.put(&file, "sealed", 1, DURATION)?;
-		let deal = &put.deals[0];
+fn lost_and_damaged(network: &Network) -> Result<()> {
+	let provider = network.provider("bob", "//Bob", "hot-8MiB")?;
+	let user = network.user("bobs-user")?;
+	let first = user.block()?;
+	let stored = |name: &str, size, seed| -> Result<(PathBuf, Put)> {
+		let file = files::write(network.folder().join(name), size, seed)?;
+		let (put, _) = user.put_with(&provider, &file, "hot", DURATION)?;
+		Ok((file, put))
+	};
+	let lost = stored("lost", 1_000_000, 1)?;
+	let damaged = stored("damaged", 1_100_000, 2)?;
+	let kept = stored("kept", 1_200_000, 3)?;
+	let deals = [&lost.1.deals[0], &damaged.1.deals[0], &kept.1.deals[0]];
+	for deal in deals {
 		proven(&user, &provider, deal, 0)?;
+	}
 
-		let replica = provider
-			.folder()
-			.join(format!("storage/sectors/{:010}/replica", deal.sector));
-		let away = network.folder().join("away");
-		fs::rename(&replica, &away).with_context(|| format!("no {}", replica.display()))?;
-		let since = user.block()?;
-		user.wait_for("sector-faulty", &about(&provider, deal).each(), since)?;
-		let before = proven_blocks(&user, deal)?;
-		network.pass(PERIOD + 10)?;
-		ensure!(proven_blocks(&user, deal)? == before, "a faulty sector earns");
+	let pieces = provider.folder().join("storage/pieces");
+	let lost_file = piece_of(&pieces, &lost.1)?;
+	let damaged_file = piece_of(&pieces, &damaged.1)?;
+	let away = network.folder().join("away");
+	fs::rename(&lost_file, &away)?;
+	let whole = fs::read(&damaged_file)?;
+	fs::write(&damaged_file, vec![0x5a; whole.len()])?;
+	let since = user.block()?;
+	for deal in [deals[0], deals[1]] {
+		let event = user.wait_for("sector-faulty", &about(&provider, deal).each(), since)?;
+		eprintln!("sector {}: {}", deal.sector, event["fields"]["reason"]);
+	}
 
-		let restored = user.block()?;
-		fs::rename(&away, &replica)?;
+	let before = proven_blocks(&user, deals[0])?;
+	let before_damaged = proven_blocks(&user, deals[1])?;
+	let before_kept = proven_blocks(&user, deals[2])?;
+	settle(&user, deals[0])?;
+	network.pass(PERIOD + 10)?;
+	ensure!(
+		proven_blocks(&user, deals[0])? == before && proven_blocks(&user, deals[1])? == before_damaged,
+		"a faulty sector earns"
+	);
+	ensure!(settle(&user, deals[0])? == 0, "a faulty sector is paid for");
+	ensure!(
+		proven_blocks(&user, deals[2])? > before_kept,
+		"the sector that is there is not paid for"
+	);
+	let faults = user.events("sector-faulty", first, &about(&provider, deals[2]).each())?;
+	ensure!(
+		faults.is_empty(),
+		"the sector that is there was found faulty: {faults:?}"
+	);
+	let (code, _) = user.failure(["get", lost.1.root.as_str(), "--output", "/dev/null"])?;
+	ensure!(code != 0);
+
+	let restored = user.block()?;
+	fs::rename(&away, &lost_file)?;
+	fs::write(&damaged_file, &whole)?;
+	for deal in [deals[0], deals[1]] {
 		user.wait_for("sector-recovered", &about(&provider, deal).each(), restored)?;
+	}
+	for (deal, before) in [(deals[0], before), (deals[1], before_damaged)] {
 		proven(&user, &provider, deal, before)?;
 		ensure!(settle(&user, deal)? > 0, "what is proven again is not paid");
-		refunded(&user, deal, first)
-	})
+	}
+	for (index, (file, put)) in [&lost, &damaged, &kept].into_iter().enumerate() {
+		let copy = network.folder().join(format!("copy-{index}"));
+		user.get(&put.root, &copy)?;
+		ensure_equal(file, &copy)?;
+	}
+	refunded(&user, deals[0], first)?;
+	refunded(&user, deals[1], first)
 }
 
-#[test]
-fn a_provider_that_is_gone_is_not_paid_and_recovers_when_it_returns() -> Result<()> {
-	on_network("loss-gone", |network: &mut Network| {
-		let mut provider = network.provider("bob", "//Bob", "hot-8MiB")?;
-		let user = network.user("user")?;
-		let first = user.block()?;
-		let file = files::write(network.folder().join("file"), 100_000, 1)?;
-		let put = user.put(&file, "hot", 1, DURATION)?;
-		let deal = &put.deals[0];
-		proven(&user, &provider, deal, 0)?;
+fn lost_replica(network: &Network) -> Result<()> {
+	let provider = network.provider("dave", "//Dave", "sealed-2KiB")?;
+	let user = network.user("daves-user")?;
+	let first = user.block()?;
+	let file = files::write(network.folder().join("file of dave"), 1000, 1)?;
+	let (_, deal) = &user.put_with(&provider, &file, "sealed", DURATION)?;
+	proven(&user, &provider, deal, 0)?;
 
-		provider.kill();
-		let since = user.block()?;
-		let event = user.wait_for("sector-faulty", &about(&provider, deal).each(), since)?;
-		ensure!(event["fields"]["reason"] == "missed", "{event}");
-		let before = proven_blocks(&user, deal)?;
-		network.pass(PERIOD + 10)?;
-		ensure!(
-			proven_blocks(&user, deal)? == before,
-			"a provider that is gone earns"
-		);
+	let replica = provider
+		.folder()
+		.join(format!("storage/sectors/{:010}/replica", deal.sector));
+	let away = network.folder().join("replica");
+	fs::rename(&replica, &away).with_context(|| format!("no {}", replica.display()))?;
+	let since = user.block()?;
+	user.wait_for("sector-faulty", &about(&provider, deal).each(), since)?;
+	let before = proven_blocks(&user, deal)?;
+	network.pass(PERIOD + 10)?;
+	ensure!(proven_blocks(&user, deal)? == before, "a faulty sector earns");
 
-		let back = user.block()?;
-		provider.run(&network.supervisor)?;
-		user.wait_for("sector-recovered", &about(&provider, deal).each(), back)?;
-		proven(&user, &provider, deal, before)?;
-		refunded(&user, deal, first)
-	})
+	let restored = user.block()?;
+	fs::rename(&away, &replica)?;
+	user.wait_for("sector-recovered", &about(&provider, deal).each(), restored)?;
+	proven(&user, &provider, deal, before)?;
+	ensure!(settle(&user, deal)? > 0, "what is proven again is not paid");
+	refunded(&user, deal, first)
+}
+
+fn gone(network: &Network) -> Result<()> {
+	let mut provider = network.provider("charlie", "//Charlie", "hot-8MiB")?;
+	let user = network.user("charlies-user")?;
+	let first = user.block()?;
+	let file = files::write(network.folder().join("file of charlie"), 100_000, 1)?;
+	let (_, deal) = &user.put_with(&provider, &file, "hot", DURATION)?;
+	proven(&user, &provider, deal, 0)?;
+
+	provider.kill();
+	let since = user.block()?;
+	let event = user.wait_for("sector-faulty", &about(&provider, deal).each(), since)?;
+	ensure!(event["fields"]["reason"] == "missed", "{event}");
+	let before = proven_blocks(&user, deal)?;
+	network.pass(PERIOD + 10)?;
+	ensure!(
+		proven_blocks(&user, deal)? == before,
+		"a provider that is gone earns"
+	);
+
+	let back = user.block()?;
+	provider.run(&network.supervisor)?;
+	user.wait_for("sector-recovered", &about(&provider, deal).each(), back)?;
+	proven(&user, &provider, deal, before)?;
+	refunded(&user, deal, first)
 }
 
 /// Filters of the events about a deal's sector.

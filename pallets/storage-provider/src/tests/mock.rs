@@ -232,7 +232,10 @@ impl Beacons for ScriptedBeacons {
 	}
 
 	fn ticket(at: BlockNumber) -> Option<Beacon> {
-		let due = at > 0 && at <= now() && at.is_multiple_of(parameters().ticket_interval) && !Gaps::contains_key(at);
+		let due = at > 0
+			&& at <= now()
+			&& at.is_multiple_of(parameters().ticket_interval)
+			&& !Gaps::contains_key(at);
 		due.then(|| Beacon {
 			block: at,
 			value: Self::value(at),
