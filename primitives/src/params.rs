@@ -93,7 +93,10 @@ impl ProtocolParameters {
 
 	/// Checks the set as a whole.
 	pub fn validate(&self) -> Result<(), InvalidParameters> {
-		if self.deadlines == 0 || self.proving_period == 0 || !self.proving_period.is_multiple_of(self.deadlines) {
+		if self.deadlines == 0
+			|| self.proving_period == 0
+			|| !self.proving_period.is_multiple_of(self.deadlines)
+		{
 			return Err(InvalidParameters::Period);
 		}
 		if self.deadline_window() < 2 {

@@ -12,9 +12,6 @@ use clap::Args;
 /// few hundred lines. Building them reports rustc's warnings.
 const NOT_LINTED: [&str; 3] = ["cairn-node", "cairn-runtime", REFERENCE_TESTS];
 
-/// The tests that run networks of real programs.
-const END_TO_END_TESTS: &str = "cairn-e2e";
-
 /// Options of `cargo xtask test`.
 #[derive(Args, Debug, Default)]
 pub struct TestArgs {
