@@ -18,6 +18,9 @@ pub struct TestArgs {
 	/// Only the tests: no formatting, lints or spelling
 	#[arg(long)]
 	pub no_lint: bool,
+	/// Also the long end-to-end tests, which take half an hour: every crash point, lost data, hostile input, sealing
+	#[arg(long)]
+	pub full: bool,
 	/// Passed on to cargo nextest (or cargo test), for instance: -p cairn-keystore
 	#[arg(last = true)]
 	pub arguments: Vec<String>,
@@ -32,7 +35,7 @@ pub fn run(workspace: &Workspace, args: &TestArgs) -> Result<()> {
 	if !args.no_lint {
 		lint(workspace)?;
 	}
-	tests(workspace, &args.arguments)
+	tests(workspace, args)
 }
 
 fn lint(workspace: &Workspace) -> Result<()> {
@@ -67,26 +70,31 @@ fn optional(workspace: &Workspace, what: &str, program: &str, arguments: &[&str]
 	})
 }
 
-fn tests(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-	if !arguments.is_empty() {
-		return step("Tests", "minutes", || run_tests(workspace, arguments));
+fn tests(workspace: &Workspace, args: &TestArgs) -> Result<()> {
+	if !args.arguments.is_empty() {
+		return step("Tests", "minutes", || {
+			run_tests(workspace, args.full, &args.arguments)
+		});
 	}
 	// The end-to-end tests run them.
 	workspace.build_programs()?;
 	step("Tests", "about 15 minutes the first time, then minutes", || {
-		run_tests(workspace, &SELECTION)
+		run_tests(workspace, args.full, &SELECTION)
 	})?;
 	step(
 		"Tests against the reference implementation",
 		"about 10 minutes the first time, then a minute",
-		|| run_tests(workspace, &["--package", REFERENCE_TESTS]),
+		|| run_tests(workspace, args.full, &["--package", REFERENCE_TESTS]),
 	)
 }
 
-fn run_tests<A: AsRef<std::ffi::OsStr>>(workspace: &Workspace, arguments: &[A]) -> Result<()> {
+fn run_tests<A: AsRef<std::ffi::OsStr>>(workspace: &Workspace, full: bool, arguments: &[A]) -> Result<()> {
 	let mut cargo = workspace.cargo()?;
 	if program_on_path("cargo-nextest").is_some() {
 		cargo.args(["nextest", "run"]);
+		if full {
+			cargo.args(["--profile", "full"]);
+		}
 	} else {
 		step::note("cargo-nextest is not installed: using cargo test");
 		cargo.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]);

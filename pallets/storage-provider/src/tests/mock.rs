@@ -259,11 +259,13 @@ pub fn parameters() -> ProtocolParameters {
 	StorageProvider::parameters().expect("set at genesis")
 }
 
-/// A chain at block 1 with accounts 1 to 40 funded.
+/// What the benchmarks' own tests run on.
+#[cfg(feature = "runtime-benchmarks")]
 pub fn new_test_ext() -> TestExternalities {
 	new_test_ext_with(ProtocolParameters::development())
 }
 
+/// A chain at block 1 with accounts 1 to 40 funded.
 pub fn new_test_ext_with(parameters: ProtocolParameters) -> TestExternalities {
 	let mut storage = frame_system::GenesisConfig::<Test>::default()
 		.build_storage()
