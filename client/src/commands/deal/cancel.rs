@@ -7,8 +7,8 @@ use serde::Serialize;
 
 /// Withdraw a proposal that was made on chain and is not accepted yet
 ///
-/// The price returns to the escrow, the deposit to the account. A signed proposal cannot be withdrawn: until its start it may be
-/// published, as far as the escrow covers it.
+/// The price returns to the escrow, the deposit to the account. A signed proposal cannot be withdrawn: until its
+/// start it may be published, as far as the escrow covers it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
 	/// The proposal's hash
