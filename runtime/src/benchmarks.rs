@@ -1,5 +1,5 @@
-//! The pallets that the benchmark API measures. Session and collator selection keep their stock
-//! weights.
+//! The pallets that the benchmark API measures. Session, collator selection and transaction payment keep
+//! their stock weights.
 
 frame_benchmarking::define_benchmarks!(
 	[frame_system, SystemBench::<Runtime>]
@@ -8,7 +8,6 @@ frame_benchmarking::define_benchmarks!(
 	[cumulus_pallet_weight_reclaim, WeightReclaim]
 	[pallet_timestamp, Timestamp]
 	[pallet_balances, Balances]
-	[pallet_transaction_payment, TransactionPayment]
 	[pallet_utility, Utility]
 	[pallet_multisig, Multisig]
 	[pallet_proxy, Proxy]

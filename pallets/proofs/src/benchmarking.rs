@@ -85,14 +85,14 @@ mod benchmarks {
 	fn verify_opening(d: Linear<6, 31>) -> Result<(), BenchmarkError> {
 		let spec = spec(Tier::Hot, d, 0);
 		let pieces = vec![zeros(PIECE_MIN_SIZE_LOG2); 16];
-		let comm_d = ZERO_COMMITMENTS[d as usize];
+		let root = ZERO_COMMITMENTS[d as usize];
 		let inputs = ActivationInputs {
 			prover_id: &[1; 32],
 			sector: 1,
 			ticket: &[0; 32],
 			seed: &[2; 32],
-			comm_d: &comm_d,
-			comm_r: &comm_d,
+			comm_d: &root,
+			comm_r: &root,
 			pieces: &pieces,
 		};
 		let proof = forged::zero_openings(d as u8, 1);

@@ -3,6 +3,8 @@
 use super::{mock::*, sealing::*};
 use crate::Call;
 use cairn_pallet_traits::Sectors as _;
+#[cfg(feature = "runtime-benchmarks")]
+use frame_support::assert_ok;
 
 fn blocks(until: u32) -> (u32, bool) {
 	let proven = StorageProvider::proven(&1, 0, until).expect("a record");
@@ -81,5 +83,29 @@ fn there_is_no_time_without_a_sector() {
 		ok(1, pre_commit(&[&sector]));
 		assert_eq!(StorageProvider::proven(&1, 0, 10), None);
 		assert_eq!(StorageProvider::beneficiary(&2), None);
+	});
+}
+
+/// What other pallets' benchmarks build upon.
+#[cfg(feature = "runtime-benchmarks")]
+#[test]
+fn a_benchmarks_sector_is_proven_and_forgotten_with_its_last_deal() {
+	test(|| {
+		let issued = free(30);
+		StorageProvider::register_for_benchmark(&30);
+		assert!(free(30) > issued && StorageProvider::is_provider(&30));
+		StorageProvider::add_proven_sector_for_benchmark(&30, 0, 2, 1, 101);
+		System::set_block_number(101);
+		let proven = StorageProvider::proven(&30, 0, 101).expect("a record");
+		assert_eq!((proven.blocks, proven.is_final), (100, true));
+		StorageProvider::deal_closed(&30, 0);
+		StorageProvider::deal_closed(&30, 0);
+		assert_eq!(StorageProvider::proven(&30, 0, 101), None);
+		let funds = free(30) - issued + 10 * UNIT;
+		assert_ok!(Balances::force_set_balance(
+			RuntimeOrigin::root(),
+			30,
+			free(30) - funds
+		));
 	});
 }
