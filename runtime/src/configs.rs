@@ -280,18 +280,14 @@ impl pallet_multisig::Config for Runtime {
 	codec::MaxEncodedLen,
 	scale_info::TypeInfo,
 	Debug,
+	Default,
 )]
 pub enum ProxyType {
 	/// Everything.
+	#[default]
 	Any,
 	/// Everything but moving funds.
 	NonTransfer,
-}
-
-impl Default for ProxyType {
-	fn default() -> Self {
-		Self::Any
-	}
 }
 
 impl InstanceFilter<RuntimeCall> for ProxyType {

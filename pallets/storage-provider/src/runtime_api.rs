@@ -24,7 +24,7 @@ sp_api::decl_runtime_apis! {
 		fn parameters() -> Option<ProtocolParameters>;
 		/// Registered proof types, and whether each takes new sectors.
 		fn proof_types() -> Vec<(ProofTypeId, ProofSpec, bool)>;
-		/// The deadline of the provider that is open in the block asked about.
+		/// The provider's deadline that is open in the next block.
 		fn current_deadline(owner: AccountId) -> Option<DeadlineWindow>;
 		/// What the provider must prove in that deadline: exactly what the verifier will check.
 		fn deadline_challenge(owner: AccountId) -> Option<DeadlineChallenge>;

@@ -20,7 +20,7 @@ runtime_api! { "StorageProviderApi";
 	fn stored_parameters() -> Option<ProtocolParameters> = "parameters";
 	/// Registered proof types.
 	pub fn proof_types() -> Vec<RegisteredProofType> = "proof_types";
-	/// The deadline of the provider that is open in the block asked about.
+	/// The provider's deadline that is open in the next block.
 	pub fn current_deadline(owner: &AccountId) -> Option<DeadlineWindow> = "current_deadline";
 	/// What the provider must prove in that deadline: exactly what the verifier will check.
 	pub fn deadline_challenge(owner: &AccountId) -> Option<DeadlineChallenge> = "deadline_challenge";
