@@ -1,6 +1,9 @@
 //! How full the blocks were.
 
-use crate::network::Node;
+use crate::{
+	network::Node,
+	scale::{compact, unhex},
+};
 use anyhow::{Context, Result};
 use serde_json::{json, Value};
 
@@ -92,12 +95,7 @@ fn body_length(block: &Value) -> u64 {
 
 /// Sum over the three classes of a SCALE-encoded `PerDispatchClass<Weight>`: compute and proof size.
 fn block_weight(text: &str) -> Option<(u64, u64)> {
-	let digits = text.strip_prefix("0x")?;
-	let bytes: Option<Vec<u8>> = (0..digits.len())
-		.step_by(2)
-		.map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
-		.collect();
-	let bytes = bytes?;
+	let bytes = unhex(text)?;
 	let mut rest = bytes.as_slice();
 	let (mut ref_time, mut proof_size) = (0, 0);
 	for _ in 0..3 {
@@ -107,46 +105,9 @@ fn block_weight(text: &str) -> Option<(u64, u64)> {
 	rest.is_empty().then_some((ref_time, proof_size))
 }
 
-/// Takes a SCALE compact integer off the front.
-fn compact(bytes: &mut &[u8]) -> Option<u64> {
-	let mode = bytes.first()? & 3;
-	let length = match mode {
-		0 => 1,
-		1 => 2,
-		2 => 4,
-		_ => usize::from(bytes.first()? >> 2) + 5,
-	};
-	let (taken, rest) = bytes.split_at_checked(length)?;
-	*bytes = rest;
-	let digits = if mode == 3 { &taken[1..] } else { taken };
-	if digits.len() > 8 {
-		return None;
-	}
-	let value = digits
-		.iter()
-		.rev()
-		.fold(0u64, |value, byte| value << 8 | u64::from(*byte));
-	Some(if mode == 3 { value } else { value >> 2 })
-}
-
 #[cfg(test)]
 mod tests {
 	use super::*;
-
-	#[test]
-	fn compact_integers() {
-		for (bytes, value) in [
-			(&[0x04][..], 1),
-			(&[0x15, 0x01], 69),
-			(&[0xfe, 0xff, 0x03, 0x00], 65_535),
-			(&[0x0b, 0x00, 0x40, 0x7a, 0x10, 0xf3, 0x5a], 100_000_000_000_000),
-		] {
-			let mut rest = bytes;
-			assert_eq!(compact(&mut rest), Some(value));
-			assert!(rest.is_empty());
-		}
-		assert_eq!(compact(&mut &[0x01][..]), None);
-	}
 
 	#[test]
 	fn classes_are_added_up() {

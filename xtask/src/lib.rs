@@ -12,6 +12,7 @@ pub mod demo;
 pub mod metadata;
 pub mod network;
 pub mod process;
+mod scale;
 pub mod setup;
 pub mod step;
 pub mod test;

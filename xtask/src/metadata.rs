@@ -3,6 +3,7 @@
 use crate::{
 	network::{Node, Programs},
 	process::Supervisor,
+	scale::{compact, hex, unhex},
 	setup::{self, Needs},
 	step::{self, step},
 	workspace::{cache_folder, Workspace},
@@ -63,7 +64,8 @@ fn read(workspace: &Workspace) -> Result<Vec<u8>> {
 	let answer = node.rpc("state_call", json!(["Metadata_metadata_at_version", argument]))?;
 	supervisor.stop_all(crate::process::GRACE);
 	fs::remove_dir_all(&folder).ok();
-	let bytes = unhex(answer.as_str().context("the node's answer is no text")?)?;
+	let bytes = unhex(answer.as_str().context("the node's answer is no text")?)
+		.context("the node's answer is not hexadecimal")?;
 	opaque(&bytes)
 		.map(<[u8]>::to_vec)
 		.context("the node's answer is no metadata")
@@ -71,36 +73,9 @@ fn read(workspace: &Workspace) -> Result<Vec<u8>> {
 
 /// The bytes inside a SCALE-encoded `Option<Vec<u8>>`.
 fn opaque(bytes: &[u8]) -> Option<&[u8]> {
-	let (&some, rest) = bytes.split_first()?;
-	let (length, prefix) = match rest.first()? & 3 {
-		0 => (usize::from(rest[0] >> 2), 1),
-		1 => (
-			usize::from(u16::from_le_bytes(rest.get(..2)?.try_into().ok()?) >> 2),
-			2,
-		),
-		2 => (
-			(u32::from_le_bytes(rest.get(..4)?.try_into().ok()?) >> 2) as usize,
-			4,
-		),
-		_ => return None,
-	};
-	let content = rest.get(prefix..)?;
-	(some == 1 && content.len() == length).then_some(content)
-}
-
-fn hex(bytes: &[u8]) -> String {
-	bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Result<Vec<u8>> {
-	let digits = text.trim_start_matches("0x").as_bytes();
-	digits
-		.chunks(2)
-		.map(|pair| {
-			let pair = std::str::from_utf8(pair)?;
-			u8::from_str_radix(pair, 16).with_context(|| format!("not hexadecimal: {pair}"))
-		})
-		.collect()
+	let (&some, mut content) = bytes.split_first()?;
+	let length = compact(&mut content)?;
+	(some == 1 && content.len() as u64 == length).then_some(content)
 }
 
 #[cfg(test)]
@@ -116,12 +91,5 @@ mod tests {
 		long.extend(((20_000u32 << 2) | 2).to_le_bytes());
 		long.extend(vec![5; 20_000]);
 		assert_eq!(opaque(&long).map(<[u8]>::len), Some(20_000));
-	}
-
-	#[test]
-	fn hexadecimal_both_ways() {
-		assert_eq!(hex(&[0, 0xa5]), "00a5");
-		assert_eq!(unhex("0x00a5").unwrap(), [0, 0xa5]);
-		assert!(unhex("0xzz").is_err());
 	}
 }

@@ -52,8 +52,6 @@ impl Node {
 	/// As [`Node::start`].
 	pub fn restart(&mut self, supervisor: &Supervisor) -> Result<()> {
 		self.process.kill();
-		let before = self.process.exit_status();
-		debug_assert!(before.is_some() || self.process.wait(Duration::from_secs(10)).is_ok());
 		self.process = launch(
 			supervisor,
 			&self.programs,
