@@ -4,10 +4,11 @@ use crate::{
 	header::{V2Header, Version},
 	index::{Index, IndexBuilder, IndexError},
 	read_at::{Cursor, ReadAt, Window},
-	reader::{read_cid, CarReader, ReadError, ReadOptions},
+	reader::{CarReader, ReadError, ReadOptions},
 };
 use cairn_dag::{
 	hash::IDENTITY,
+	read_cid,
 	varint::{self, VarintError},
 	Block, BlockSource, SourceError,
 };

@@ -60,6 +60,10 @@ const OFFSET_LEN: usize = 8;
 /// Longest digest that a CID holds here.
 const MAX_DIGEST_LEN: usize = 64;
 
+/// Most buckets of an index that is read: a lookup goes through all of them. One per hash function and
+/// digest length is what writers make.
+const MAX_BUCKETS: usize = 1024;
+
 /// An index in memory: the bytes of its entries and little more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Index {
@@ -411,6 +415,11 @@ impl<R: ReadAt + ?Sized> Input<'_, R> {
 			}
 			// An empty bucket says nothing and would only take memory.
 			if len > 0 {
+				if out.len() >= MAX_BUCKETS {
+					return Err(IndexError::Malformed {
+						reason: "too many buckets",
+					});
+				}
 				out.push(bucket);
 			}
 		}

@@ -80,7 +80,8 @@ pub fn pack_reader(
 }
 
 /// As [`pack`], to a new file that replaces what stands at `destination`: written under a temporary
-/// name in the same folder, synced, and renamed when complete.
+/// name in the same folder, synced, and renamed when complete. Where that folder is packed too, the
+/// archive and its forerunner at `destination` are left out.
 ///
 /// # Errors
 /// [`PackError`]; the file at `destination` is then as before.
@@ -104,7 +105,11 @@ pub fn pack_to_file<P: AsRef<Path>>(
 	builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
 	let temporary = builder.tempfile_in(parent).map_err(failed)?;
 	let out = BufWriter::with_capacity(1 << 20, temporary.as_file());
-	let packed = pack(paths, out, options, progress)?;
+	let packed = pack_with(out, options, progress, |importer| {
+		importer
+			.leave_out(&[temporary.path(), destination])
+			.paths(paths, options.wrap)
+	})?;
 	temporary.as_file().sync_all().map_err(failed)?;
 	temporary
 		.persist(destination)

@@ -3,6 +3,7 @@
 use crate::header::{self, AnyHeader, V2Header, Version, V2_HEADER_LEN, V2_PRAGMA, V2_PREFIX_LEN};
 use bytes::Bytes;
 use cairn_dag::{
+	read_cid,
 	varint::{self, VarintError},
 	Block, BlockError,
 };
@@ -337,13 +338,6 @@ impl<R: Read> Iterator for CarReader<R> {
 	fn next(&mut self) -> Option<Self::Item> {
 		self.next_block().transpose()
 	}
-}
-
-/// The CID at the start of a section, and its length.
-pub(crate) fn read_cid(bytes: &[u8]) -> Option<(Cid, usize)> {
-	let mut rest = bytes;
-	let cid = Cid::read_bytes(&mut rest).ok()?;
-	Some((cid, bytes.len() - rest.len()))
 }
 
 /// Why an archive cannot be read. Offsets count from the first byte of the CARv1 payload, and for what

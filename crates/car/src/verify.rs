@@ -119,8 +119,9 @@ pub fn verify<R: ReadAt + ?Sized>(source: &R, options: &VerifyOptions) -> Result
 	}
 	if options.dag {
 		let file = CarFile::with_index(source, read, version, roots.clone(), payload, built);
-		for root in &roots {
-			for block in walk(&file, *root, Scope::All) {
+		if let Some((first, further)) = roots.split_first() {
+			// One walk: thousands of roots over one DAG must not read it thousands of times.
+			for block in walk(&file, *first, Scope::All).then_from(further.iter().copied()) {
 				block?;
 			}
 		}

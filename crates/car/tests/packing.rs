@@ -3,8 +3,8 @@
 mod random;
 
 use cairn_car::{
-	extract, pack, pack_reader, pack_to_file, verify, CarFile, ExtractError, IndexCheck, IndexFormat,
-	PackError, PackOptions, ReadOptions, VerifyOptions, Version,
+	extract, pack, pack_reader, pack_to_file, verify, CarFile, CarReader, CarWriter, ExtractError,
+	IndexCheck, IndexFormat, PackError, PackOptions, ReadOptions, VerifyOptions, Version,
 };
 use cairn_dag::{
 	unixfs::{export::ExportOptions, import::ImportOptions, FileChunks},
@@ -82,6 +82,47 @@ fn a_folder_round_trips() {
 	}
 	// Temporary files are gone.
 	assert_eq!(fs::read_dir(work.path()).unwrap().count(), 5);
+}
+
+/// It would otherwise read what it writes until the disk is full.
+#[test]
+fn an_archive_in_the_packed_folder_is_left_out() {
+	let work = tempfile::tempdir().unwrap();
+	fs::write(work.path().join("file"), "content").unwrap();
+	let car = work.path().join("out.car");
+	let pack = || pack_to_file(&[work.path()], &car, &options(), &mut |_| {}).unwrap();
+	let first = pack();
+	assert_eq!(first.files, 1);
+	// Nor is the archive that it replaces.
+	assert_eq!(pack(), first);
+	let elsewhere = tempfile::tempdir().unwrap();
+	let packed = pack_to_file(
+		&[work.path()],
+		&elsewhere.path().join("out.car"),
+		&options(),
+		&mut |_| {},
+	);
+	assert_eq!(packed.unwrap().files, 2);
+	// Named by the user it is a file like any other.
+	let named = pack_to_file(&[&car], &car, &options(), &mut |_| {}).unwrap();
+	assert_eq!((named.files, named.content_size), (1, first.car_size));
+}
+
+/// A header may have thousands of roots; each walked by itself would take hours.
+#[test]
+fn many_roots_over_one_dag_are_verified_in_one_walk() {
+	let mut rng = rng();
+	let mut archive = Cursor::new(Vec::new());
+	let content = bytes(&mut rng, 400_000);
+	let packed = pack_reader(&content[..], &mut archive, &options(), &mut |_| {}).unwrap();
+	let once = CarReader::new(&archive.get_ref()[..]).unwrap();
+	let mut writer = CarWriter::new(Vec::new(), &vec![packed.root; 20_000]).unwrap();
+	for block in once {
+		writer.put(&block.unwrap()).unwrap();
+	}
+	let (archive, _) = writer.finish().unwrap();
+	let verified = verify(&archive[..], &full()).unwrap();
+	assert_eq!((verified.roots.len(), verified.blocks), (20_000, packed.blocks));
 }
 
 #[test]

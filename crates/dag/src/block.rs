@@ -3,6 +3,7 @@
 use crate::{
 	codec::Codec,
 	hash::{HashFunction, IDENTITY},
+	varint,
 };
 use bytes::Bytes;
 use cid::{multihash::Multihash, Cid};
@@ -22,7 +23,8 @@ impl Block {
 	///
 	/// # Errors
 	/// [`BlockError::HashMismatch`] if it does not, [`BlockError::UnsupportedHash`] if Cairn cannot
-	/// compute the CID's hash function.
+	/// compute the CID's hash function, [`BlockError::WeakHash`] if Cairn does not trust it for the
+	/// CID's codec.
 	pub fn new(cid: Cid, data: impl Into<Bytes>) -> Result<Self, BlockError> {
 		let data = data.into();
 		verify(&cid, &data)?;
@@ -34,7 +36,8 @@ impl Block {
 		Self::encode_with(codec, HashFunction::Sha2_256, data)
 	}
 
-	/// Makes the block of `data`: CIDv1 with the given hash function.
+	/// Makes the block of `data`: CIDv1 with the given hash function. SHA-1 makes blocks that only
+	/// the codecs of git and BitTorrent, and raw, are read under.
 	pub fn encode_with(codec: Codec, hash: HashFunction, data: impl Into<Bytes>) -> Self {
 		let data = data.into();
 		Self {
@@ -96,6 +99,26 @@ impl std::fmt::Debug for Block {
 	}
 }
 
+/// Longest CID in bytes: four integers and 64 bytes of digest.
+const MAX_CID_LEN: usize = 4 * varint::MAX_LEN + 64;
+
+/// The CID at the start of `bytes`, and its length. `None` if there is none, or one that is not written in
+/// the only form that it has.
+pub fn read_cid(bytes: &[u8]) -> Option<(Cid, usize)> {
+	let mut rest = bytes;
+	let cid = Cid::read_bytes(&mut rest).ok()?;
+	let len = bytes.len() - rest.len();
+	// The library drops the bits of an integer that lie beyond its 64th, so that several forms would read as
+	// one CID.
+	let mut form = [0; MAX_CID_LEN];
+	let written = cid.write_bytes(&mut form[..]).ok()?;
+	(form[..written] == bytes[..len]).then_some((cid, len))
+}
+
+/// Codecs whose blocks come with SHA-1 from where they were made: raw (a torrent's pieces), git-raw,
+/// bencode, torrent-info, torrent-file.
+const ADDRESSED_BY_SHA1: [u64; 5] = [0x55, 0x78, 0x63, 0x7b, 0x7c];
+
 /// Checks that `data` hashes to `cid`, without making a block of it.
 ///
 /// # Errors
@@ -113,6 +136,9 @@ pub fn verify(cid: &Cid, data: &[u8]) -> Result<(), BlockError> {
 			cid: *cid,
 			code: expected.code(),
 		})?;
+		if !function.is_collision_resistant() && !ADDRESSED_BY_SHA1.contains(&cid.codec()) {
+			return Err(BlockError::WeakHash { cid: *cid });
+		}
 		Some(function.digest(data))
 	};
 	match actual {
@@ -138,6 +164,12 @@ pub enum BlockError {
 		cid: Cid,
 		/// Multicodec code of the function.
 		code: u64,
+	},
+	/// The CID's hash function is broken, and Cairn reads only git's and BitTorrent's blocks by it.
+	#[error("block {cid} is addressed with SHA-1, which is not accepted for its codec")]
+	WeakHash {
+		/// The CID asked for.
+		cid: Cid,
 	},
 }
 
@@ -171,6 +203,37 @@ mod tests {
 		let short = Multihash::wrap(0x12, &full.digest()[..16]).unwrap();
 		let cid = Cid::new_v1(0x55, short);
 		assert_eq!(Block::new(cid, &b"x"[..]), Err(BlockError::HashMismatch { cid }));
+	}
+
+	#[test]
+	fn cids_have_one_form() {
+		let block = Block::encode(Codec::Raw, &b"x"[..]);
+		let bytes = [&block.cid().to_bytes()[..], b"x"].concat();
+		assert_eq!(read_cid(&bytes), Some((*block.cid(), bytes.len() - 1)));
+		assert_eq!(read_cid(&bytes[..20]), None);
+		let largest = Cid::new_v1(u64::MAX, Multihash::wrap(u64::MAX, &[1; 64]).unwrap());
+		let mut bytes = largest.to_bytes();
+		assert_eq!(read_cid(&bytes), Some((largest, bytes.len())));
+		// The codec's tenth byte with bits beyond the 64th.
+		bytes[10] = 0x7f;
+		assert_eq!(Cid::read_bytes(&bytes[..]).unwrap(), largest);
+		assert_eq!(read_cid(&bytes), None);
+		bytes[10] = 2;
+		assert_eq!(read_cid(&bytes), None);
+	}
+
+	#[test]
+	fn sha1_is_for_git_and_bittorrent() {
+		let hash = HashFunction::Sha1.digest(b"x");
+		for codec in [0x55, 0x63, 0x78, 0x7b, 0x7c] {
+			let cid = Cid::new_v1(codec, hash);
+			assert!(Block::new(cid, &b"x"[..]).is_ok());
+			assert_eq!(Block::new(cid, &b"y"[..]), Err(BlockError::HashMismatch { cid }));
+		}
+		for codec in [0x70, 0x71, 0x90, 0xcd02, 0x0129] {
+			let cid = Cid::new_v1(codec, hash);
+			assert_eq!(Block::new(cid, &b"x"[..]), Err(BlockError::WeakHash { cid }));
+		}
 	}
 
 	#[test]

@@ -2,6 +2,10 @@
 
 use cid::multihash::Multihash;
 use multihash_codetable::{Code, MultihashDigest};
+use sha1::{Digest, Sha1};
+
+/// Multicodec code of SHA-1, which the table of the library leaves out as broken.
+const SHA1: u64 = 0x11;
 
 /// Multicodec code of the identity "hash": the digest is the block itself.
 pub const IDENTITY: u64 = 0x00;
@@ -18,6 +22,9 @@ pub enum HashFunction {
 	Sha2_256,
 	/// SHA-512, code 0x13.
 	Sha2_512,
+	/// SHA-1, code 0x11: only to read what git and BitTorrent addressed with it. Collisions can be
+	/// made, so a block under it proves what it is only to who trusts its author.
+	Sha1,
 	/// Keccak-256 as Ethereum uses it, code 0x1b.
 	Keccak256,
 	/// BLAKE3 with 32 bytes of output, code 0x1e.
@@ -30,6 +37,7 @@ impl HashFunction {
 	/// The function with this multicodec code, or `None` if Cairn does not compute it.
 	pub fn from_code(code: u64) -> Option<Self> {
 		match code {
+			SHA1 => Some(Self::Sha1),
 			0x12 => Some(Self::Sha2_256),
 			0x13 => Some(Self::Sha2_512),
 			0x1b => Some(Self::Keccak256),
@@ -41,21 +49,48 @@ impl HashFunction {
 
 	/// The multicodec code.
 	pub fn code(self) -> u64 {
-		self.table_entry().into()
+		self.table_entry().map_or(SHA1, u64::from)
+	}
+
+	/// Whether others cannot make two blocks with one hash.
+	pub fn is_collision_resistant(self) -> bool {
+		!matches!(self, Self::Sha1)
 	}
 
 	/// Hashes `data` to a multihash.
 	pub fn digest(self, data: &[u8]) -> Multihash<64> {
-		self.table_entry().digest(data)
+		match self.table_entry() {
+			Some(function) => function.digest(data),
+			None => Multihash::wrap(SHA1, &Sha1::digest(data)).expect("20 bytes fit in 64"),
+		}
 	}
 
-	fn table_entry(self) -> Code {
+	/// The multihash of a digest that was computed elsewhere, or `None` if it is not as long as the
+	/// function's.
+	pub fn wrap(self, digest: &[u8]) -> Option<Multihash<64>> {
+		if digest.len() != self.digest_len() {
+			return None;
+		}
+		Multihash::wrap(self.code(), digest).ok()
+	}
+
+	/// Bytes of a digest.
+	pub fn digest_len(self) -> usize {
 		match self {
-			Self::Sha2_256 => Code::Sha2_256,
-			Self::Sha2_512 => Code::Sha2_512,
-			Self::Keccak256 => Code::Keccak256,
-			Self::Blake3 => Code::Blake3_256,
-			Self::Blake2b256 => Code::Blake2b256,
+			Self::Sha1 => 20,
+			Self::Sha2_256 | Self::Keccak256 | Self::Blake3 | Self::Blake2b256 => 32,
+			Self::Sha2_512 => 64,
+		}
+	}
+
+	fn table_entry(self) -> Option<Code> {
+		match self {
+			Self::Sha2_256 => Some(Code::Sha2_256),
+			Self::Sha2_512 => Some(Code::Sha2_512),
+			Self::Sha1 => None,
+			Self::Keccak256 => Some(Code::Keccak256),
+			Self::Blake3 => Some(Code::Blake3_256),
+			Self::Blake2b256 => Some(Code::Blake2b256),
 		}
 	}
 }
@@ -67,6 +102,7 @@ mod tests {
 	#[test]
 	fn codes_round_trip_and_digests_match_published_vectors() {
 		let all = [
+			(HashFunction::Sha1, "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
 			(
 				HashFunction::Sha2_256,
 				"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -91,8 +127,12 @@ mod tests {
 		];
 		for (function, digest_of_nothing) in all {
 			assert_eq!(HashFunction::from_code(function.code()), Some(function));
-			assert_eq!(hex::encode(function.digest(b"").digest()), digest_of_nothing);
+			let hash = function.digest(b"");
+			assert_eq!(hex::encode(hash.digest()), digest_of_nothing);
+			assert_eq!(function.wrap(hash.digest()), Some(hash));
+			assert_eq!(function.wrap(&hash.digest()[1..]), None);
 		}
-		assert_eq!(HashFunction::from_code(0x11), None);
+		// MD5.
+		assert_eq!(HashFunction::from_code(0xd5), None);
 	}
 }

@@ -202,6 +202,14 @@ fn senseless_options_are_refused() {
 			hash: cairn_dag::HashFunction::Blake3,
 			..ImportOptions::unixfs_v0_2015()
 		},
+		ImportOptions {
+			hash: cairn_dag::HashFunction::Sha1,
+			..small()
+		},
+		ImportOptions {
+			max_directory_size: 3 * 1024 * 1024,
+			..small()
+		},
 	] {
 		let result = Importer::new(&mut NullSink, options).reader(&b""[..]);
 		assert!(matches!(result, Err(ImportError::InvalidOptions { .. })));
@@ -326,7 +334,10 @@ fn other_things_in_a_file_are_refused() {
 	assert_eq!(list(&blocks, folder.cid()).unwrap(), []);
 	assert!(matches!(
 		list(&blocks, shards.cid()),
-		Err(ReadError::ShardedDirectory { .. })
+		Err(ReadError::Node {
+			error: NodeError::NotUnixFs { .. },
+			..
+		})
 	));
 	assert!(matches!(
 		list(&blocks, link.cid()),
@@ -362,6 +373,26 @@ fn trees_without_end_are_refused() {
 			Err(ReadError::TooDeep { .. })
 		));
 	}
+}
+
+/// Not too deep, but 2^100 visits of nothing for a reader that takes every link.
+#[test]
+fn trees_without_content_are_read_once() {
+	let mut blocks = MemoryBlocks::new();
+	let leaf = Block::encode(Codec::Raw, &b""[..]);
+	let mut cid = *leaf.cid();
+	blocks.put(leaf).unwrap();
+	for _ in 0..100 {
+		let node = file_node(&[0, 0], &[cid, cid]);
+		cid = *node.cid();
+		blocks.put(node).unwrap();
+	}
+	assert_eq!(read(&blocks, &cid, ByteRange::ALL).unwrap(), b"");
+	let content = Block::encode(Codec::Raw, &b"x"[..]);
+	let root = file_node(&[0, 1, 0], &[cid, *content.cid(), cid]);
+	blocks.put(content).unwrap();
+	blocks.put(root.clone()).unwrap();
+	assert_eq!(read(&blocks, root.cid(), ByteRange::ALL).unwrap(), b"x");
 }
 
 #[test]

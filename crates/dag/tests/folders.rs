@@ -7,9 +7,9 @@ mod random;
 use cairn_dag::{
 	codec::dag_pb::{PbLink, PbNode},
 	unixfs::{
-		export::{tree, ExportError, ExportOptions, Exported, SymlinkPolicy},
+		export::{file_to, tree, ExportError, ExportOptions, Exported, SymlinkPolicy},
 		import::{ImportError, ImportOptions, Importer},
-		list,
+		list, ByteRange,
 	},
 	Block, BlockSink, Cid, Codec, MemoryBlocks,
 };
@@ -148,8 +148,126 @@ fn single_files_and_links() {
 	symlink("file", &link).unwrap();
 	let (blocks, root) = import(&link);
 	let target = work.path().join("link copy");
-	tree(&blocks, &root, &target, &ExportOptions::default()).unwrap();
+	// It leads out of what is exported, which is nothing but the link.
+	assert!(matches!(
+		tree(&blocks, &root, &target, &ExportOptions::default()),
+		Err(ExportError::UnsafeSymlink { .. })
+	));
+	let keep = ExportOptions {
+		symlinks: SymlinkPolicy::Keep,
+		..ExportOptions::default()
+	};
+	tree(&blocks, &root, &target, &keep).unwrap();
 	assert_eq!(fs::read_link(&target).unwrap(), Path::new("file"));
+}
+
+#[test]
+fn parts_of_files() {
+	use std::os::unix::fs::PermissionsExt;
+	let work = tempfile::tempdir().unwrap();
+	let source = work.path().join("source");
+	fs::write(&source, (0..200).collect::<Vec<u8>>()).unwrap();
+	let (mut blocks, root) = import(&source);
+	let target = work.path().join("part");
+	let range = ByteRange::from(60..70);
+	assert_eq!(file_to(&blocks, &root, &target, range, false).unwrap(), 10);
+	assert_eq!(fs::read(&target).unwrap(), (60..70).collect::<Vec<u8>>());
+	let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+	assert_eq!(mode(&target), mode(&source));
+	assert!(matches!(
+		file_to(&blocks, &root, &target, range, false),
+		Err(ExportError::Exists { .. })
+	));
+	assert_eq!(file_to(&blocks, &root, &target, (0..1).into(), true).unwrap(), 1);
+	assert_eq!(fs::read(&target).unwrap(), [0]);
+	// What fails in the middle changes nothing.
+	let last = *Block::encode(Codec::Raw, (192..200).collect::<Vec<u8>>()).cid();
+	assert!(blocks.remove(&last).is_some());
+	assert!(file_to(&blocks, &root, &target, ByteRange::ALL, true).is_err());
+	assert_eq!(fs::read(&target).unwrap(), [0]);
+	assert_eq!(fs::read_dir(work.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn imports_keep_to_what_can_be_exported() {
+	let work = tempfile::tempdir().unwrap();
+	let deep = work.path().join("1/2/3/4");
+	fs::create_dir_all(&deep).unwrap();
+	symlink("x", deep.join("link")).unwrap();
+	fs::write(deep.join("file"), "").unwrap();
+	// The root at depth 0, four folders below it, a link and a file: seven entries.
+	let import = |max_depth, max_entries| {
+		let options = ImportOptions {
+			max_depth,
+			max_entries,
+			..ImportOptions::default()
+		};
+		let mut blocks = MemoryBlocks::new();
+		let imported = Importer::new(&mut blocks, options).path(work.path())?;
+		Ok::<_, ImportError>((blocks, imported.root))
+	};
+	let (blocks, root) = import(4, 7).unwrap();
+	assert!(matches!(import(3, 7), Err(ImportError::TooDeep { path, limit: 3 }) if path == deep));
+	assert!(matches!(
+		import(4, 6),
+		Err(ImportError::TooManyEntries { limit: 6 })
+	));
+	let target = tempfile::tempdir().unwrap();
+	let export = |max_depth, max_entries| {
+		let options = ExportOptions {
+			max_depth,
+			max_entries,
+			..ExportOptions::default()
+		};
+		tree(&blocks, &root, &target.path().join("out"), &options)
+	};
+	assert!(export(3, 7).is_err() && export(4, 6).is_err());
+	export(4, 7).unwrap();
+}
+
+/// Deeper than any stack holds: refused, not crashed.
+#[test]
+fn very_deep_folders_are_refused() {
+	let work = tempfile::tempdir().unwrap();
+	let mut deep = work.path().to_owned();
+	while deep.as_os_str().len() < 3900 {
+		deep.push("d");
+	}
+	fs::create_dir_all(&deep).unwrap();
+	let result = Importer::new(&mut MemoryBlocks::new(), ImportOptions::default()).path(work.path());
+	assert!(matches!(result, Err(ImportError::TooDeep { .. })), "{result:?}");
+}
+
+#[test]
+fn files_are_left_out_of_folders_by_identity() {
+	let work = tempfile::tempdir().unwrap();
+	let path = |name: &str| work.path().join(name);
+	fs::create_dir(path("sub")).unwrap();
+	for name in ["kept", "dropped", "sub/dropped too"] {
+		fs::write(path(name), name).unwrap();
+	}
+	let names = |root: &Path, left_out: &[PathBuf]| {
+		let mut blocks = MemoryBlocks::new();
+		let imported = Importer::new(&mut blocks, ImportOptions::default())
+			.leave_out(left_out)
+			.path(root)
+			.unwrap();
+		let names = list(&blocks, &imported.root)
+			.unwrap()
+			.into_iter()
+			.map(|entry| entry.name);
+		(names.collect::<Vec<_>>(), imported.files)
+	};
+	let left_out = [
+		path("sub/../dropped"),
+		path("sub/dropped too"),
+		path("never there"),
+	];
+	assert_eq!(
+		names(work.path(), &left_out),
+		(vec!["kept".to_owned(), "sub".to_owned()], 1)
+	);
+	assert_eq!(names(work.path(), &[]).1, 3);
 }
 
 #[test]
@@ -205,13 +323,7 @@ fn wrapping_and_several_paths() {
 fn what_cannot_be_imported() {
 	use std::os::unix::{ffi::OsStrExt, net::UnixListener};
 	let work = tempfile::tempdir().unwrap();
-	let import = |path: &Path| {
-		let options = ImportOptions {
-			max_directory_size: 2000,
-			..ImportOptions::default()
-		};
-		Importer::new(&mut MemoryBlocks::new(), options).path(path)
-	};
+	let import = |path: &Path| Importer::new(&mut MemoryBlocks::new(), ImportOptions::default()).path(path);
 	let folder = work.path().join("odd name");
 	fs::create_dir(&folder).unwrap();
 	fs::write(folder.join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
@@ -220,15 +332,6 @@ fn what_cannot_be_imported() {
 	fs::create_dir(&folder).unwrap();
 	let _listener = UnixListener::bind(folder.join("s")).unwrap();
 	assert!(matches!(import(&folder), Err(ImportError::SpecialFile { .. })));
-	let folder = work.path().join("large");
-	fs::create_dir(&folder).unwrap();
-	for index in 0..50 {
-		fs::write(folder.join(index.to_string()), "").unwrap();
-	}
-	assert!(matches!(
-		import(&folder),
-		Err(ImportError::DirectoryTooLarge { limit: 2000, .. })
-	));
 }
 
 /// A folder made by hand.

@@ -206,3 +206,18 @@ fn large_folders_in_one_block() {
 		"QmX5GtRk3TSSEHtdrykgqm4eqMEn3n2XhfkFAis5fjyZmN"
 	);
 }
+
+/// One byte more than fits.
+#[test]
+fn large_folders_in_shards() {
+	let folder = files_named_by("hamt-unixfs-v1-2025", 4766, 11, 22);
+	assert_eq!(
+		folder_root(folder.path(), ImportOptions::unixfs_v1_2025()),
+		"bafybeiegvuterwurhdtkikfhbxcldohmxp566vpjdofhzmnhv6o4freidu"
+	);
+	let folder = files_named_by("hamt-unixfs-v0-2015", 4033, 31, 31);
+	assert_eq!(
+		folder_root(folder.path(), ImportOptions::unixfs_v0_2015()),
+		"QmeMiJzmhpJAUgynAcxTQYek5PPKgdv3qEvFsdV3XpVnvP"
+	);
+}

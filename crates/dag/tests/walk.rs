@@ -11,7 +11,7 @@ use cairn_dag::{
 		import::{ImportOptions, Importer},
 		resolve, ByteRange, FileChunks, ReadError, ResolveError,
 	},
-	walk::{walk, Budget, EntityBytes, Scope, WalkError},
+	walk::{follow, walk, Budget, EntityBytes, Order, PathError, Scope, WalkError},
 	Block, BlockSink, BlockSource, Cid, Codec, MemoryBlocks, SourceError,
 };
 use random::{below, bytes, rng};
@@ -91,6 +91,34 @@ fn depth_first_each_block_once() {
 }
 
 #[test]
+fn several_roots_share_what_they_have_in_common() {
+	let sample = sample();
+	let (root, a, x, y) = (
+		*sample.root.cid(),
+		*sample.a.cid(),
+		*sample.x.cid(),
+		*sample.y.cid(),
+	);
+	let from = |first, further: &[Cid]| {
+		cids(walk(&sample.blocks, first, Scope::All).then_from(further.iter().copied()))
+	};
+	assert_eq!(from(a, &[root, a]), [a, x, y, root]);
+	assert_eq!(from(root, &[a, x, root]), [root, a, x, y]);
+	assert_eq!(from(y, &[]), [y]);
+	let budget = Budget {
+		max_blocks: 3,
+		..Budget::default()
+	};
+	let mut limited = walk(&sample.blocks, a, Scope::All)
+		.then_from([root])
+		.budget(budget);
+	assert!(matches!(
+		limited.find(Result::is_err),
+		Some(Err(WalkError::Budget { cid, .. })) if cid == root
+	));
+}
+
+#[test]
 fn missing_blocks_and_unknown_codecs_stop_the_walk() {
 	let Sample {
 		y, root, mut blocks, ..
@@ -101,20 +129,21 @@ fn missing_blocks_and_unknown_codecs_stop_the_walk() {
 	assert!(matches!(walking.next(), Some(Err(WalkError::Missing { cid })) if cid == *y.cid()));
 	assert!(walking.next().is_none());
 
-	let raw = Block::encode(Codec::Raw, &b"\xa0"[..]);
-	let cbor = Block::new(Cid::new_v1(0x71, *raw.cid().hash()), raw.bytes().clone()).unwrap();
-	let blocks = store(&[&cbor]);
-	let result = walk(&blocks, *cbor.cid(), Scope::All).next().unwrap();
+	// JSON, which is not dag-json.
+	let raw = Block::encode(Codec::Raw, &b"{}"[..]);
+	let json = Block::new(Cid::new_v1(0x0200, *raw.cid().hash()), raw.bytes().clone()).unwrap();
+	let blocks = store(&[&json]);
+	let result = walk(&blocks, *json.cid(), Scope::All).next().unwrap();
 	assert!(matches!(
 		result,
 		Err(WalkError::Codec {
-			error: CodecError::Unsupported { code: 0x71 },
+			error: CodecError::Unsupported { code: 0x0200 },
 			..
 		})
 	));
 	// What is not UnixFS is an entity of one block.
-	assert_eq!(cids(walk(&blocks, *cbor.cid(), Scope::Entity)), [*cbor.cid()]);
-	let plain = node(&[("cbor", *cbor.cid())], None);
+	assert_eq!(cids(walk(&blocks, *json.cid(), Scope::Entity)), [*json.cid()]);
+	let plain = node(&[("json", *json.cid())], None);
 	assert_eq!(
 		cids(walk(store(&[&plain]), *plain.cid(), Scope::Entity)),
 		[*plain.cid()]
@@ -134,10 +163,7 @@ fn missing_blocks_and_unknown_codecs_stop_the_walk() {
 	let result = walk(store(&[&shards]), *shards.cid(), Scope::Entity)
 		.next()
 		.unwrap();
-	assert!(matches!(
-		result,
-		Err(WalkError::Unixfs(ReadError::ShardedDirectory { .. }))
-	));
+	assert!(matches!(result, Err(WalkError::Unixfs(ReadError::Node { .. }))));
 }
 
 #[test]
@@ -384,4 +410,178 @@ fn paths() {
 		missing,
 		Err(ResolveError::Read(ReadError::Missing { .. }))
 	));
+}
+
+#[test]
+fn breadth_first() {
+	let Sample {
+		x,
+		y,
+		a,
+		root,
+		blocks,
+	} = sample();
+	let walking = || walk(&blocks, *root.cid(), Scope::All).order(Order::BreadthFirst);
+	assert_eq!(cids(walking()), [*root.cid(), *a.cid(), *x.cid(), *y.cid()]);
+	assert_eq!(
+		cids(walking().duplicates(true)),
+		[*root.cid(), *a.cid(), *x.cid(), *x.cid(), *y.cid()]
+	);
+	assert_eq!(
+		cids(
+			walk(&blocks, *y.cid(), Scope::All)
+				.order(Order::BreadthFirst)
+				.then_from([*a.cid()])
+		),
+		[*y.cid(), *a.cid(), *x.cid()]
+	);
+}
+
+/// Both orders visit the same blocks of a random graph, breadth first in the order of their distance.
+#[test]
+fn orders_visit_the_same() {
+	let mut rng = rng();
+	for _ in 0..20 {
+		let mut made: Vec<Block> = Vec::new();
+		for index in 0..60u64 {
+			let children: Vec<usize> = (0..below(&mut rng, 5).min(index))
+				.map(|_| below(&mut rng, index) as usize)
+				.collect();
+			let name = index.to_string();
+			let links: Vec<(&str, Cid)> = children
+				.iter()
+				.map(|child| (&name[..], *made[*child].cid()))
+				.collect();
+			made.push(node(&links, None));
+		}
+		let root = *made.last().unwrap().cid();
+		let blocks = store(&made.iter().collect::<Vec<_>>());
+		let depth_first = cids(walk(&blocks, root, Scope::All));
+		let breadth_first = cids(walk(&blocks, root, Scope::All).order(Order::BreadthFirst));
+		let set = |cids: &[Cid]| cids.iter().copied().collect::<HashSet<_>>();
+		assert_eq!(set(&depth_first), set(&breadth_first));
+		assert_eq!(depth_first.len(), breadth_first.len());
+		let mut seen = HashSet::from([root]);
+		let mut level = vec![root];
+		let mut expected = Vec::new();
+		while !level.is_empty() {
+			expected.extend(&level);
+			let below = level.iter().flat_map(|cid| {
+				let block = blocks.get(cid).unwrap().unwrap();
+				cairn_dag::links(&block).unwrap()
+			});
+			level = below.filter(|cid| seen.insert(*cid)).collect();
+		}
+		assert_eq!(breadth_first, expected);
+	}
+}
+
+/// Each node links to the one before.
+fn chain(len: usize) -> (MemoryBlocks, Cid) {
+	let mut blocks = MemoryBlocks::new();
+	let mut below = Block::encode(Codec::Raw, &b"end"[..]);
+	for _ in 0..len {
+		let above = node(&[("next", *below.cid())], None);
+		blocks.put(below).unwrap();
+		below = above;
+	}
+	let root = *below.cid();
+	blocks.put(below).unwrap();
+	(blocks, root)
+}
+
+#[test]
+fn ten_thousand_levels() {
+	let (blocks, root) = chain(10_000);
+	for order in [Order::DepthFirst, Order::BreadthFirst] {
+		let mut walking = walk(&blocks, root, Scope::All).order(order);
+		let yielded = walking.by_ref().take_while(Result::is_ok).count();
+		assert_eq!(yielded, 1024);
+		assert!(walking.next().is_none());
+		let budget = Budget {
+			max_depth: 10_000,
+			..Budget::default()
+		};
+		assert_eq!(
+			walk(&blocks, root, Scope::All)
+				.order(order)
+				.budget(budget)
+				.count(),
+			10_001
+		);
+		let budget = Budget {
+			max_depth: 9_999,
+			..budget
+		};
+		let last = walk(&blocks, root, Scope::All).order(order).budget(budget).last();
+		assert!(matches!(
+			last,
+			Some(Err(WalkError::Budget { limit: "depth", .. }))
+		));
+	}
+	let path = "next/".repeat(1000);
+	assert_eq!(follow(&blocks, &root, &path).unwrap().blocks.len(), 1000);
+	let path = "next/".repeat(2000);
+	assert!(matches!(
+		follow(&blocks, &root, &path),
+		Err(PathError::TooLong { .. })
+	));
+}
+
+/// A source that lies: blocks that link to each other in a circle, which no honest hash allows.
+#[test]
+fn circles_end() {
+	let a = *Block::encode(Codec::DagPb, &b"a"[..]).cid();
+	let b = *Block::encode(Codec::DagPb, &b"b"[..]).cid();
+	let mut blocks = MemoryBlocks::new();
+	for (from, to) in [(a, b), (b, a)] {
+		let lie = node(&[("next", to)], None);
+		blocks
+			.put(Block::assume_verified(from, lie.bytes().clone()))
+			.unwrap();
+	}
+	for order in [Order::DepthFirst, Order::BreadthFirst] {
+		assert_eq!(cids(walk(&blocks, a, Scope::All).order(order)), [a, b]);
+		let last = walk(&blocks, a, Scope::All).order(order).duplicates(true).last();
+		assert!(matches!(
+			last,
+			Some(Err(WalkError::Budget { limit: "depth", .. }))
+		));
+	}
+	assert!(matches!(
+		follow(&blocks, &a, &"next/".repeat(5000)),
+		Err(PathError::TooLong { .. })
+	));
+}
+
+#[test]
+fn paths_through_any_codec() {
+	let Sample {
+		x,
+		y,
+		a,
+		root,
+		mut blocks,
+	} = sample();
+	let followed = |path: &str| follow(&blocks, root.cid(), path).map(|found| (found.cid, found.blocks));
+	assert_eq!(followed("").unwrap(), (*root.cid(), vec![]));
+	assert_eq!(
+		followed("//a//y/").unwrap(),
+		(*y.cid(), vec![root.clone(), a.clone()])
+	);
+	assert_eq!(followed("b").unwrap(), (*x.cid(), vec![root.clone()]));
+	for (path, left) in [("c", "c"), ("a/../b", "../b"), ("a/y/z/w", "z/w")] {
+		let found = followed(path);
+		assert!(
+			matches!(found, Err(PathError::NotFound { ref rest, .. }) if rest == left),
+			"{path}: {found:?}"
+		);
+	}
+	blocks.remove(a.cid());
+	assert!(matches!(
+		follow(&blocks, root.cid(), "a/x"),
+		Err(PathError::Missing { cid }) if cid == *a.cid()
+	));
+	// The target itself may be anything, also absent.
+	assert_eq!(follow(&blocks, root.cid(), "a").unwrap().cid, *a.cid());
 }

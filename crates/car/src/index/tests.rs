@@ -119,3 +119,23 @@ fn hostile_indexes() {
 		}
 	}
 }
+
+/// Every lookup goes through all buckets, and each takes more memory than it has bytes.
+#[test]
+fn more_buckets_than_any_writer_makes_are_refused() {
+	let index = |buckets: u32| {
+		let bucket = [&8u32.to_le_bytes()[..], &8u64.to_le_bytes(), &[0; 8]].concat();
+		[
+			&[0x80, 0x08][..],
+			&buckets.to_le_bytes(),
+			&bucket.repeat(buckets as usize),
+		]
+		.concat()
+	};
+	let most = MAX_BUCKETS as u32;
+	assert_eq!(read(&index(most)).unwrap().0.len(), MAX_BUCKETS);
+	assert!(matches!(
+		read(&index(most + 1)),
+		Err(IndexError::Malformed { .. })
+	));
+}

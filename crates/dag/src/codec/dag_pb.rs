@@ -5,8 +5,8 @@
 //! may stand before or after the links but not between them. Parsed by hand and not by a protobuf
 //! library, because those accept all of that, and cannot write links (field 2) before data (field 1).
 
-use super::{BlockCodec, CodecError};
-use crate::varint;
+use super::{BlockCodec, CodecError, LinkVisitor, Segment};
+use crate::{block::read_cid, varint};
 use bytes::Bytes;
 use cid::Cid;
 
@@ -118,14 +118,10 @@ impl BlockCodec for DagPb {
 	const CODE: u64 = 0x70;
 	const NAME: &'static str = "dag-pb";
 
-	fn validate(data: &[u8]) -> Result<(), CodecError> {
-		scan(data, |_| Ok(()))
-	}
-
-	fn links(data: &[u8], out: &mut Vec<Cid>) -> Result<(), CodecError> {
+	fn scan<'a>(data: &'a [u8], visit: &mut LinkVisitor<'_, 'a>) -> Result<(), CodecError> {
 		scan(data, |field| {
 			if let Field::Link(link) = field {
-				out.push(link.cid);
+				visit(&[Segment::name(link.name.unwrap_or_default())], link.cid);
 			}
 			Ok(())
 		})
@@ -192,10 +188,8 @@ fn link(mut rest: &[u8]) -> Result<LinkRef<'_>, CodecError> {
 			LINK_HASH if cid.is_none() && name.is_none() && tsize.is_none() => {
 				let content;
 				(content, rest) = take(after_tag)?;
-				let mut unread = content;
-				let parsed =
-					Cid::read_bytes(&mut unread).map_err(|_| malformed("a link's CID is invalid"))?;
-				if !unread.is_empty() {
+				let (parsed, len) = read_cid(content).ok_or_else(|| malformed("a link's CID is invalid"))?;
+				if len < content.len() {
 					return Err(malformed("bytes after a link's CID"));
 				}
 				cid = Some(parsed);

@@ -16,11 +16,19 @@ use std::{
 	io::{self, Write},
 	path::{Component, Path, PathBuf},
 };
+use tempfile::NamedTempFile;
+
+/// Most files, folders and links of an export, unless its options say otherwise.
+pub const MAX_ENTRIES: u64 = 1_000_000;
+
+/// Deepest nesting of folders in an export, unless its options say otherwise.
+pub const MAX_DEPTH: usize = 128;
 
 /// What to do with symbolic links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SymlinkPolicy {
-	/// Make those that stay in the exported folder; refuse the export if one leads out of it.
+	/// Make those that stay in the exported folder; refuse the export if one leads out of it, as one
+	/// that is the export itself always does.
 	#[default]
 	Inside,
 	/// Make all as they are.
@@ -47,15 +55,15 @@ pub struct ExportOptions {
 }
 
 impl Default for ExportOptions {
-	/// One million entries, 128 levels, any number of bytes, links only within the folder, nothing
+	/// [`MAX_ENTRIES`], [`MAX_DEPTH`], any number of bytes, links only within the folder, nothing
 	/// overwritten.
 	fn default() -> Self {
 		Self {
 			symlinks: SymlinkPolicy::default(),
 			overwrite: false,
-			max_entries: 1_000_000,
+			max_entries: MAX_ENTRIES,
 			max_bytes: u64::MAX,
-			max_depth: 128,
+			max_depth: MAX_DEPTH,
 		}
 	}
 }
@@ -91,8 +99,67 @@ where
 	Ok(written)
 }
 
+/// Writes the content of a file within `range` to a new file at `destination`, whose parent must
+/// exist. Returns the number of bytes.
+///
+/// # Errors
+/// [`ExportError`]; what stands at `destination` is then as before.
+pub fn file_to<S: BlockSource + ?Sized>(
+	source: &S,
+	cid: &Cid,
+	destination: &Path,
+	range: ByteRange,
+	overwrite: bool,
+) -> Result<u64, ExportError> {
+	let mut out = temporary()
+		.tempfile_in(parent_of(destination))
+		.map_err(|error| ExportError::Write {
+			path: destination.to_owned(),
+			error,
+		})?;
+	let written = file(source, cid, out.as_file_mut(), range)?;
+	keep(out, destination, overwrite)?;
+	Ok(written)
+}
+
+/// Gives a complete temporary file its name, for good.
+fn keep(temporary: NamedTempFile, destination: &Path, overwrite: bool) -> Result<(), ExportError> {
+	let failed = |error: io::Error| match error.kind() {
+		io::ErrorKind::AlreadyExists if !overwrite => ExportError::Exists {
+			path: destination.to_owned(),
+		},
+		_ => ExportError::Write {
+			path: destination.to_owned(),
+			error,
+		},
+	};
+	temporary.as_file().sync_all().map_err(failed)?;
+	if overwrite {
+		temporary.persist(destination)
+	} else {
+		temporary.persist_noclobber(destination)
+	}
+	.map_err(|error| failed(error.error))?;
+	// The name is only safe once its folder is.
+	#[cfg(unix)]
+	fs::File::open(parent_of(destination))
+		.and_then(|folder| folder.sync_all())
+		.map_err(failed)?;
+	Ok(())
+}
+
+fn parent_of(path: &Path) -> &Path {
+	match path.parent() {
+		Some(parent) if !parent.as_os_str().is_empty() => parent,
+		_ => Path::new("."),
+	}
+}
+
 /// Writes a file, a folder with everything in it, or a symbolic link to `destination`, whose parent
 /// must exist.
+///
+/// A file is synced before it gets its name. The files of a folder are not, which would take minutes
+/// where there are many: a power cut within the next seconds may still truncate some.
 ///
 /// # Errors
 /// [`ExportError`]; nothing then stands at `destination` that did not before.
@@ -102,10 +169,7 @@ pub fn tree<S: BlockSource + ?Sized>(
 	destination: &Path,
 	options: &ExportOptions,
 ) -> Result<Exported, ExportError> {
-	let parent = match destination.parent() {
-		Some(parent) if !parent.as_os_str().is_empty() => parent,
-		_ => Path::new("."),
-	};
+	let parent = parent_of(destination);
 	let exists = destination.symlink_metadata().is_ok();
 	let failed = |error| ExportError::Write {
 		path: destination.to_owned(),
@@ -125,15 +189,7 @@ pub fn tree<S: BlockSource + ?Sized>(
 			}
 			let mut temporary = temporary().tempfile_in(parent).map_err(failed)?;
 			export.content(cid, temporary.as_file_mut(), destination)?;
-			if options.overwrite {
-				temporary
-					.persist(destination)
-					.map_err(|error| failed(error.error))?;
-			} else {
-				temporary
-					.persist_noclobber(destination)
-					.map_err(|error| failed(error.error))?;
-			}
+			keep(temporary, destination, options.overwrite)?;
 		}
 		_ if exists => {
 			return Err(ExportError::Exists {
@@ -144,7 +200,7 @@ pub fn tree<S: BlockSource + ?Sized>(
 		Node::Symlink(target) => {
 			let temporary = temporary_folder().tempdir_in(parent).map_err(failed)?;
 			let link = temporary.path().join("link");
-			if export.symlink(&target, &link, 0)? {
+			if export.symlink(&target, &link, None)? {
 				fs::rename(&link, destination).map_err(failed)?;
 			}
 		}
@@ -179,7 +235,8 @@ impl<S: BlockSource + ?Sized> Export<'_, S> {
 		}
 		self.exported.directories += 1;
 		self.count_entry()?;
-		for entry in super::read::list(self.source, cid)? {
+		for entry in super::read::entries(self.source, cid)? {
+			let entry = entry?;
 			if !is_plain_name(&entry.name) {
 				return Err(ExportError::UnsafeName {
 					cid: *cid,
@@ -201,7 +258,7 @@ impl<S: BlockSource + ?Sized> Export<'_, S> {
 					self.folder(&entry.cid, &entry_path, depth + 1)?;
 				}
 				Node::Symlink(target) => {
-					self.symlink(&target, &entry_path, depth)?;
+					self.symlink(&target, &entry_path, Some(depth))?;
 				}
 			}
 		}
@@ -226,12 +283,12 @@ impl<S: BlockSource + ?Sized> Export<'_, S> {
 	}
 
 	/// Returns whether the link was made. `depth` counts the folders between the link and the root of
-	/// the export.
-	fn symlink(&mut self, target: &str, path: &Path, depth: usize) -> Result<bool, ExportError> {
+	/// the export; `None` if the link is the export.
+	fn symlink(&mut self, target: &str, path: &Path, depth: Option<usize>) -> Result<bool, ExportError> {
 		match self.options.symlinks {
 			SymlinkPolicy::Skip => return Ok(false),
 			SymlinkPolicy::Keep => {}
-			SymlinkPolicy::Inside if stays_inside(target, depth) => {}
+			SymlinkPolicy::Inside if depth.is_some_and(|depth| stays_inside(target, depth)) => {}
 			SymlinkPolicy::Inside | SymlinkPolicy::Refuse => {
 				return Err(ExportError::UnsafeSymlink {
 					name: path

@@ -4,109 +4,35 @@
 //! folder takes its own list of entries. Blocks go to a [`BlockSink`] as soon as they are made, each
 //! after everything it links to, so the root is the last.
 //!
-//! Gives the CIDs that `ipfs add --cid-version=1 --raw-leaves` gives, with two limits: folders whose
-//! block would exceed [`ImportOptions::max_directory_size`] are refused (IPFS shards them), and those
-//! between IPFS's sharding threshold of 256 KiB and that limit stay in one block. Unlike `ipfs add`,
-//! hidden files are included unless [`ImportOptions::hidden`] is off.
+//! Gives the CIDs that `ipfs add` gives with the same options, by default those of
+//! `ipfs add --cid-version=1 --raw-leaves`. Unlike `ipfs add`, hidden files are included unless
+//! [`ImportOptions::hidden`] is off. Permissions and times are not kept.
+//!
+//! What [`export`](super::export) would refuse to write back is refused here already: nobody should
+//! learn that on the day the copy is needed.
+
+mod options;
+
+pub use options::{DirectorySize, ImportOptions, Layout, MAX_CHUNK_SIZE};
 
 use super::{
-	layout::{Addressing, Balanced, Subtree},
-	node::{directory, encode_leaf, encode_symlink},
+	hamt::{self, BuildError},
+	layout::{Addressing, FileTree, Subtree},
+	node::{directory, encode_leaf, encode_symlink, LeafKind},
 };
 use crate::{
 	block::Block,
-	codec::{
-		dag_pb::{PbLink, PbNode},
-		Codec,
-	},
-	hash::HashFunction,
+	codec::{dag_pb::PbLink, Codec},
 	source::{BlockSink, SinkError},
 };
 use bytes::Bytes;
-use cid::{Cid, Version};
+use cid::Cid;
 use std::{
 	ffi::OsStr,
 	fs,
 	io::{self, Read},
 	path::{Path, PathBuf},
 };
-
-/// Largest chunk: the block size that IPFS peers accept.
-pub const MAX_CHUNK_SIZE: usize = 2 * 1024 * 1024;
-
-/// How files become blocks. The same options always give the same CIDs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportOptions {
-	/// Bytes per leaf, the last one excepted: 1 to [`MAX_CHUNK_SIZE`].
-	pub chunk_size: usize,
-	/// Most links of a file node, at least 2.
-	pub max_links: usize,
-	/// Whether leaves are raw blocks, or dag-pb with the UnixFS envelope.
-	pub raw_leaves: bool,
-	/// Version of the CIDs of dag-pb nodes. Raw leaves are always version 1, and version 0 implies
-	/// SHA-256.
-	pub cid_version: Version,
-	/// Hash function of all CIDs.
-	pub hash: HashFunction,
-	/// Whether folders' entries whose names start with a dot are taken.
-	pub hidden: bool,
-	/// Largest folder block in bytes.
-	pub max_directory_size: usize,
-}
-
-impl Default for ImportOptions {
-	/// `ipfs add --cid-version=1 --raw-leaves`: 256 KiB, 174 links.
-	fn default() -> Self {
-		Self {
-			chunk_size: 256 * 1024,
-			max_links: 174,
-			raw_leaves: true,
-			cid_version: Version::V1,
-			hash: HashFunction::Sha2_256,
-			hidden: true,
-			max_directory_size: 1024 * 1024,
-		}
-	}
-}
-
-impl ImportOptions {
-	/// The profile `unixfs-v1-2025` of IPIP-499: 1 MiB, 1024 links.
-	pub fn unixfs_v1_2025() -> Self {
-		Self {
-			chunk_size: 1024 * 1024,
-			max_links: 1024,
-			..Self::default()
-		}
-	}
-
-	/// The profile `unixfs-v0-2015` of IPIP-499, IPFS's oldest: CIDv0, 256 KiB, 174 links.
-	pub fn unixfs_v0_2015() -> Self {
-		Self {
-			raw_leaves: false,
-			cid_version: Version::V0,
-			..Self::default()
-		}
-	}
-
-	fn check(&self) -> Result<(), ImportError> {
-		if !(1..=MAX_CHUNK_SIZE).contains(&self.chunk_size) {
-			return Err(ImportError::InvalidOptions {
-				reason: "chunk size must be 1 byte to 2 MiB",
-			});
-		}
-		if self.max_links < 2 {
-			return Err(ImportError::InvalidOptions {
-				reason: "a node needs at least two links",
-			});
-		}
-		if self.cid_version == Version::V0 && self.hash != HashFunction::Sha2_256 {
-			return Err(ImportError::InvalidOptions {
-				reason: "CIDv0 implies SHA-256",
-			});
-		}
-		Ok(())
-	}
-}
 
 /// What an import made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +80,28 @@ pub struct Importer<'a, K: ?Sized> {
 	sink: Counting<'a, K>,
 	options: ImportOptions,
 	on_progress: Box<dyn FnMut(&Progress<'_>) + 'a>,
+	/// Files that folders are imported without.
+	left_out: Vec<FileIdentity>,
 	totals: Totals,
+}
+
+/// What makes a file on disk the same one, under whatever path.
+#[cfg(unix)]
+type FileIdentity = (u64, u64);
+/// What makes a file on disk the same one: its path without links and detours.
+#[cfg(not(unix))]
+type FileIdentity = PathBuf;
+
+#[cfg(unix)]
+fn identity(path: &Path) -> io::Result<FileIdentity> {
+	use std::os::unix::fs::MetadataExt;
+	let metadata = fs::symlink_metadata(path)?;
+	Ok((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> io::Result<FileIdentity> {
+	path.canonicalize()
 }
 
 #[derive(Clone, Copy, Default)]
@@ -184,8 +131,17 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 			sink: Counting { sink, blocks: 0 },
 			options,
 			on_progress: Box::new(|_| {}),
+			left_out: Vec::new(),
 			totals: Totals::default(),
 		}
+	}
+
+	/// Leaves these files out where a folder holds them: those that the import itself writes, which
+	/// would grow as they are read. Paths that lead nowhere are ignored.
+	pub fn leave_out<P: AsRef<Path>>(mut self, files: &[P]) -> Self {
+		self.left_out
+			.extend(files.iter().filter_map(|path| identity(path.as_ref()).ok()));
+		self
 	}
 
 	/// Has `callback` called after every chunk and every file.
@@ -211,7 +167,7 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 	/// As [`reader`](Self::reader).
 	pub fn path(mut self, path: impl AsRef<Path>) -> Result<Imported, ImportError> {
 		self.options.check()?;
-		let root = self.any(path.as_ref())?;
+		let root = self.any(path.as_ref(), 0)?;
 		Ok(self.done(root))
 	}
 
@@ -224,7 +180,7 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 		self.options.check()?;
 		let root = match paths {
 			[] => return Err(ImportError::NoPaths),
-			[path] if !wrap => self.any(path.as_ref())?,
+			[path] if !wrap => self.any(path.as_ref(), 0)?,
 			paths => {
 				let mut named = Vec::with_capacity(paths.len());
 				for path in paths {
@@ -237,7 +193,7 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 						name: pair[0].0.clone(),
 					});
 				}
-				self.folder(Path::new(""), named)?
+				self.folder(Path::new(""), named, 0)?
 			}
 		};
 		Ok(self.done(root))
@@ -255,7 +211,8 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 		}
 	}
 
-	fn any(&mut self, path: &Path) -> Result<Subtree, ImportError> {
+	/// `depth` counts the folders above.
+	fn any(&mut self, path: &Path, depth: usize) -> Result<Subtree, ImportError> {
 		let io_error = |error| ImportError::Read {
 			path: path.to_owned(),
 			error,
@@ -270,18 +227,22 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 				})?
 				.to_owned();
 			self.totals.symlinks += 1;
+			self.check_entries()?;
 			Ok(self.put_node(encode_symlink(&target), target.len() as u64)?)
 		} else if file_type.is_dir() {
 			let mut entries = Vec::new();
 			for entry in fs::read_dir(path).map_err(io_error)? {
 				let entry = entry.map_err(io_error)?;
+				if self.is_left_out(&entry.path()) {
+					continue;
+				}
 				let name = utf8(&entry.file_name(), &entry.path())?;
 				if self.options.hidden || !name.starts_with('.') {
 					entries.push((name, entry.path()));
 				}
 			}
 			entries.sort();
-			self.folder(path, entries)
+			self.folder(path, entries, depth)
 		} else if file_type.is_file() {
 			let file = fs::File::open(path).map_err(io_error)?;
 			self.stream(file, Some(path))
@@ -293,12 +254,43 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 		}
 	}
 
+	fn is_left_out(&self, path: &Path) -> bool {
+		!self.left_out.is_empty() && identity(path).is_ok_and(|found| self.left_out.contains(&found))
+	}
+
+	fn check_entries(&self) -> Result<(), ImportError> {
+		let Totals {
+			files,
+			directories,
+			symlinks,
+			..
+		} = self.totals;
+		if files + directories + symlinks > self.options.max_entries {
+			return Err(ImportError::TooManyEntries {
+				limit: self.options.max_entries,
+			});
+		}
+		Ok(())
+	}
+
 	/// `entries` are sorted by name.
-	fn folder(&mut self, path: &Path, entries: Vec<(String, PathBuf)>) -> Result<Subtree, ImportError> {
+	fn folder(
+		&mut self,
+		path: &Path,
+		entries: Vec<(String, PathBuf)>,
+		depth: usize,
+	) -> Result<Subtree, ImportError> {
+		// Also bounds the stack: paths may be thousands of folders deep.
+		if depth > self.options.max_depth {
+			return Err(ImportError::TooDeep {
+				path: path.to_owned(),
+				limit: self.options.max_depth,
+			});
+		}
 		let mut links = Vec::with_capacity(entries.len());
 		let mut below = 0;
 		for (name, entry_path) in entries {
-			let entry = self.any(&entry_path)?;
+			let entry = self.any(&entry_path, depth + 1)?;
 			below += entry.dag_size;
 			links.push(PbLink {
 				cid: entry.cid,
@@ -306,16 +298,19 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 				tsize: Some(entry.dag_size),
 			});
 		}
-		let node: PbNode = directory(links);
-		let (size, limit) = (node.encoded_len(), self.options.max_directory_size);
-		if size > limit {
-			return Err(ImportError::DirectoryTooLarge {
-				path: path.to_owned(),
-				size,
-				limit,
+		self.totals.directories += 1;
+		self.check_entries()?;
+		let node = directory(links);
+		if self.options.directory_size.of(&node) > self.options.max_directory_size {
+			let root = hamt::build(node.links, self.addressing(), &mut self.sink);
+			return root.map_err(|error| match error {
+				BuildError::Sink(error) => error.into(),
+				BuildError::SameHash { names } => ImportError::SameHash {
+					path: path.to_owned(),
+					names,
+				},
 			});
 		}
-		self.totals.directories += 1;
 		let mut folder = self.put_node(node.encode(), 0)?;
 		folder.dag_size += below;
 		Ok(folder)
@@ -334,7 +329,7 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 	}
 
 	fn stream(&mut self, mut reader: impl Read, path: Option<&Path>) -> Result<Subtree, ImportError> {
-		let mut tree = Balanced::new(self.options.max_links, self.addressing());
+		let mut tree = FileTree::new(self.options.layout, self.options.max_links, self.addressing());
 		let mut first = true;
 		loop {
 			let chunk =
@@ -342,8 +337,8 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 					path: path.map(Path::to_owned).unwrap_or_default(),
 					error,
 				})?;
-			// An empty file is one empty leaf.
-			if chunk.is_empty() && !first {
+			// An empty file is one empty leaf, or a trickle root without any.
+			if chunk.is_empty() && (!first || self.options.layout == Layout::Trickle) {
 				break;
 			}
 			first = false;
@@ -363,17 +358,22 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 			}
 		}
 		self.totals.files += 1;
+		self.check_entries()?;
 		self.report(path);
 		let root = tree.finish(&mut self.sink)?;
-		// The loop above pushed a leaf even for an empty file.
-		Ok(root.expect("a file has at least one leaf"))
+		// The loop above pushed a leaf even for an empty file, unless the layout does without.
+		Ok(root.expect("a file has a leaf, or a root of its own"))
 	}
 
 	fn leaf(&self, chunk: Vec<u8>) -> Block {
 		if self.options.raw_leaves {
 			Block::encode_with(Codec::Raw, self.options.hash, chunk)
 		} else {
-			self.addressing().node(encode_leaf(Bytes::from(chunk)))
+			let kind = match self.options.layout {
+				Layout::Balanced => LeafKind::File,
+				Layout::Trickle => LeafKind::Raw,
+			};
+			self.addressing().node(encode_leaf(Bytes::from(chunk), kind))
 		}
 	}
 
@@ -470,15 +470,27 @@ pub enum ImportError {
 		/// Which.
 		path: PathBuf,
 	},
-	/// The folder has too many entries for one block.
-	#[error("{path} has too many entries: its block would take {size} bytes of {limit}", path = path.display())]
-	DirectoryTooLarge {
+	/// Two names of a folder have one hash, so that it cannot be sharded.
+	#[error("{path} cannot be sharded: `{}` and `{}` have one hash", names[0], names[1], path = path.display())]
+	SameHash {
 		/// Which; empty for the wrapping folder.
 		path: PathBuf,
-		/// Bytes it would take.
-		size: usize,
-		/// Bytes allowed.
+		/// The names.
+		names: [String; 2],
+	},
+	/// Folders nest deeper than an export would make them again.
+	#[error("{path} lies more than {limit} folders deep", path = path.display())]
+	TooDeep {
+		/// The folder.
+		path: PathBuf,
+		/// Folders allowed above it.
 		limit: usize,
+	},
+	/// More files, folders and links than an export would make again.
+	#[error("there are more than {limit} files, folders and links")]
+	TooManyEntries {
+		/// How many are allowed.
+		limit: u64,
 	},
 	/// No path was given.
 	#[error("nothing to import")]

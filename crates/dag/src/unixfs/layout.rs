@@ -1,6 +1,11 @@
-//! The balanced layout: all leaves at one depth, every node but the last of its level full.
+//! How the leaves of a file become a tree.
+//!
+//! Balanced: all leaves at one depth, every node but the last of its level full. Trickle: see
+//! [`trickle`].
 
-use super::node::encode_file;
+mod trickle;
+
+use super::{import::Layout, node::encode_file};
 use crate::{
 	block::Block,
 	codec::Codec,
@@ -8,6 +13,7 @@ use crate::{
 	source::{BlockSink, SinkError},
 };
 use cid::{Cid, Version};
+use trickle::Trickle;
 
 /// How dag-pb nodes are addressed.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +41,60 @@ pub(super) struct Subtree {
 	pub(super) dag_size: u64,
 }
 
+/// A file's tree that grows from leaves that come one at a time.
+#[derive(Debug)]
+pub(super) enum FileTree {
+	Balanced(Balanced),
+	Trickle(Trickle),
+}
+
+impl FileTree {
+	pub(super) fn new(layout: Layout, max_links: usize, addressing: Addressing) -> Self {
+		match layout {
+			Layout::Balanced => Self::Balanced(Balanced::new(max_links, addressing)),
+			Layout::Trickle => Self::Trickle(Trickle::new(max_links, addressing)),
+		}
+	}
+
+	/// Adds the next leaf.
+	pub(super) fn push<K: BlockSink + ?Sized>(
+		&mut self,
+		leaf: Subtree,
+		sink: &mut K,
+	) -> Result<(), SinkError> {
+		match self {
+			Self::Balanced(tree) => tree.push_at(0, leaf, sink),
+			Self::Trickle(tree) => tree.push(leaf, sink),
+		}
+	}
+
+	/// Finishes the tree; returns its root, or `None` if there was no leaf and the layout makes none
+	/// of nothing.
+	pub(super) fn finish<K: BlockSink + ?Sized>(self, sink: &mut K) -> Result<Option<Subtree>, SinkError> {
+		match self {
+			Self::Balanced(tree) => tree.finish(sink),
+			Self::Trickle(tree) => tree.finish(sink).map(Some),
+		}
+	}
+}
+
+/// Makes the node over `children`, which are (CID, content bytes, DAG bytes).
+fn put_file<K: BlockSink + ?Sized>(
+	children: &[(Cid, u64, u64)],
+	addressing: Addressing,
+	sink: &mut K,
+) -> Result<Subtree, SinkError> {
+	let block = addressing.node(encode_file(children));
+	let below: u64 = children.iter().map(|(_, _, dag_size)| dag_size).sum();
+	let node = Subtree {
+		cid: *block.cid(),
+		size: children.iter().map(|(_, size, _)| size).sum(),
+		dag_size: below + block.data().len() as u64,
+	};
+	sink.put(block)?;
+	Ok(node)
+}
+
 /// Grows a balanced tree from leaves that come one at a time. Holds at most one unfinished node per
 /// level, so memory grows with the logarithm of the file.
 #[derive(Debug)]
@@ -52,15 +112,6 @@ impl Balanced {
 			addressing,
 			levels: Vec::new(),
 		}
-	}
-
-	/// Adds the next leaf.
-	pub(super) fn push<K: BlockSink + ?Sized>(
-		&mut self,
-		leaf: Subtree,
-		sink: &mut K,
-	) -> Result<(), SinkError> {
-		self.push_at(0, leaf, sink)
 	}
 
 	/// Finishes the tree; returns its root, or `None` if there was no leaf.
@@ -103,14 +154,6 @@ impl Balanced {
 
 	fn close<K: BlockSink + ?Sized>(&mut self, level: usize, sink: &mut K) -> Result<Subtree, SinkError> {
 		let children = std::mem::take(&mut self.levels[level]);
-		let block = self.addressing.node(encode_file(&children));
-		let below: u64 = children.iter().map(|(_, _, dag_size)| dag_size).sum();
-		let node = Subtree {
-			cid: *block.cid(),
-			size: children.iter().map(|(_, size, _)| size).sum(),
-			dag_size: below + block.data().len() as u64,
-		};
-		sink.put(block)?;
-		Ok(node)
+		put_file(&children, self.addressing, sink)
 	}
 }

@@ -39,7 +39,8 @@ pub enum Node {
 	File(FileNode),
 	/// A folder with all its entries.
 	Directory(Vec<DirectoryEntry>),
-	/// The root of a sharded folder, or a shard of one.
+	/// The root of a sharded folder, or a shard of one; see
+	/// [`Shard::decode`](super::hamt::Shard::decode).
 	ShardedDirectory,
 	/// A symbolic link's target, as it was on disk.
 	Symlink(String),
@@ -88,17 +89,31 @@ impl Node {
 				children: Vec::new(),
 				size: block.data().len() as u64,
 			})),
-			Codec::DagPb => Self::from_pb(PbNode::decode(block.bytes())?),
+			_ => {
+				let (node, data) = Self::pb_parts(block)?;
+				Self::from_pb(node, data)
+			}
 		}
 	}
 
-	fn from_pb(node: PbNode) -> Result<Self, NodeError> {
-		let data = node.data.ok_or(NodeError::NotUnixFs {
+	/// The links and the UnixFS message of a dag-pb block.
+	pub(super) fn pb_parts(block: &Block) -> Result<(PbNode, Data), NodeError> {
+		if Codec::of(block.cid())? != Codec::DagPb {
+			return Err(NodeError::NotUnixFs {
+				reason: "a block of another codec",
+			});
+		}
+		let mut node = PbNode::decode(block.bytes())?;
+		let data = node.data.take().ok_or(NodeError::NotUnixFs {
 			reason: "a dag-pb node without data",
 		})?;
 		let data = Data::decode(data).map_err(|_| NodeError::NotUnixFs {
 			reason: "the data is not UnixFS",
 		})?;
+		Ok((node, data))
+	}
+
+	fn from_pb(node: PbNode, data: Data) -> Result<Self, NodeError> {
 		let kind = data.kind.ok_or(NodeError::NotUnixFs {
 			reason: "the data has no type",
 		})?;
@@ -136,6 +151,53 @@ impl Node {
 			Self::Directory(_) | Self::ShardedDirectory => Kind::Directory,
 			Self::Symlink(_) => Kind::Symlink,
 		}
+	}
+}
+
+/// What a UnixFS node may say about itself beside its content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+	/// Permissions, as on Unix.
+	pub mode: Option<u32>,
+	/// When it was last changed.
+	pub mtime: Option<Mtime>,
+}
+
+/// A point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mtime {
+	/// Seconds since 1970, negative before.
+	pub seconds: i64,
+	/// Nanoseconds after that second.
+	pub nanoseconds: u32,
+}
+
+impl Metadata {
+	/// Reads what a block says; a raw block says nothing.
+	///
+	/// # Errors
+	/// [`NodeError`] if the block is not UnixFS.
+	pub fn decode(block: &Block) -> Result<Self, NodeError> {
+		if Codec::of(block.cid())? == Codec::Raw {
+			return Ok(Self::default());
+		}
+		let (_, data) = Node::pb_parts(block)?;
+		let mtime = data.mtime.map(|time| {
+			let nanoseconds = time.fractional_nanoseconds.unwrap_or_default();
+			if nanoseconds >= 1_000_000_000 {
+				return Err(NodeError::NotUnixFs {
+					reason: "a second has less nanoseconds",
+				});
+			}
+			Ok(Mtime {
+				seconds: time.seconds.unwrap_or_default(),
+				nanoseconds,
+			})
+		});
+		Ok(Self {
+			mode: data.mode,
+			mtime: mtime.transpose()?,
+		})
 	}
 }
 
@@ -216,10 +278,14 @@ pub(super) fn encode_file(children: &[(Cid, u64, u64)]) -> Vec<u8> {
 }
 
 /// The bytes of a file leaf with the protobuf around it, for layouts without raw leaves.
-pub(super) fn encode_leaf(content: Bytes) -> Vec<u8> {
+pub(super) fn encode_leaf(content: Bytes, kind: LeafKind) -> Vec<u8> {
 	let size = content.len() as u64;
+	let kind = match kind {
+		LeafKind::File => DataType::File,
+		LeafKind::Raw => DataType::Raw,
+	};
 	let data = Data {
-		kind: Some(DataType::File.into()),
+		kind: Some(kind.into()),
 		// As IPFS writes it: an empty file has no data field.
 		data: (size > 0).then_some(content),
 		filesize: Some(size),
@@ -230,6 +296,15 @@ pub(super) fn encode_leaf(content: Bytes) -> Vec<u8> {
 		data: Some(data.encode_to_vec().into()),
 	}
 	.encode()
+}
+
+/// What a leaf with the protobuf around it calls itself; both mean the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LeafKind {
+	/// As in the balanced layout.
+	File,
+	/// As in the trickle layout.
+	Raw,
 }
 
 /// The bytes of a symbolic link.
@@ -258,20 +333,40 @@ pub(super) fn directory(entries: Vec<PbLink>) -> PbNode {
 	}
 }
 
+/// The UnixFS message of a shard.
+pub(super) fn shard_data(bit_field: Vec<u8>) -> Bytes {
+	let data = Data {
+		kind: Some(DataType::HamtShard.into()),
+		data: Some(bit_field.into()),
+		hash_type: Some(super::hamt::MURMUR3),
+		fanout: Some(super::hamt::FANOUT),
+		..Default::default()
+	};
+	data.encode_to_vec().into()
+}
+
+impl Data {
+	/// Slots of the shard that this is, or `None` if it is none.
+	pub(super) fn shard_fanout(&self) -> Option<u64> {
+		let is_shard = self.kind == Some(DataType::HamtShard.into());
+		self.fanout.filter(|_| is_shard)
+	}
+}
+
 /// The UnixFS protobuf message. Field numbers: the specification's `Data`.
 #[derive(Clone, PartialEq, Message)]
-struct Data {
+pub(super) struct Data {
 	/// Required by the schema; optional here so that its absence is noticed.
 	#[prost(enumeration = "DataType", optional, tag = "1")]
 	kind: Option<i32>,
 	#[prost(bytes = "bytes", optional, tag = "2")]
-	data: Option<Bytes>,
+	pub(super) data: Option<Bytes>,
 	#[prost(uint64, optional, tag = "3")]
 	filesize: Option<u64>,
 	#[prost(uint64, repeated, packed = "false", tag = "4")]
 	blocksizes: Vec<u64>,
 	#[prost(uint64, optional, tag = "5")]
-	hash_type: Option<u64>,
+	pub(super) hash_type: Option<u64>,
 	#[prost(uint64, optional, tag = "6")]
 	fanout: Option<u64>,
 	#[prost(uint32, optional, tag = "7")]
@@ -391,10 +486,16 @@ mod tests {
 	#[test]
 	fn unknown_codecs_are_refused() {
 		let raw = Block::encode(Codec::Raw, &b"x"[..]);
-		let cbor = Block::new(Cid::new_v1(0x71, *raw.cid().hash()), raw.bytes().clone()).unwrap();
+		let under = |codec| Block::new(Cid::new_v1(codec, *raw.cid().hash()), raw.bytes().clone()).unwrap();
+		// JSON, which is not dag-json.
 		assert_eq!(
-			Node::decode(&cbor),
-			Err(NodeError::Codec(CodecError::Unsupported { code: 0x71 }))
+			Node::decode(&under(0x0200)),
+			Err(NodeError::Codec(CodecError::Unsupported { code: 0x0200 }))
 		);
+		#[cfg(feature = "dag-cbor")]
+		assert!(matches!(
+			Node::decode(&under(0x71)),
+			Err(NodeError::NotUnixFs { .. })
+		));
 	}
 }

@@ -1,6 +1,9 @@
 //! Content of files, lists of folders, and paths.
 
-use super::node::{DirectoryEntry, FileNode, Kind, Node, NodeError};
+use super::{
+	hamt::{self, Shards},
+	node::{DirectoryEntry, FileNode, Kind, Node, NodeError},
+};
 use crate::{
 	block::Block,
 	source::{load, BlockSource, SourceError},
@@ -66,19 +69,75 @@ pub fn stat<S: BlockSource + ?Sized>(source: &S, cid: &Cid) -> Result<Stat, Read
 	})
 }
 
-/// The entries of a folder, in the order of the block.
+/// The entries of a folder, sharded or not, sorted as its block has them or, of a sharded one, by
+/// the bytes of their names.
 ///
 /// # Errors
-/// [`ReadError::NotADirectory`] for anything else, [`ReadError::ShardedDirectory`] for a folder in
-/// many blocks.
+/// [`ReadError::NotADirectory`] for anything else.
 pub fn list<S: BlockSource + ?Sized>(source: &S, cid: &Cid) -> Result<Vec<DirectoryEntry>, ReadError> {
-	match node(source, cid)? {
-		Node::Directory(entries) => Ok(entries),
-		Node::ShardedDirectory => Err(ReadError::ShardedDirectory { cid: *cid }),
+	let entries = entries(source, cid)?;
+	let sharded = matches!(entries.rest, Rest::Sharded(_));
+	let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
+	if sharded {
+		entries.sort_by(|a, b| a.name.cmp(&b.name));
+	}
+	Ok(entries)
+}
+
+/// The entries of a folder one after the other, with the memory of one block per level: those of a
+/// sharded folder in the order of its shards.
+///
+/// # Errors
+/// [`ReadError::NotADirectory`] for anything else.
+pub fn entries<S: BlockSource>(source: S, cid: &Cid) -> Result<Entries<S>, ReadError> {
+	match node(&source, cid)? {
+		Node::Directory(entries) => Ok(Entries {
+			source,
+			ready: entries.into_iter(),
+			rest: Rest::None,
+		}),
+		Node::ShardedDirectory => Ok(Entries {
+			source,
+			ready: Vec::new().into_iter(),
+			rest: Rest::Sharded(Shards::new(*cid)),
+		}),
 		node => Err(ReadError::NotADirectory {
 			cid: *cid,
 			kind: node.kind(),
 		}),
+	}
+}
+
+/// Entries of a folder, from [`entries`]. The iterator ends after the first error.
+#[derive(Debug)]
+pub struct Entries<S> {
+	source: S,
+	ready: std::vec::IntoIter<DirectoryEntry>,
+	rest: Rest,
+}
+
+#[derive(Debug)]
+enum Rest {
+	None,
+	Sharded(Shards),
+}
+
+impl<S: BlockSource> Iterator for Entries<S> {
+	type Item = Result<DirectoryEntry, ReadError>;
+
+	fn next(&mut self) -> Option<Self::Item> {
+		loop {
+			if let Some(entry) = self.ready.next() {
+				return Some(Ok(entry));
+			}
+			let Rest::Sharded(shards) = &mut self.rest else {
+				return None;
+			};
+			match shards.next(&self.source)? {
+				Ok(part) => self.ready = part.entries.into_iter(),
+				Err(error) => return Some(Err(error)),
+			}
+		}
 	}
 }
 
@@ -87,7 +146,8 @@ pub fn list<S: BlockSource + ?Sized>(source: &S, cid: &Cid) -> Result<Vec<Direct
 pub struct Resolved {
 	/// What the path names.
 	pub cid: Cid,
-	/// The folders on the way, the root first, without the target: proof of the path.
+	/// The folders on the way, of sharded ones the shards that lead on, the root first and without the
+	/// target: proof of the path.
 	pub blocks: Vec<Block>,
 }
 
@@ -106,8 +166,11 @@ pub fn resolve<S: BlockSource + ?Sized>(
 	for name in path.split('/').filter(|name| !name.is_empty()) {
 		let block = require(source, &cid)?;
 		let found = match decode(&block)? {
-			Node::Directory(entries) => entries.into_iter().find(|entry| entry.name == name),
-			Node::ShardedDirectory => return Err(ReadError::ShardedDirectory { cid }.into()),
+			Node::Directory(entries) => {
+				blocks.push(block);
+				entries.into_iter().find(|entry| entry.name == name)
+			}
+			Node::ShardedDirectory => hamt::find(source, block, name, &mut blocks)?,
 			node => {
 				return Err(ReadError::NotADirectory {
 					cid,
@@ -120,7 +183,6 @@ pub fn resolve<S: BlockSource + ?Sized>(
 			cid,
 			name: name.to_owned(),
 		})?;
-		blocks.push(block);
 		cid = entry.cid;
 	}
 	Ok(Resolved { cid, blocks })
@@ -177,6 +239,9 @@ pub(crate) struct FileParts {
 	pending: Vec<PendingPart>,
 	/// Subtrees met, when each is to be visited once.
 	visited: Option<HashSet<Cid>>,
+	/// Inner nodes without content whose children were queued already. They add nothing to the file,
+	/// and shared ones could otherwise keep a reader busy for ever: 40 nodes make a trillion visits.
+	hollow: HashSet<Cid>,
 }
 
 #[derive(Debug)]
@@ -203,6 +268,7 @@ impl FileParts {
 			max_pending: MAX_PENDING,
 			pending: vec![root],
 			visited: None,
+			hollow: HashSet::new(),
 		}
 	}
 
@@ -297,6 +363,9 @@ impl FileParts {
 			return Err(ReadError::TooDeep { cid });
 		}
 		let content = self.clip(&data, start);
+		if size == 0 && !children.is_empty() && !self.hollow.insert(cid) {
+			return Ok(FilePart { block, content });
+		}
 		// Cannot overflow: the root's size is the checked sum of everything below it.
 		let mut offset = start + data.len() as u64;
 		let first = self.pending.len();
@@ -385,12 +454,6 @@ pub enum ReadError {
 		cid: Cid,
 		/// What it is.
 		kind: Kind,
-	},
-	/// The folder is spread over many blocks by hash (HAMT), which is not supported yet.
-	#[error("directory {cid} is sharded, which is not supported yet")]
-	ShardedDirectory {
-		/// The block.
-		cid: Cid,
 	},
 	/// A part of a file is not as long as its parent claims.
 	#[error("block {cid} holds {actual} bytes of its file, its parent claims {claimed}")]

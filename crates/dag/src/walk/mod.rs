@@ -1,12 +1,16 @@
 //! Following links from a root.
 //!
-//! [`walk`] yields blocks depth first and each before those it links to (the order `dfs` of CAR
-//! responses), from any [`BlockSource`]. What belongs to a walk is its [`Scope`], with the meanings of
-//! the [trustless gateway specification](https://specs.ipfs.tech/http-gateways/trustless-gateway/)'s
-//! `dag-scope` and `entity-bytes`. How far it may go is its [`Budget`].
+//! [`walk`] yields blocks, each before those it links to, from any [`BlockSource`]. In which order is
+//! its [`Order`]. What belongs to it is its [`Scope`], with the meanings of the [trustless gateway
+//! specification](https://specs.ipfs.tech/http-gateways/trustless-gateway/)'s `dag-scope` and
+//! `entity-bytes`. How far it may go is its [`Budget`].
+//!
+//! [`follow`] goes along a path instead, through any codec.
 
+mod path;
 mod range;
 
+pub use path::{follow, Followed, PathError};
 pub use range::{EntityBytes, EntityBytesError};
 
 use crate::{
@@ -14,13 +18,14 @@ use crate::{
 	codec::{links, CodecError},
 	source::{load, BlockSource, SourceError},
 	unixfs::{
+		hamt::Shards,
 		node::{Node, NodeError},
 		read::FileParts,
 		ByteRange, ReadError,
 	},
 };
 use cid::Cid;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 /// Which blocks a walk yields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +59,17 @@ impl std::str::FromStr for Scope {
 #[error("the scope must be `block`, `entity` or `all`")]
 pub struct UnknownScope;
 
+/// In which order a walk with [`Scope::All`] yields blocks. Other scopes are always depth first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+	/// What a link leads to, with everything below it, before the next link: the order `dfs` of CAR
+	/// responses. Few links wait.
+	#[default]
+	DepthFirst,
+	/// All links of a level before those of the next. A whole level waits.
+	BreadthFirst,
+}
+
 /// Where a walk stops with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
@@ -85,7 +101,9 @@ pub fn walk<S: BlockSource>(source: S, root: Cid, scope: Scope) -> Walk<S> {
 	Walk {
 		source,
 		root,
+		further_roots: Vec::new(),
 		scope,
+		order: Order::default(),
 		range: None,
 		budget: Budget::default(),
 		duplicates: false,
@@ -101,7 +119,9 @@ pub fn walk<S: BlockSource>(source: S, root: Cid, scope: Scope) -> Walk<S> {
 pub struct Walk<S> {
 	source: S,
 	root: Cid,
+	further_roots: Vec<Cid>,
 	scope: Scope,
+	order: Order,
 	range: Option<EntityBytes>,
 	budget: Budget,
 	duplicates: bool,
@@ -117,9 +137,10 @@ enum State {
 	Start,
 	/// One block, if it was not yielded yet.
 	Single(Option<Block>),
-	/// CIDs and their depths, the next one last.
-	Links(Vec<(Cid, usize)>),
+	/// CIDs and their depths, the next one first.
+	Links(VecDeque<(Cid, usize)>),
 	File(FileParts),
+	Shards(Shards),
 	Done,
 }
 
@@ -130,9 +151,22 @@ impl<S: BlockSource> Walk<S> {
 		self
 	}
 
+	/// Replaces the default order.
+	pub fn order(mut self, order: Order) -> Self {
+		self.order = order;
+		self
+	}
+
 	/// Whether a block that is linked to more than once is yielded each time. Off by default.
 	pub fn duplicates(mut self, duplicates: bool) -> Self {
 		self.duplicates = duplicates;
+		self
+	}
+
+	/// Goes on from these roots after the first, within the same budget, yielding what they share once.
+	/// Only with [`Scope::All`].
+	pub fn then_from(mut self, roots: impl IntoIterator<Item = Cid>) -> Self {
+		self.further_roots.extend(roots);
 		self
 	}
 
@@ -170,12 +204,16 @@ impl<S: BlockSource> Walk<S> {
 					self.state = State::Done;
 					block
 				}
-				State::Links(pending) => match pending.pop() {
+				State::Links(pending) => match pending.pop_front() {
 					Some((cid, _)) if self.seen.contains(&cid) => continue,
 					Some((cid, depth)) => Some(self.follow(&cid, depth)?),
 					None => None,
 				},
 				State::File(parts) => match parts.next(&self.source) {
+					Some(part) => Some(part?.block),
+					None => None,
+				},
+				State::Shards(shards) => match shards.next(&self.source) {
 					Some(part) => Some(part?.block),
 					None => None,
 				},
@@ -192,7 +230,10 @@ impl<S: BlockSource> Walk<S> {
 
 	fn start(&mut self) -> Result<(), WalkError> {
 		self.state = match self.scope {
-			Scope::All => State::Links(vec![(self.root, 0)]),
+			Scope::All => {
+				let roots = [self.root].into_iter().chain(self.further_roots.iter().copied());
+				State::Links(roots.map(|root| (root, 0)).collect())
+			}
 			Scope::Block => State::Single(Some(self.load(&self.root)?)),
 			Scope::Entity => {
 				let root = self.load(&self.root)?;
@@ -207,9 +248,7 @@ impl<S: BlockSource> Walk<S> {
 							Some(range) => State::File(self.file(range, file.size)),
 						}
 					}
-					Ok(Node::ShardedDirectory) => {
-						return Err(ReadError::ShardedDirectory { cid: self.root }.into())
-					}
+					Ok(Node::ShardedDirectory) => State::Shards(Shards::new(self.root)),
 					Ok(Node::Directory(_) | Node::Symlink(_)) => State::Single(Some(root)),
 					Err(NodeError::Codec(error @ CodecError::Malformed { .. })) => {
 						return Err(WalkError::Codec {
@@ -242,22 +281,29 @@ impl<S: BlockSource> Walk<S> {
 		let State::Links(pending) = &mut self.state else {
 			return Ok(block);
 		};
-		let linked = links(&block).map_err(|error| WalkError::Codec { cid: *cid, error })?;
+		let mut linked = links(&block).map_err(|error| WalkError::Codec { cid: *cid, error })?;
 		if !linked.is_empty() && depth >= self.budget.max_depth {
 			return Err(WalkError::Budget {
 				cid: *cid,
 				limit: "depth",
 			});
 		}
-		for link in linked.into_iter().rev() {
-			if self.duplicates || !self.seen.contains(&link) {
-				if pending.len() >= self.budget.max_pending {
-					return Err(WalkError::Budget {
-						cid: *cid,
-						limit: "waiting links",
-					});
-				}
-				pending.push((link, depth + 1));
+		if self.order == Order::DepthFirst {
+			linked.reverse();
+		}
+		for link in linked {
+			if !self.duplicates && self.seen.contains(&link) {
+				continue;
+			}
+			if pending.len() >= self.budget.max_pending {
+				return Err(WalkError::Budget {
+					cid: *cid,
+					limit: "waiting links",
+				});
+			}
+			match self.order {
+				Order::DepthFirst => pending.push_front((link, depth + 1)),
+				Order::BreadthFirst => pending.push_back((link, depth + 1)),
 			}
 		}
 		Ok(block)
