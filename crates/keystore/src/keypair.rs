@@ -1,24 +1,20 @@
-//! sr25519 key pairs: derivation, signing, checking.
+//! sr25519 key pairs: derivation and signing.
 
 use crate::{
 	address,
 	mnemonic::Mnemonic,
 	pkcs8::ED25519_SECRET_BYTES,
+	signature::SIGNING_CONTEXT,
 	suri::{Junction, Root, SecretUri},
 };
 use rand_core::{OsRng, RngCore};
 use schnorrkel::{
 	derive::{ChainCode, Derivation},
-	ExpansionMode, MiniSecretKey, PublicKey, SecretKey, Signature,
+	ExpansionMode, MiniSecretKey, SecretKey,
 };
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 use zeroize::Zeroizing;
-
-/// The context every Substrate chain signs in.
-const SIGNING_CONTEXT: &[u8] = b"substrate";
-const WRAP_PREFIX: &[u8] = b"<Bytes>";
-const WRAP_SUFFIX: &[u8] = b"</Bytes>";
 
 /// The bytes are not a secret key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -131,46 +127,12 @@ impl fmt::Debug for Keypair {
 	}
 }
 
-/// Whether `public` signed `message`, as it is or wrapped by [`wrap_bytes`]: wallets sign raw bytes only in
-/// that wrapping, so that nobody is made to sign a transaction as if it were a text.
-pub fn verify(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-	let Ok(public) = PublicKey::from_bytes(public) else {
-		return false;
-	};
-	let Ok(signature) = Signature::from_bytes(signature) else {
-		return false;
-	};
-	let signed = |message: &[u8]| public.verify_simple(SIGNING_CONTEXT, message, &signature).is_ok();
-	signed(message) || (!is_wrapped(message) && signed(&wrap_bytes(message)))
-}
-
-/// `<Bytes>message</Bytes>`, what wallets sign when asked to sign raw bytes; a message that has this form
-/// already stays as it is.
-pub fn wrap_bytes(message: &[u8]) -> Vec<u8> {
-	if is_wrapped(message) {
-		return message.to_vec();
-	}
-	[WRAP_PREFIX, message, WRAP_SUFFIX].concat()
-}
-
-fn is_wrapped(message: &[u8]) -> bool {
-	message.len() >= WRAP_PREFIX.len() + WRAP_SUFFIX.len()
-		&& message.starts_with(WRAP_PREFIX)
-		&& message.ends_with(WRAP_SUFFIX)
-}
-
 #[cfg(test)]
 mod tests {
 	use super::*;
 
 	const PHRASE: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
 	const SEED: &str = "0xe5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a";
-
-	fn bytes<const N: usize>(text: &str) -> [u8; N] {
-		let mut bytes = [0; N];
-		hex::decode_to_slice(text, &mut bytes).unwrap();
-		bytes
-	}
 
 	fn address(suri: &str) -> String {
 		suri.parse::<Keypair>().unwrap().address()
@@ -227,53 +189,6 @@ mod tests {
 	#[test]
 	fn a_password_beside_a_seed_has_no_effect() {
 		assert_eq!(address(&format!("{SEED}///password")), address(SEED));
-	}
-
-	/// Signatures of "storage deal 1" by `//Alice//vector` made by `@polkadot/keyring` 14.0.3.
-	#[test]
-	fn accepts_what_polkadot_js_signs() {
-		let public = bytes("3a9bf37cd67482d28c155895424ae83e182fdf8e380c0e9895fcb07d96ebf366");
-		let raw = bytes(
-			"400a024c7e10adb7d9da74c33e7115d60603b29e701e44cfb10711dfa4f54671\
-			 5bd31c4f9240e528783dfe2cffe88c960768617b8f0a03453ea0638cde462086",
-		);
-		let wrapped = bytes(
-			"bcc488e2c9ada7078d0f989e312a4a0638fe37a3bf88696dbf157fa7a021b334\
-			 f687fc3ff3d132f3b3a70850911792c7838ccb820dd620380fae705ee77ab980",
-		);
-		let message = b"storage deal 1";
-		assert!(verify(&public, message, &raw));
-		assert!(verify(&public, message, &wrapped));
-		assert!(verify(&public, b"<Bytes>storage deal 1</Bytes>", &wrapped));
-		assert!(!verify(&public, b"<Bytes>storage deal 1</Bytes>", &raw));
-		assert!(!verify(&public, b"storage deal 2", &raw));
-		assert!(!verify(&public, b"storage deal 2", &wrapped));
-	}
-
-	#[test]
-	fn signatures_bind_key_and_message() {
-		let (alice, bob): (Keypair, Keypair) = ("//Alice".parse().unwrap(), "//Bob".parse().unwrap());
-		for message in [&b""[..], b"x", &[0xff; 10_000]] {
-			let signature = alice.sign(message);
-			assert!(verify(&alice.public(), message, &signature));
-			assert!(!verify(&bob.public(), message, &signature));
-			assert!(!verify(&alice.public(), b"other", &signature));
-			for bit in [0, 200, 255, 256, 504, 511] {
-				let mut bad = signature;
-				bad[bit / 8] ^= 1 << (bit % 8);
-				assert!(!verify(&alice.public(), message, &bad), "bit {bit}");
-			}
-		}
-		assert!(!verify(&[0xff; 32], b"", &[0xff; 64]));
-		assert!(!verify(&alice.public(), b"", &[0; 64]));
-	}
-
-	#[test]
-	fn wraps_once() {
-		assert_eq!(wrap_bytes(b""), b"<Bytes></Bytes>");
-		assert_eq!(wrap_bytes(&wrap_bytes(b"a")), b"<Bytes>a</Bytes>");
-		assert_eq!(wrap_bytes(b"<Bytes>"), b"<Bytes><Bytes></Bytes>");
-		assert_eq!(wrap_bytes(b"<Bytes></Byte>"), b"<Bytes><Bytes></Byte></Bytes>");
 	}
 
 	#[test]

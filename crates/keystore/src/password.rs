@@ -57,6 +57,9 @@ pub enum PasswordError {
 	/// The prompt failed, for instance because there is no terminal.
 	#[error("cannot ask for a password: {0}")]
 	Prompt(#[source] io::Error),
+	/// A new password was typed in two ways.
+	#[error("the passwords differ")]
+	Differ,
 	/// The file or descriptor could not be read.
 	#[error(transparent)]
 	Read(#[from] ReadError),
@@ -78,14 +81,43 @@ pub enum PasswordSource {
 }
 
 impl PasswordSource {
-	/// Reads the password; `prompt` asks for it without echo, and is called for [`PasswordSource::Prompt`]
-	/// only. One line end after a password from a file or descriptor is not part of it.
+	/// Reads the password. [`PasswordSource::Prompt`] asks `question` on the process's terminal, whatever its
+	/// standard input is, and what is typed is not shown. One line end after a password from a file or descriptor
+	/// is not part of it.
 	///
 	/// # Errors
 	/// [`PasswordError`].
-	pub fn read(&self, prompt: impl FnOnce() -> io::Result<String>) -> Result<Password, PasswordError> {
+	pub fn read(&self, question: &str) -> Result<Password, PasswordError> {
+		self.read_or_ask(question, ask)
+	}
+
+	/// Reads a password that is to protect something from now on: asks for it twice where it is typed.
+	///
+	/// # Errors
+	/// [`PasswordError::Differ`]; as [`Self::read`].
+	pub fn read_new(&self, question: &str) -> Result<Password, PasswordError> {
+		self.read_new_or_ask(question, ask)
+	}
+
+	fn read_new_or_ask(
+		&self,
+		question: &str,
+		ask: impl Fn(&str) -> io::Result<String>,
+	) -> Result<Password, PasswordError> {
+		let password = self.read_or_ask(question, &ask)?;
+		if *self == Self::Prompt && self.read_or_ask("Once more: ", &ask)?.as_str() != password.as_str() {
+			return Err(PasswordError::Differ);
+		}
+		Ok(password)
+	}
+
+	fn read_or_ask(
+		&self,
+		question: &str,
+		ask: impl Fn(&str) -> io::Result<String>,
+	) -> Result<Password, PasswordError> {
 		match self {
-			Self::Prompt => Password::new(prompt().map_err(PasswordError::Prompt)?),
+			Self::Prompt => Password::new(ask(question).map_err(PasswordError::Prompt)?),
 			Self::Environment(name) => match env::var(name) {
 				Ok(value) => Password::new(value),
 				Err(VarError::NotPresent) => Err(PasswordError::NotSet(name.clone())),
@@ -95,6 +127,11 @@ impl PasswordSource {
 			Self::File(path) => read_file(path),
 		}
 	}
+}
+
+/// Asks on the process's terminal with its echo off.
+fn ask(question: &str) -> io::Result<String> {
+	rpassword::prompt_password(question)
 }
 
 fn read_file(path: &Path) -> Result<Password, PasswordError> {
@@ -136,15 +173,16 @@ mod tests {
 	use super::*;
 	use std::fs;
 
-	fn no_prompt() -> io::Result<String> {
-		panic!("this source does not ask")
+	/// Reads from a source that must not ask.
+	fn read(source: &PasswordSource) -> Result<Password, PasswordError> {
+		source.read_new_or_ask("", |_| panic!("this source does not ask"))
 	}
 
 	#[test]
 	fn reads_files_without_their_line_end() {
 		let folder = tempfile::tempdir().unwrap();
 		let path = folder.path().join("password");
-		for (written, read) in [
+		for (written, expected) in [
 			("pass", "pass"),
 			("pass\n", "pass"),
 			("pass\r\n", "pass"),
@@ -152,26 +190,21 @@ mod tests {
 			("", ""),
 		] {
 			fs::write(&path, written).unwrap();
-			assert_eq!(
-				PasswordSource::File(path.clone())
-					.read(no_prompt)
-					.unwrap()
-					.as_str(),
-				read
-			);
+			let source = PasswordSource::File(path.clone());
+			assert_eq!(read(&source).unwrap().as_str(), expected);
 		}
 		fs::write(&path, [0xff]).unwrap();
 		assert!(matches!(
-			PasswordSource::File(path.clone()).read(no_prompt),
+			read(&PasswordSource::File(path.clone())),
 			Err(PasswordError::NotUtf8)
 		));
 		for size in [MAX_PASSWORD_BYTES + 1, 10_000_000] {
 			fs::write(&path, "x".repeat(size)).unwrap();
-			assert!(PasswordSource::File(path.clone()).read(no_prompt).is_err());
+			assert!(read(&PasswordSource::File(path.clone())).is_err());
 		}
 		fs::remove_file(&path).unwrap();
 		assert!(matches!(
-			PasswordSource::File(path).read(no_prompt),
+			read(&PasswordSource::File(path)),
 			Err(PasswordError::Read(_))
 		));
 	}
@@ -184,30 +217,43 @@ mod tests {
 		writer.write_all("päss\n".as_bytes()).unwrap();
 		drop(writer);
 		let source = PasswordSource::Descriptor(reader.as_raw_fd() as u32);
-		assert_eq!(source.read(no_prompt).unwrap().as_str(), "päss");
+		assert_eq!(read(&source).unwrap().as_str(), "päss");
 	}
 
 	#[test]
 	fn reads_the_environment() {
 		let missing = "CAIRN_KEYSTORE_TEST_MISSING";
 		let source = PasswordSource::Environment(missing.into());
-		assert!(matches!(source.read(no_prompt), Err(PasswordError::NotSet(name)) if name == missing));
+		assert!(matches!(read(&source), Err(PasswordError::NotSet(name)) if name == missing));
 		// Cargo sets this one for tests.
 		let source = PasswordSource::Environment("CARGO_PKG_NAME".into());
-		assert_eq!(source.read(no_prompt).unwrap().as_str(), "cairn-keystore");
+		assert_eq!(read(&source).unwrap().as_str(), "cairn-keystore");
 	}
 
 	#[test]
 	fn asks() {
-		assert_eq!(
-			PasswordSource::Prompt
-				.read(|| Ok("typed".into()))
-				.unwrap()
-				.as_str(),
-			"typed"
-		);
-		let failed = PasswordSource::Prompt.read(|| Err(io::ErrorKind::NotConnected.into()));
-		assert!(matches!(failed, Err(PasswordError::Prompt(_))));
+		let typed = |answers: &[&str], new: bool| {
+			let answers = std::cell::RefCell::new(answers.iter());
+			let ask = |_: &str| {
+				answers
+					.borrow_mut()
+					.next()
+					.map(|text| text.to_string())
+					.ok_or(io::ErrorKind::NotConnected.into())
+			};
+			match new {
+				true => PasswordSource::Prompt.read_new_or_ask("New password: ", ask),
+				false => PasswordSource::Prompt.read_or_ask("Password: ", ask),
+			}
+		};
+		assert_eq!(typed(&["typed"], false).unwrap().as_str(), "typed");
+		assert!(matches!(typed(&[], false), Err(PasswordError::Prompt(_))));
+		assert_eq!(typed(&["typed", "typed"], true).unwrap().as_str(), "typed");
+		assert!(matches!(
+			typed(&["typed", "tiped"], true),
+			Err(PasswordError::Differ)
+		));
+		assert!(matches!(typed(&["typed"], true), Err(PasswordError::Prompt(_))));
 	}
 
 	#[test]

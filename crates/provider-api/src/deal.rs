@@ -4,6 +4,7 @@ use crate::{Amount, Hash32, HexBytes};
 use cairn_primitives::{deal::DealProposal, BlockNumber, DealId, SectorNumber};
 use codec::{DecodeAll, Encode};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// `schema` of [`DealStatus`].
 pub const STATUS_SCHEMA: &str = "cairn.provider.deal/1";
@@ -210,6 +211,15 @@ pub enum TierName {
 	Hot,
 	/// See [`cairn_primitives::Tier::Sealed`].
 	Sealed,
+}
+
+impl fmt::Display for TierName {
+	fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+		f.write_str(match self {
+			TierName::Hot => "hot",
+			TierName::Sealed => "sealed",
+		})
+	}
 }
 
 impl From<cairn_primitives::Tier> for TierName {

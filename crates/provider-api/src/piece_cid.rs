@@ -82,6 +82,11 @@ pub fn v2(piece: &PieceInfo) -> Option<Cid> {
 	Some(Cid::new_v1(RAW, hash))
 }
 
+/// The piece CID that says most: version 2, or version 1 if the sizes are impossible.
+pub fn of(piece: &PieceInfo) -> Cid {
+	v2(piece).unwrap_or_else(|| v1(&piece.commitment))
+}
+
 /// Reads a piece CID of either version.
 ///
 /// # Errors

@@ -1,9 +1,9 @@
-//! Values whose JSON form needs care: byte strings as `0x` hex, amounts as decimal strings.
+//! Byte strings, whose JSON form is `0x` and hex digits.
 
 use serde::{de::Error as _, Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
-/// Why a text is not the hex or decimal value it should be.
+/// Why a text is not the hex value it should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ScalarError {
 	/// Not hexadecimal, or an odd number of digits.
@@ -17,9 +17,6 @@ pub enum ScalarError {
 		/// Bytes in the text.
 		found: usize,
 	},
-	/// Not an unsigned decimal integer of at most 128 bits.
-	#[error("not an unsigned decimal integer of at most 128 bits")]
-	NotDecimal,
 }
 
 fn from_hex(text: &str) -> Result<Vec<u8>, ScalarError> {
@@ -90,30 +87,6 @@ impl FromStr for HexBytes {
 	}
 }
 
-/// An amount in plancks. JSON: a decimal string, since it may exceed what a JSON number holds
-/// exactly.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Amount(pub u128);
-
-impl fmt::Display for Amount {
-	fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-		fmt::Display::fmt(&self.0, f)
-	}
-}
-
-impl fmt::Debug for Amount {
-	fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-		fmt::Display::fmt(self, f)
-	}
-}
-
-impl FromStr for Amount {
-	type Err = ScalarError;
-	fn from_str(text: &str) -> Result<Self, ScalarError> {
-		text.parse().map(Amount).map_err(|_| ScalarError::NotDecimal)
-	}
-}
-
 macro_rules! as_string {
 	($($type:ty),*) => {$(
 		impl Serialize for $type {
@@ -129,7 +102,7 @@ macro_rules! as_string {
 		}
 	)*};
 }
-as_string!(Hash32, HexBytes, Amount);
+as_string!(Hash32, HexBytes);
 
 #[cfg(test)]
 mod tests {
@@ -146,10 +119,6 @@ mod tests {
 			serde_json::to_string(&HexBytes(vec![1, 2])).unwrap(),
 			"\"0x0102\""
 		);
-		assert_eq!(
-			serde_json::to_string(&Amount(u128::MAX)).unwrap(),
-			"\"340282366920938463463374607431768211455\""
-		);
 	}
 
 	#[test]
@@ -163,7 +132,5 @@ mod tests {
 		);
 		assert_eq!("zz".parse::<HexBytes>(), Err(ScalarError::NotHex));
 		assert_eq!("123".parse::<HexBytes>(), Err(ScalarError::NotHex));
-		assert_eq!("-1".parse::<Amount>(), Err(ScalarError::NotDecimal));
-		assert_eq!("1 CAIRN".parse::<Amount>(), Err(ScalarError::NotDecimal));
 	}
 }
