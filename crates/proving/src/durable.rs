@@ -2,16 +2,23 @@
 
 use std::{
 	fs::{self, File},
-	io::{self, Write},
+	io::{self, Seek, Write},
 	path::Path,
 };
 use tempfile::NamedTempFile;
 
 /// Syncs `temp`, moves it to `target` and syncs the folder that names it.
 pub(crate) fn persist(temp: NamedTempFile, target: &Path) -> io::Result<()> {
+	persist_open(temp, target).map(drop)
+}
+
+/// As [`persist`]; gives the file, at its start: whatever happens to its name, it can be read.
+pub(crate) fn persist_open(temp: NamedTempFile, target: &Path) -> io::Result<File> {
 	temp.as_file().sync_all()?;
-	temp.persist(target).map_err(|e| e.error)?;
-	sync_parent(target)
+	let mut file = temp.persist(target).map_err(|e| e.error)?;
+	sync_parent(target)?;
+	file.rewind()?;
+	Ok(file)
 }
 
 /// Writes a small file by way of `incoming`.

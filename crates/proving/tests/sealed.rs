@@ -13,7 +13,14 @@ use cairn_proving::{
 	DataFault, ProveError, SealError, SealStage, SealedSector, SectorProver, SectorStage, StoreError,
 };
 use fixture::*;
-use std::{fs, ops::ControlFlow};
+use std::{
+	fs,
+	io::{self, Read, Write},
+	ops::ControlFlow,
+	sync::mpsc,
+	thread,
+	time::Duration,
+};
 
 const SEED: [u8; 32] = [6; 32];
 
@@ -187,11 +194,113 @@ fn eight_mebibytes_from_upload_to_unsealing() {
 		fixture.store.remove_piece(piece).unwrap();
 	}
 	check_window(&sealed);
-	let path = fixture.store.unseal_piece(5, 1, &mut go_on).unwrap();
-	assert_eq!(fs::read(path).unwrap(), payload(40_000, 1));
+	let mut unsealed = fixture.store.unseal_piece(5, 1, &mut go_on).unwrap();
 	fixture.store.check_piece(&pieces[1]).unwrap();
+	assert_eq!(
+		fs::read(fixture.store.piece_path(&pieces[1])).unwrap(),
+		payload(40_000, 1)
+	);
+	// It can be read to its end, whatever becomes of its name.
+	fixture.store.remove_piece(&pieces[1]).unwrap();
+	let mut bytes = Vec::new();
+	unsealed.read_to_end(&mut bytes).unwrap();
+	assert_eq!(bytes, payload(40_000, 1));
 	let listed = fs::read_dir(&folder).unwrap().count();
 	assert_eq!(listed, 3, "the work's files are gone");
+}
+
+/// Where a piece can be unsealed from, at every moment of its sector's life.
+#[test]
+fn replicas_are_found_once_they_are_complete() {
+	let fixture = Fixture::new();
+	let piece = fixture.piece(500, 1);
+	let request = seal_request(sealed_spec(15, 2, 2), &[piece]);
+	let replicas = |fixture: &Fixture| fixture.store.replicas_of(&piece).unwrap();
+	let stopped = fixture.store.seal(&request, &mut |_| ControlFlow::Break(()));
+	assert!(matches!(stopped, Err(SealError::Cancelled)));
+	assert_eq!(replicas(&fixture), []);
+	fixture.store.seal(&request, &mut go_on).unwrap();
+	assert_eq!(replicas(&fixture), [(5, 0)]);
+	fixture.store.finish_activation(5).unwrap();
+	assert_eq!(replicas(&fixture), [(5, 0)]);
+	assert_eq!(fixture.store.replicas_of(&fixture.piece(501, 1)).unwrap(), []);
+	let path = fixture.store.root().join("sectors/0000000005/replica");
+	fs::File::options()
+		.write(true)
+		.open(&path)
+		.unwrap()
+		.set_len(100)
+		.unwrap();
+	assert_eq!(replicas(&fixture), []);
+	fixture.store.remove_sector(5).unwrap();
+	assert_eq!(replicas(&fixture), []);
+}
+
+/// A kill after the layers were given up, and before they were removed.
+#[test]
+fn finishing_an_activation_is_completed_by_doing_it_again() {
+	let fixture = Fixture::new();
+	let request = seal_request(sealed_spec(15, 2, 2), &[fixture.piece(500, 1)]);
+	fixture.store.seal(&request, &mut go_on).unwrap();
+	let folder = fixture.store.root().join("sectors/0000000005");
+	let (layers, kept) = (folder.join("layers"), fixture.store.root().join("kept"));
+	let columns = fs::read(folder.join("columns.rows")).unwrap();
+	fs::create_dir(&kept).unwrap();
+	for entry in fs::read_dir(&layers).unwrap() {
+		let entry = entry.unwrap();
+		fs::copy(entry.path(), kept.join(entry.file_name())).unwrap();
+	}
+	fixture.store.finish_activation(5).unwrap();
+	fs::rename(&kept, &layers).unwrap();
+	fs::write(folder.join("columns.rows"), columns).unwrap();
+	let fixture = fixture.reopen();
+	fixture.store.finish_activation(5).unwrap();
+	assert!(!layers.exists() && !folder.join("columns.rows").exists());
+	assert_eq!(fixture.store.replicas_of(&request.pieces[0]).unwrap(), [(5, 0)]);
+}
+
+/// A reader does not fail because something else is done to the sector.
+#[test]
+fn unsealing_a_piece_waits_for_its_turn() {
+	/// Says that it is written to, and takes nothing until it may.
+	struct Gate(mpsc::Sender<()>, mpsc::Receiver<()>);
+	impl Write for Gate {
+		fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+			self.0.send(()).unwrap();
+			self.1.recv().unwrap();
+			Ok(bytes.len())
+		}
+		fn flush(&mut self) -> io::Result<()> {
+			Ok(())
+		}
+	}
+	let fixture = Fixture::new();
+	let request = seal_request(sealed_spec(11, 2, 2), &[fixture.piece(500, 1)]);
+	fixture.store.seal(&request, &mut go_on).unwrap();
+	fixture.store.remove_piece(&request.pieces[0]).unwrap();
+	let (inside, is_inside) = mpsc::channel();
+	let (go, may_go) = mpsc::channel();
+	let (done, is_done) = mpsc::channel();
+	thread::scope(|scope| {
+		let store = &fixture.store;
+		scope.spawn(move || {
+			store
+				.unseal(5, 0..128, &mut Gate(inside, may_go), &mut go_on)
+				.unwrap()
+		});
+		is_inside.recv().unwrap();
+		assert!(matches!(store.finish_activation(5), Err(StoreError::Busy(5))));
+		scope.spawn(move || done.send(store.unseal_piece(5, 0, &mut go_on)));
+		assert!(
+			is_done.recv_timeout(Duration::from_millis(200)).is_err(),
+			"it waits"
+		);
+		go.send(()).unwrap();
+		let mut bytes = Vec::new();
+		let mut file = is_done.recv().unwrap().unwrap();
+		file.read_to_end(&mut bytes).unwrap();
+		assert_eq!(bytes, payload(500, 1));
+	});
 }
 
 #[test]

@@ -17,7 +17,7 @@ mod pieces;
 mod sealing;
 mod sectors;
 
-pub use pieces::PieceWriter;
+pub use pieces::{HashedUpload, PieceWriter};
 pub use sectors::HotRequest;
 
 use crate::{data::PieceFolder, durable, error::ProveError, sector::PackError};
@@ -27,7 +27,7 @@ use std::{
 	fs::{self, File, TryLockError},
 	io,
 	path::{Path, PathBuf},
-	sync::{Arc, Mutex, PoisonError},
+	sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
 /// Why the store refuses.
@@ -122,6 +122,8 @@ struct Inner {
 	root: PathBuf,
 	pieces: PieceFolder,
 	busy: Mutex<HashSet<SectorNumber>>,
+	/// Notified when a sector is free again.
+	freed: Condvar,
 	/// Locked as long as the store is open.
 	_lock: File,
 }
@@ -151,14 +153,17 @@ impl SectorStore {
 			durable::create_dir(&path).map_err(at(path))?;
 		}
 		let pieces = PieceFolder(root.join("pieces"));
-		Ok(SectorStore {
+		let store = SectorStore {
 			inner: Arc::new(Inner {
 				root,
 				pieces,
 				busy: Mutex::default(),
+				freed: Condvar::new(),
 				_lock: lock,
 			}),
-		})
+		};
+		store.remove_all_lone_rows()?;
+		Ok(store)
 	}
 
 	/// The store's folder.
@@ -182,6 +187,21 @@ impl SectorStore {
 			sector,
 		})
 	}
+
+	/// As [`Self::reserve`], but waits until the sector is free.
+	fn reserve_when_free(&self, sector: SectorNumber) -> Reservation {
+		let busy = self.inner.busy.lock().unwrap_or_else(PoisonError::into_inner);
+		let mut busy = self
+			.inner
+			.freed
+			.wait_while(busy, |busy| busy.contains(&sector))
+			.unwrap_or_else(PoisonError::into_inner);
+		busy.insert(sector);
+		Reservation {
+			store: self.clone(),
+			sector,
+		}
+	}
 }
 
 /// Frees the sector when dropped.
@@ -199,5 +219,6 @@ impl Drop for Reservation {
 			.lock()
 			.unwrap_or_else(PoisonError::into_inner);
 		busy.remove(&self.sector);
+		self.store.inner.freed.notify_all();
 	}
 }

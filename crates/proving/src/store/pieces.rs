@@ -40,10 +40,25 @@ impl SectorStore {
 	/// [`StoreError::PieceMismatch`], [`StoreError::EmptyPiece`], [`StoreError::PieceTooLarge`],
 	/// [`StoreError::Io`].
 	pub fn adopt_piece(&self, file: &Path, expected: Option<&PieceInfo>) -> Result<PieceInfo, StoreError> {
-		let hashed = self.hash(file, expected)?;
-		let info = hashed.info;
-		let target = self.piece_path(&info);
-		self.store_rows(hashed)?;
+		self.hash_upload(file, expected)?.adopt()
+	}
+
+	/// The first half of [`Self::adopt_piece`]: hashes a finished upload, which must not change from now on. The store
+	/// is as it was until [`HashedUpload::adopt`], so that what else there is to say of the upload can be found out
+	/// before others see the piece.
+	///
+	/// # Errors
+	/// As [`Self::adopt_piece`].
+	pub fn hash_upload(&self, file: &Path, expected: Option<&PieceInfo>) -> Result<HashedUpload, StoreError> {
+		Ok(HashedUpload {
+			store: self.clone(),
+			file: file.to_owned(),
+			hashed: self.hash(file, expected)?,
+		})
+	}
+
+	fn move_in(&self, file: &Path, info: &PieceInfo) -> Result<(), StoreError> {
+		let target = self.piece_path(info);
 		let moved = File::open(file)
 			.and_then(|f| f.sync_all())
 			.and_then(|()| fs::rename(file, &target));
@@ -63,7 +78,7 @@ impl SectorStore {
 				durable::sync_parent(&target).map_err(at(&target))?;
 			}
 		}
-		Ok(info)
+		Ok(())
 	}
 
 	/// Whether the piece's files are there with the right lengths. Reads no data: see
@@ -150,6 +165,27 @@ impl SectorStore {
 		finish(hasher, expected, &incoming)
 	}
 
+	/// Removes rows whose payload never arrived, for instance because the disk was full.
+	fn remove_lone_rows(&self, piece: &PieceInfo) {
+		if !self.piece_path(piece).is_file() {
+			// What cannot be removed costs space only, and is found again at the next start.
+			let _ = durable::remove(&self.inner.pieces.rows(piece));
+		}
+	}
+
+	/// As [`Self::remove_lone_rows`], for all that a crash left.
+	pub(super) fn remove_all_lone_rows(&self) -> Result<(), StoreError> {
+		let folder = &self.inner.pieces.0;
+		for entry in fs::read_dir(folder).map_err(at(folder))? {
+			let name = entry.map_err(at(folder))?.file_name();
+			let stem = name.to_str().and_then(|name| name.strip_suffix(".rows"));
+			if let Some(piece) = stem.and_then(PieceFolder::parse) {
+				self.remove_lone_rows(&piece);
+			}
+		}
+		Ok(())
+	}
+
 	fn store_rows(&self, hashed: HashedPiece) -> Result<(), StoreError> {
 		let path = self.inner.pieces.rows(&hashed.info);
 		match hashed.rows {
@@ -182,6 +218,28 @@ fn finish(
 	}
 }
 
+/// A finished upload that is a piece, but not in the store yet. Dropped, it changes nothing.
+pub struct HashedUpload {
+	store: SectorStore,
+	file: PathBuf,
+	hashed: HashedPiece,
+}
+
+impl HashedUpload {
+	/// Moves the upload into the store (copies it from another file system).
+	///
+	/// # Errors
+	/// [`StoreError::Io`]: the file stays where it is.
+	pub fn adopt(self) -> Result<PieceInfo, StoreError> {
+		let info = self.hashed.info;
+		self.store.store_rows(self.hashed)?;
+		self.store
+			.move_in(&self.file, &info)
+			.inspect_err(|_| self.store.remove_lone_rows(&info))?;
+		Ok(info)
+	}
+}
+
 /// Receives a piece's payload, hashing it on the way. Dropped unfinished, it leaves nothing.
 pub struct PieceWriter {
 	store: SectorStore,
@@ -209,15 +267,28 @@ impl PieceWriter {
 	/// # Errors
 	/// [`StoreError::PieceMismatch`], [`StoreError::EmptyPiece`], [`StoreError::PieceTooLarge`],
 	/// [`StoreError::Io`].
-	pub fn finish(mut self, expected: Option<&PieceInfo>) -> Result<PieceInfo, StoreError> {
+	pub fn finish(self, expected: Option<&PieceInfo>) -> Result<PieceInfo, StoreError> {
+		self.finish_open(expected).map(|(info, _)| info)
+	}
+
+	/// As [`Self::finish`]; gives the payload too, open at its start.
+	pub(super) fn finish_open(
+		mut self,
+		expected: Option<&PieceInfo>,
+	) -> Result<(PieceInfo, File), StoreError> {
 		let incoming = self.store.incoming();
 		self.flush_batch().map_err(at(&incoming))?;
 		let hashed = finish(self.hasher, expected, &incoming)?;
 		let info = hashed.info;
 		self.store.store_rows(hashed)?;
 		let path = self.store.piece_path(&info);
-		durable::persist(self.file, &path).map_err(at(path))?;
-		Ok(info)
+		match durable::persist_open(self.file, &path) {
+			Ok(payload) => Ok((info, payload)),
+			Err(error) => {
+				self.store.remove_lone_rows(&info);
+				Err(at(path)(error))
+			}
+		}
 	}
 }
 
@@ -326,6 +397,54 @@ mod tests {
 		assert!(!upload.exists());
 		assert!(store.has_piece(&info));
 		store.check_piece(&info).unwrap();
+	}
+
+	#[test]
+	fn a_hashed_upload_is_not_in_the_store_until_it_is_adopted() {
+		let (dir, store) = store();
+		let upload = dir.path().join("upload");
+		fs::write(&upload, payload(100_000)).unwrap();
+		drop(store.hash_upload(&upload, None).unwrap());
+		let hashed = store.hash_upload(&upload, None).unwrap();
+		assert!(store.pieces().unwrap().is_empty() && upload.exists());
+		let info = hashed.adopt().unwrap();
+		assert!(store.has_piece(&info) && !upload.exists());
+		assert_eq!(leftovers(&store), 0);
+	}
+
+	/// Rows get their name before the payload does.
+	#[test]
+	fn a_payload_that_cannot_be_kept_leaves_no_rows() {
+		let (dir, store) = store();
+		let bytes = payload(5 * BASE_PAYLOAD);
+		let info = piece_info(&bytes[..]).unwrap();
+		let rows = store.inner.pieces.rows(&info);
+		// A folder in its place keeps the payload from getting its name.
+		fs::create_dir(store.piece_path(&info)).unwrap();
+		let mut writer = store.begin_piece().unwrap();
+		writer.write_all(&bytes).unwrap();
+		assert!(matches!(writer.finish(Some(&info)), Err(StoreError::Io { .. })));
+		assert!(!rows.exists());
+		let upload = dir.path().join("upload");
+		fs::write(&upload, &bytes).unwrap();
+		assert!(matches!(
+			store.adopt_piece(&upload, Some(&info)),
+			Err(StoreError::Io { .. })
+		));
+		assert!(!rows.exists() && upload.exists());
+		assert_eq!(leftovers(&store), 0);
+		fs::remove_dir(store.piece_path(&info)).unwrap();
+
+		// As a crash between the two leaves it.
+		store.adopt_piece(&upload, None).unwrap();
+		fs::rename(store.piece_path(&info), &upload).unwrap();
+		let root = store.root().to_owned();
+		drop(store);
+		let store = SectorStore::open(&root).unwrap();
+		assert!(!rows.exists());
+		store.adopt_piece(&upload, None).unwrap();
+		drop(store);
+		assert!(SectorStore::open(&root).unwrap().has_piece(&info) && rows.exists());
 	}
 
 	/// Payloads that differ in trailing zeros have the same commitment.

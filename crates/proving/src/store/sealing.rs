@@ -19,7 +19,7 @@ use crate::{
 	unseal::PayloadWriter,
 };
 use cairn_primitives::{fr32::GROUP_PADDED, hash::NativeSha256, sdr, ProofSpec, SectorNumber, Tier};
-use std::{io::Write, ops::Range, path::PathBuf};
+use std::{fs::File, io::Write, ops::Range};
 
 /// Shares of the whole work, by experience: labels take nearly all of it.
 const GRAPH_ENDS: f64 = 0.05;
@@ -269,8 +269,10 @@ impl SectorStore {
 		Ok(())
 	}
 
-	/// Restores a piece's payload in the store from the replica. `index` counts the sector's pieces.
-	/// Returns the payload's path.
+	/// Restores a piece's payload in the store from the replica. `index` counts the sector's pieces. Returns the
+	/// payload, open at its start: it can be read even if it is removed from the store at once.
+	///
+	/// Waits while something else is done to the sector, such as [`Self::finish_activation`].
 	///
 	/// # Errors
 	/// As [`Self::unseal`]; [`SealError::Range`] if there is no such piece.
@@ -279,8 +281,8 @@ impl SectorStore {
 		number: SectorNumber,
 		index: usize,
 		progress: &mut ProgressFn,
-	) -> Result<PathBuf, SealError> {
-		let _reservation = self.reserve(number)?;
+	) -> Result<File, SealError> {
+		let _reservation = self.reserve_when_free(number);
 		let manifest = self.sector(number)?;
 		let layout = SectorLayout::new(manifest.spec, &manifest.pieces).map_err(StoreError::from)?;
 		let piece = layout.pieces().get(index).ok_or(SealError::Range)?;
@@ -289,8 +291,8 @@ impl SectorStore {
 		let payload_end = info.payload_size.div_ceil(127) * GROUP_PADDED as u64;
 		let mut payload = PayloadWriter::new(self.begin_piece()?, info.payload_size);
 		self.unseal_reserved(number, start..start + payload_end, &mut payload, progress)?;
-		payload.into_inner().finish(Some(&info))?;
-		Ok(self.piece_path(&info))
+		let (_, file) = payload.into_inner().finish_open(Some(&info))?;
+		Ok(file)
 	}
 }
 

@@ -7,7 +7,7 @@ use crate::{
 	hot::HotSector,
 	manifest::{SectorManifest, SectorStage},
 	prover::SectorProver,
-	seal::layers::remove_folder,
+	seal::{layers::remove_folder, replica::ReplicaFile},
 	sealed::SealedSector,
 	sector::SectorLayout,
 };
@@ -88,6 +88,29 @@ impl SectorStore {
 		}
 	}
 
+	/// The replicas that hold a piece and are complete, each as its sector and the piece's index among the sector's
+	/// pieces, as [`Self::unseal_piece`] takes them. Reads every sector's manifest.
+	///
+	/// # Errors
+	/// [`StoreError::Io`].
+	pub fn replicas_of(&self, piece: &PieceInfo) -> Result<Vec<(SectorNumber, usize)>, StoreError> {
+		let mut replicas = Vec::new();
+		for number in self.sectors()? {
+			// A sector that is being removed or is damaged holds nothing that could be read.
+			let Ok(manifest) = self.sector(number) else {
+				continue;
+			};
+			let is_sealed = matches!(manifest.stage, SectorStage::Sealed { .. });
+			let index = manifest.pieces.iter().position(|held| held == piece);
+			if let Some(index) = index.filter(|_| is_sealed) {
+				if ReplicaFile::open(&self.folder(number).join("replica"), &manifest.spec).is_ok() {
+					replicas.push((number, index));
+				}
+			}
+		}
+		Ok(replicas)
+	}
+
 	/// The prover of a sector.
 	///
 	/// # Errors
@@ -138,7 +161,7 @@ impl SectorStore {
 	}
 
 	/// Says that the sector's activation is proven: layers and column tree go. Does nothing for a hot
-	/// sector and the second time.
+	/// sector and the second time. If it fails or is killed, doing it again completes it.
 	///
 	/// # Errors
 	/// As [`Self::prover`]; [`StoreError::Busy`].
