@@ -21,9 +21,12 @@ mod compatibility;
 mod config;
 mod deal;
 mod error;
+mod event_types;
 mod events;
 #[cfg(test)]
 mod fake_node;
+#[doc(hidden)]
+pub mod fuzzing;
 mod interface;
 mod pool;
 mod provider;

@@ -4,7 +4,7 @@ mod balances;
 mod market;
 mod storage_provider;
 
-pub(crate) use balances::events_key;
+pub(crate) use balances::{events_key, reason_names};
 pub use balances::{AccountBalance, Hold};
 
 use crate::{error::decode_all, interface::Item, ChainClient, ChainError, Hash};

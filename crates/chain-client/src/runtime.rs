@@ -4,7 +4,7 @@ use crate::{
 	compatibility::Incompatible,
 	config::{CairnConfig, OfflineAt},
 	error::decode_all,
-	interface,
+	event_types, interface,
 	rpc::Rpc,
 	ChainError, Hash,
 };
@@ -46,6 +46,18 @@ impl Runtime {
 	pub fn metadata(&self) -> &Metadata {
 		&self.config.metadata
 	}
+
+	/// Blocks whose hashes the runtime remembers: how old a mortal transaction may be.
+	pub fn remembered_blocks(&self) -> u32 {
+		let constant = self
+			.metadata()
+			.pallet_by_name("System")
+			.and_then(|system| system.constant_by_name("BlockHashCount"));
+		constant
+			.and_then(|count| u32::decode(&mut count.value()).ok())
+			// What every runtime remembers at least.
+			.unwrap_or(256)
+	}
 }
 
 /// Metadata of the runtime that this program was built for.
@@ -86,6 +98,7 @@ impl Runtimes {
 		if !self.accept_incompatible {
 			check(&metadata, version.spec_version)?;
 		}
+		event_types::check(&metadata).map_err(|e| ChainError::decode("the types of events", e))?;
 		let runtime = Arc::new(Runtime::new(CairnConfig {
 			genesis_hash: rpc.genesis_hash().await?.into(),
 			spec_version: version.spec_version,

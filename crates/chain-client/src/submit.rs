@@ -38,7 +38,7 @@ use heads::Head;
 use ledger::{Ledger, Slot};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::watch;
-use transaction::Transaction;
+use transaction::{Moment, Transaction};
 
 /// Nonces skipped because the pool holds others' transactions under them, before giving up.
 const MAX_OCCUPIED: usize = 64;
@@ -50,11 +50,15 @@ const POOL_PAUSE: Duration = Duration::from_secs(1);
 /// How to submit a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SubmitOptions {
-	/// Blocks after which a transaction that was not included is signed anew, rounded up to a power
-	/// of two, at most 256.
+	/// Blocks after which a transaction that was not included is signed anew: at most 256, counted from the
+	/// best block, and rounded up to a power of two together with the blocks that are not final.
 	pub mortality: u32,
 	/// Block after which the call is of no use any more: it is not signed again then.
 	pub valid_until: Option<BlockNumber>,
+	/// Last block that may include it, for callers that have to know after a restart, without having seen its
+	/// end, that it is dead. Nothing is signed that could live longer; while finality lags far behind, nothing
+	/// is signed at all.
+	pub dead_after: Option<BlockNumber>,
 	/// How often to sign before giving up.
 	pub attempts: u32,
 	/// Plancks for the block's author, beside the fee.
@@ -66,6 +70,7 @@ impl Default for SubmitOptions {
 		SubmitOptions {
 			mortality: 32,
 			valid_until: None,
+			dead_after: None,
 			attempts: 4,
 			tip: 0,
 		}
@@ -213,12 +218,11 @@ impl Inner {
 		Err(given_up)
 	}
 
-	/// What signing needs: the latest finalized block, its runtime, the account's next nonce.
-	async fn outlook(&self) -> Result<(BlockRef, Arc<Runtime>, u32), ChainError> {
-		let birth = self.client.rpc().finalized().await?;
-		let runtime = self.client.runtime_at(birth.hash).await?;
+	/// What signing needs: the moment, its runtime, the account's next nonce.
+	async fn outlook(&self) -> Result<(Moment, Arc<Runtime>, u32), ChainError> {
+		let (moment, runtime) = moment(&self.client).await?;
 		let next = self.client.rpc().next_nonce(self.account).await?;
-		Ok((birth, runtime, next))
+		Ok((moment, runtime, next))
 	}
 
 	/// Chooses a nonce, signs and hands the transaction to the pool. Returns the pool's messages too,
@@ -233,7 +237,7 @@ impl Inner {
 		let mut occupied = BTreeSet::new();
 		let mut delays = 0;
 		loop {
-			let (birth, runtime, next) = match self.outlook().await {
+			let (moment, runtime, next) = match self.outlook().await {
 				Ok(outlook) => outlook,
 				Err(e) if e.is_transient() => {
 					tokio::time::sleep(POOL_PAUSE).await;
@@ -241,11 +245,20 @@ impl Inner {
 				}
 				Err(e) => return Err(e.into()),
 			};
-			if options.valid_until.is_some_and(|until| birth.number >= until) {
+			let birth = moment.birth;
+			let now = birth.number.saturating_add(moment.lag);
+			let until = [options.valid_until, options.dead_after]
+				.into_iter()
+				.flatten()
+				.min();
+			let lifetime = moment.lifetime(options.mortality, until);
+			let last = u64::from(birth.number) + u64::from(lifetime) - 1;
+			if options.valid_until.is_some_and(|until| now >= until)
+				|| options.dead_after.is_some_and(|end| last > u64::from(end))
+			{
 				return Ok(None);
 			}
 			let slot = self.reserve(next, &occupied);
-			let lifetime = transaction::lifetime(birth.number, options.mortality, options.valid_until);
 			let transaction = transaction::signed(
 				&runtime,
 				call,
@@ -304,6 +317,20 @@ impl Inner {
 			}
 		}
 	}
+}
+
+/// The moment, and the runtime then.
+async fn moment(client: &ChainClient) -> Result<(Moment, Arc<Runtime>), ChainError> {
+	let birth = client.rpc().finalized().await?;
+	let runtime = client.runtime_at(birth.hash).await?;
+	let best = client.rpc().best().await?;
+	let moment = Moment {
+		birth,
+		// A best block behind the finalized one is that of another node behind the same address.
+		lag: best.number.saturating_sub(birth.number),
+		remembered: runtime.remembered_blocks(),
+	};
+	Ok((moment, runtime))
 }
 
 /// Reads what a transaction did.

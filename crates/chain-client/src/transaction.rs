@@ -17,7 +17,7 @@ use subxt::{
 
 /// Shortest life of a transaction, in blocks.
 const MIN_MORTALITY: u32 = 4;
-/// Longest life, in blocks. Runtimes remember 256 block hashes at least.
+/// Longest life that callers may ask for, in blocks.
 const MAX_MORTALITY: u32 = 256;
 
 /// A transaction ready to be sent.
@@ -46,16 +46,37 @@ impl EncodeAsFields for EncodedArguments {
 	}
 }
 
-/// Blocks that a transaction which is born at `birth` may live: a power of two, at most `mortality`
-/// rounded up, and if possible over by the end of block `valid_until`.
-pub(crate) fn lifetime(birth: BlockNumber, mortality: u32, valid_until: Option<BlockNumber>) -> u32 {
-	let mut lifetime = mortality.clamp(MIN_MORTALITY, MAX_MORTALITY).next_power_of_two();
-	if let Some(until) = valid_until {
-		while lifetime > MIN_MORTALITY && u64::from(birth) + u64::from(lifetime) > u64::from(until) + 1 {
-			lifetime /= 2;
+/// When a transaction is signed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+	/// Latest finalized block: the transaction's birth.
+	pub birth: BlockRef,
+	/// Blocks that are not final yet. The transaction is that old when it comes into the world.
+	pub lag: u32,
+	/// Blocks whose hashes the runtime remembers. Older transactions are refused.
+	pub remembered: u32,
+}
+
+impl Moment {
+	/// Blocks that a transaction may live from its birth on: a power of two, at most what is not final
+	/// yet and `mortality` rounded up, and if possible over by the end of block `valid_until`.
+	pub fn lifetime(&self, mortality: u32, valid_until: Option<BlockNumber>) -> u32 {
+		let most = 1 << self.remembered.max(MIN_MORTALITY).ilog2();
+		let beyond_lag = |blocks: u32| {
+			let blocks = self
+				.lag
+				.saturating_add(blocks.clamp(MIN_MORTALITY, MAX_MORTALITY));
+			blocks.min(most).next_power_of_two()
+		};
+		let (mut lifetime, least) = (beyond_lag(mortality), beyond_lag(MIN_MORTALITY));
+		if let Some(until) = valid_until {
+			let (birth, until) = (u64::from(self.birth.number), u64::from(until));
+			while lifetime > least && birth + u64::from(lifetime) > until + 1 {
+				lifetime /= 2;
+			}
 		}
+		lifetime
 	}
-	lifetime
 }
 
 fn payload(runtime: &Runtime, call: &Call) -> Result<StaticPayload<EncodedArguments>, SubmitError> {
@@ -181,8 +202,20 @@ pub(crate) fn unsubmittable(
 mod tests {
 	use super::*;
 
+	fn moment(number: BlockNumber, lag: u32, remembered: u32) -> Moment {
+		Moment {
+			birth: BlockRef {
+				number,
+				hash: [0; 32],
+			},
+			lag,
+			remembered,
+		}
+	}
+
 	#[test]
 	fn lifetimes() {
+		let lifetime = |birth, mortality, until| moment(birth, 0, 2400).lifetime(mortality, until);
 		assert_eq!(lifetime(100, 32, None), 32);
 		assert_eq!(lifetime(100, 33, None), 64);
 		assert_eq!(lifetime(100, 0, None), 4);
@@ -191,5 +224,21 @@ mod tests {
 		assert_eq!(lifetime(100, 32, Some(130)), 16);
 		assert_eq!(lifetime(100, 32, Some(100)), 4);
 		assert_eq!(lifetime(u32::MAX, 32, Some(u32::MAX)), 4);
+	}
+
+	/// Whatever is not final yet has passed already when the transaction is sent.
+	#[test]
+	fn lifetimes_reach_beyond_what_is_not_final() {
+		let lifetime = |lag, mortality, until| moment(100, lag, 2400).lifetime(mortality, until);
+		assert_eq!(lifetime(3, 32, None), 64);
+		assert_eq!(lifetime(100, 32, None), 256);
+		assert_eq!(lifetime(5, 4, Some(101)), 16);
+		assert_eq!(lifetime(5, 32, Some(120)), 16);
+		assert_eq!(lifetime(600, 32, None), 1024);
+		// The runtime knows no older births.
+		assert_eq!(lifetime(5000, 32, None), 2048);
+		assert_eq!(lifetime(u32::MAX, 32, None), 2048);
+		assert_eq!(moment(100, 300, 256).lifetime(32, None), 256);
+		assert_eq!(moment(100, 0, 0).lifetime(32, None), 4);
 	}
 }

@@ -26,6 +26,9 @@ pub(crate) const ITEMS: &[Item] = &[
 	},
 ];
 
+/// Most wrappers around a list of holds: a hostile node could describe one that wraps itself.
+const MAX_WRAPPERS: usize = 8;
+
 /// `frame_system::AccountInfo` with `pallet_balances::AccountData`.
 #[derive(Decode, TypeInfo, Default)]
 #[allow(dead_code)] // Fields exist on the wire.
@@ -134,7 +137,7 @@ impl Query {
 }
 
 /// Names of a hold reason.
-fn reason_names(metadata: &Metadata, pallet: u8, reason: u8) -> Option<(String, String)> {
+pub(crate) fn reason_names(metadata: &Metadata, pallet: u8, reason: u8) -> Option<(String, String)> {
 	let holds = metadata
 		.pallet_by_name("Balances")?
 		.storage()?
@@ -143,10 +146,12 @@ fn reason_names(metadata: &Metadata, pallet: u8, reason: u8) -> Option<(String, 
 	let types = metadata.types();
 	// BoundedVec<IdAmount<RuntimeHoldReason, Balance>, _>
 	let mut ty = types.resolve(holds)?;
+	let mut wrappers = 0;
 	let id_amount = loop {
 		match &ty.type_def {
-			TypeDef::Composite(wrapper) if wrapper.fields.len() == 1 => {
-				ty = types.resolve(wrapper.fields[0].ty.id)?
+			TypeDef::Composite(wrapper) if wrapper.fields.len() == 1 && wrappers < MAX_WRAPPERS => {
+				ty = types.resolve(wrapper.fields[0].ty.id)?;
+				wrappers += 1;
 			}
 			TypeDef::Sequence(items) => break types.resolve(items.type_param.id)?,
 			_ => return None,

@@ -97,6 +97,54 @@ async fn nothing_counts_before_it_is_final() {
 	task.await.expect("no panic").expect("it succeeds");
 }
 
+/// A proof must reach its deadline although the relay chain finalizes nothing for a while.
+#[tokio::test(start_paused = true)]
+async fn calls_are_included_while_nothing_becomes_final() {
+	let (node, submitter) = start().await;
+	for _ in 0..300 {
+		node.state().author();
+	}
+	let client = submitter.client().clone();
+	let signed = tokio::spawn(async move { submitter.submit(remark(1)).await });
+	let unsigned = tokio::spawn(async move { client.drip(ALICE).await });
+	settle().await;
+	node.state().author();
+	settle().await;
+	assert_eq!(node.state().pool_len(), 0);
+	assert!(!signed.is_finished() && !unsigned.is_finished());
+	node.state().finalize(0);
+	let included = signed.await.expect("no panic").expect("it succeeds");
+	assert_eq!(included.block.number, 304);
+	unsigned.await.expect("no panic").expect("it succeeds");
+	assert_eq!(node.state().handed_in(), 2);
+}
+
+/// Who relies on a call's death does without the call rather than without the certainty.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_signed_that_could_live_too_long() {
+	let (node, submitter) = start().await;
+	for _ in 0..10 {
+		node.state().author();
+	}
+	let options = |dead_after| SubmitOptions {
+		mortality: 8,
+		dead_after: Some(dead_after),
+		..Default::default()
+	};
+	// Born at block 3, ten blocks ago: it must live for sixteen, until block 18.
+	assert_eq!(
+		submitter.submit_with(remark(1), options(17)).await,
+		Err(SubmitError::Expired { attempts: 0 })
+	);
+	assert_eq!(node.state().handed_in(), 0);
+	node.run();
+	let included = submitter
+		.submit_with(remark(1), options(18))
+		.await
+		.expect("it succeeds");
+	assert!(included.block.number <= 18);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_retracted_block_is_waited_out() {
 	let (node, submitter) = start().await;

@@ -2,7 +2,7 @@
 
 use super::{
 	follow::{find, next_status, verify_final, Resend},
-	outcome, Included, Transaction,
+	moment, outcome, Included, Transaction,
 };
 use crate::{
 	calls, pool::Refusal, rpc::PoolWatch, transaction, AccountId, BlockRef, ChainClient, ChainError,
@@ -10,8 +10,8 @@ use crate::{
 };
 use subxt_rpcs::methods::legacy::TransactionStatus;
 
-/// Life of such a transaction, in blocks.
-const LIFETIME: u32 = 32;
+/// Life of such a transaction from the best block on, in blocks.
+const MORTALITY: u32 = 32;
 
 impl ChainClient {
 	/// Asks the faucet of a test network for funds for `who`, without a signature or a fee, and waits
@@ -20,9 +20,9 @@ impl ChainClient {
 	/// # Errors
 	/// [`SubmitError::Rejected`] if the account was given funds lately, or the network has no faucet.
 	pub async fn drip(&self, who: AccountId) -> Result<Included, SubmitError> {
-		let birth = self.finalized().await?;
-		let runtime = self.runtime_at(birth.hash).await?;
-		let transaction = transaction::general(&runtime, &calls::faucet::drip(who), birth, LIFETIME)?;
+		let (moment, runtime) = moment(self).await?;
+		let (birth, lifetime) = (moment.birth, moment.lifetime(MORTALITY, None));
+		let transaction = transaction::general(&runtime, &calls::faucet::drip(who), birth, lifetime)?;
 		let mut watch = None;
 		let mut resend = Resend::new();
 		match resend.send(self, &transaction, &mut watch).await {
