@@ -81,6 +81,8 @@ impl frame_system::Config for Runtime {
 	type BlockWeights = RuntimeBlockWeights;
 	type BlockLength = RuntimeBlockLength;
 	type SS58Prefix = SS58Prefix;
+	type SystemWeightInfo = frame_system::weights::SubstrateWeight<Runtime>;
+	type ExtensionsWeightInfo = frame_system::SubstrateExtensionsWeight<Runtime>;
 	type OnSetCode = cumulus_pallet_parachain_system::ParachainSetCode<Self>;
 	type MaxConsumers = ConstU32<16>;
 }
@@ -336,7 +338,7 @@ impl pallet_storage_provider::Config for Runtime {
 	type Beacons = Randomness;
 	type Proofs = Proofs;
 	type OnForfeit = ();
-	type WeightInfo = ();
+	type WeightInfo = pallet_storage_provider::SubstrateWeight<Runtime>;
 }
 
 impl pallet_market::Config for Runtime {
@@ -346,11 +348,11 @@ impl pallet_market::Config for Runtime {
 	type Sectors = StorageProvider;
 	type Parameters = StorageProvider;
 	type OffchainSignature = Signature;
-	type WeightInfo = ();
+	type WeightInfo = pallet_market::SubstrateWeight<Runtime>;
 }
 
 impl pallet_proofs::Config for Runtime {
-	type WeightInfo = ();
+	type WeightInfo = pallet_proofs::SubstrateWeight<Runtime>;
 }
 
 parameter_types! {
@@ -365,7 +367,7 @@ impl pallet_randomness::Config for Runtime {
 	type Parameters = StorageProvider;
 	type RingLength = BeaconRingLength;
 	type TicketRingLength = TicketRingLength;
-	type WeightInfo = ();
+	type WeightInfo = pallet_randomness::SubstrateWeight<Runtime>;
 }
 
 parameter_types! {
@@ -379,5 +381,5 @@ impl pallet_faucet::Config for Runtime {
 	type Amount = FaucetAmount;
 	type Interval = FaucetInterval;
 	type MaxPerBlock = ConstU32<16>;
-	type WeightInfo = ();
+	type WeightInfo = pallet_faucet::SubstrateWeight<Runtime>;
 }

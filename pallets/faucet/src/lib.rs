@@ -7,12 +7,15 @@
 #![deny(missing_docs)]
 
 pub use pallet::*;
-pub use weights::WeightInfo;
+pub use weights::{SubstrateWeight, WeightInfo};
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 #[cfg(test)]
 mod tests;
+// Native builds have it too, for tests on the real runtime.
+#[cfg(any(feature = "std", feature = "try-runtime"))]
+mod try_state;
 pub mod weights;
 
 #[frame_support::pallet]
@@ -83,6 +86,14 @@ pub mod pallet {
 		/// This block's drips are used up; try again in the next one.
 		#[codec(index = 1)]
 		BlockExhausted,
+	}
+
+	#[pallet::hooks]
+	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+		#[cfg(feature = "try-runtime")]
+		fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+			Self::do_try_state()
+		}
 	}
 
 	#[pallet::call]

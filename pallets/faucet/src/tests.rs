@@ -67,7 +67,10 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 }
 
 fn run(test: impl FnOnce()) {
-	new_test_ext().execute_with(test);
+	new_test_ext().execute_with(|| {
+		test();
+		assert_ok!(Faucet::do_try_state());
+	});
 }
 
 fn authorized() -> RuntimeOrigin {

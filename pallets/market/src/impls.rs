@@ -5,6 +5,7 @@ mod deals;
 mod funds;
 mod proposals;
 mod settlement;
-#[cfg(any(test, feature = "try-runtime"))]
+// Native builds have it too, for tests on the real runtime.
+#[cfg(any(feature = "std", feature = "try-runtime"))]
 mod try_state;
 mod views;

@@ -36,7 +36,7 @@ pub mod types;
 pub mod weights;
 
 pub use pallet::*;
-pub use weights::WeightInfo;
+pub use weights::{SubstrateWeight, WeightInfo};
 
 #[frame_support::pallet]
 pub mod pallet {

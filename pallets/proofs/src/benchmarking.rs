@@ -2,7 +2,7 @@
 
 use crate::*;
 use alloc::{vec, vec::Vec};
-use cairn_pallet_traits::{ActivationInputs, ProofVerifier};
+use cairn_pallet_traits::{ActivationInputs, ProofVerifier, WindowInputs};
 use cairn_primitives::{
 	commitment::ZERO_COMMITMENTS, forged, hash::Sha256, piece::PIECE_MIN_SIZE_LOG2, proof_type::MAX_LAYERS,
 	sealed, PieceInfo, ProofSpec, ProofTypeId, Tier,
@@ -130,6 +130,28 @@ mod benchmarks {
 		#[block]
 		{
 			Pallet::<T>::verify_activation(&spec, &inputs, 0, 1, &proof)?;
+		}
+		Ok(())
+	}
+
+	/// For the performance tables: 12 openings of each of 64 hot sectors of 1 GiB.
+	#[benchmark(extra)]
+	fn windowed_proof_of_64_gib() -> Result<(), BenchmarkError> {
+		const SECTORS: usize = 64;
+		const OPENINGS: usize = 12;
+		let spec = spec(Tier::Hot, 25, 0);
+		let leaves: Vec<u64> = (0..OPENINGS as u64).map(|j| j * 2_796_203).collect();
+		let root = ZERO_COMMITMENTS[25];
+		let inputs = WindowInputs {
+			comm_r: &root,
+			leaves: &leaves,
+		};
+		let proof = forged::zero_openings(25, SECTORS * OPENINGS);
+		#[block]
+		{
+			for part in proof.chunks(proof.len() / SECTORS) {
+				Pallet::<T>::verify_window(&spec, &inputs, part)?;
+			}
 		}
 		Ok(())
 	}

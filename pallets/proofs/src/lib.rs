@@ -10,12 +10,15 @@
 extern crate alloc;
 
 pub use pallet::*;
-pub use weights::WeightInfo;
+pub use weights::{SubstrateWeight, WeightInfo};
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 #[cfg(test)]
 mod tests;
+// Native builds have it too, for tests on the real runtime.
+#[cfg(any(feature = "std", feature = "try-runtime"))]
+mod try_state;
 mod verifier;
 pub mod weights;
 
@@ -139,6 +142,14 @@ pub mod pallet {
 					},
 				);
 			}
+		}
+	}
+
+	#[pallet::hooks]
+	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+		#[cfg(feature = "try-runtime")]
+		fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+			Self::do_try_state()
 		}
 	}
 

@@ -51,7 +51,10 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 }
 
 fn run(test: impl FnOnce()) {
-	new_test_ext().execute_with(test);
+	new_test_ext().execute_with(|| {
+		test();
+		assert_ok!(Proofs::do_try_state());
+	});
 }
 
 #[test]

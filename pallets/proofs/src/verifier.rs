@@ -50,6 +50,11 @@ impl<T: Config> ProofVerifier for Pallet<T> {
 					count > 0 && end <= spec.activation_challenges,
 					Error::<T>::WrongChallenges
 				);
+				// Before any challenge is derived: the weight follows from the proof's length.
+				ensure!(
+					proof.len() == hot::openings_len(spec.depth(), count.into()),
+					Error::<T>::WrongProofLength
+				);
 				let offsets = piece::layout(inputs.pieces, spec.sector_size_log2)
 					.map_err(|_| Error::<T>::PiecesDoNotFit)?;
 				let live = offsets

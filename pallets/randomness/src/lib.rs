@@ -13,12 +13,15 @@
 #![deny(missing_docs)]
 
 pub use pallet::*;
-pub use weights::WeightInfo;
+pub use weights::{SubstrateWeight, WeightInfo};
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 #[cfg(test)]
 mod tests;
+// Native builds have it too, for tests on the real runtime.
+#[cfg(any(feature = "std", feature = "try-runtime"))]
+mod try_state;
 pub mod weights;
 
 #[frame_support::pallet]
@@ -101,6 +104,13 @@ pub mod pallet {
 				"the ticket ring must not be empty"
 			);
 		}
+
+		#[cfg(feature = "try-runtime")]
+		fn try_state(
+			_: frame_system::pallet_prelude::BlockNumberFor<T>,
+		) -> Result<(), sp_runtime::TryRuntimeError> {
+			Self::do_try_state()
+		}
 	}
 
 	impl<T: Config> Pallet<T> {
@@ -137,7 +147,7 @@ pub mod pallet {
 			}
 		}
 
-		fn length() -> BlockNumber {
+		pub(crate) fn length() -> BlockNumber {
 			T::RingLength::get().max(1)
 		}
 	}

@@ -3,7 +3,7 @@
 use crate::*;
 use cairn_pallet_traits::{Beacons, Parameters};
 use cairn_primitives::{draw, params::ProtocolParameters};
-use frame_support::{derive_impl, parameter_types, traits::ConstU32};
+use frame_support::{assert_ok, derive_impl, parameter_types, traits::ConstU32};
 use sp_runtime::BuildStorage;
 use std::cell::Cell;
 
@@ -63,7 +63,10 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 }
 
 fn run(test: impl FnOnce()) {
-	new_test_ext().execute_with(test);
+	new_test_ext().execute_with(|| {
+		test();
+		assert_ok!(Randomness::do_try_state());
+	});
 }
 
 fn advance(block: u32, value: Option<[u8; 32]>, strong: bool) {

@@ -16,7 +16,7 @@
 extern crate alloc;
 
 pub use pallet::*;
-pub use weights::WeightInfo;
+pub use weights::{SubstrateWeight, WeightInfo};
 
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;

@@ -16,8 +16,8 @@ mod encode;
 mod feistel;
 mod graph;
 mod label;
-#[cfg(test)]
-pub(crate) mod reference;
+#[cfg(feature = "std")]
+pub mod reference;
 
 pub use encode::{decode, encode, is_canonical, NotCanonical, MODULUS};
 pub use feistel::{Feistel, FEISTEL_ROUNDS, MAX_CYCLE_WALK};

@@ -5,7 +5,10 @@ use crate::{
 	merkle::MerkleTree,
 	proof_type::BUILTIN,
 	sdr::{
-		reference::{data, seal, Replica, SPEC},
+		reference::{
+			tests::{data, seal, SPEC},
+			Replica,
+		},
 		MODULUS,
 	},
 };

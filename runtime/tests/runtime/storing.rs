@@ -2,20 +2,18 @@
 
 use crate::{
 	chain::*,
-	sectors::{Piece, Sector},
+	deals::{self, register, PRICE},
+	sectors::{due, Piece, Sector, Store, HOT_2_KIB, HOT_8_MIB},
 };
 use cairn_pallet_traits::Sectors as _;
 use cairn_primitives::{
-	deal::{DealPayload, DealProposal, PayloadKind},
-	params::ProtocolParameters,
-	sector::SectorState,
-	Balance, BlockNumber, DealId, PieceInfo, ProofTypeId, Tier,
+	deal::DealProposal, params::ProtocolParameters, sector::SectorState, Balance, BlockNumber, DealId,
+	PieceInfo, Tier,
 };
 use cairn_runtime::{AccountId, Market, Runtime, RuntimeEvent, StorageProvider};
 use pallet_market::runtime_api::runtime_decl_for_market_api::MarketApi;
 use pallet_storage_provider::{
-	runtime_api::runtime_decl_for_storage_provider_api::StorageProviderApi,
-	types::{Ask, ProviderContact},
+	runtime_api::runtime_decl_for_storage_provider_api::StorageProviderApi, types::Ask,
 };
 use sp_keyring::Sr25519Keyring as Keyring;
 
@@ -23,10 +21,6 @@ type Deals = pallet_market::Call<Runtime>;
 type Providers = pallet_storage_provider::Call<Runtime>;
 type MarketEvent = pallet_market::Event<Runtime>;
 type ProviderEvent = pallet_storage_provider::Event<Runtime>;
-
-const PRICE: Balance = UNIT / 1000;
-const SMALL: ProofTypeId = ProofTypeId(0x0011);
-const LARGE: ProofTypeId = ProofTypeId(0x0017);
 
 fn client() -> AccountId {
 	account(Keyring::Alice)
@@ -50,18 +44,7 @@ fn cast() -> [AccountId; 4] {
 
 /// A registered provider with an ask and escrow, and a client with escrow.
 fn prepare() {
-	let contact = ProviderContact::V1 {
-		peer_id: Default::default(),
-		addresses: Default::default(),
-	};
-	ok(
-		&owner(),
-		Providers::register_storage_provider {
-			worker: worker(),
-			beneficiary: beneficiary(),
-			contact,
-		},
-	);
+	ok(&owner(), register(Keyring::Charlie, Keyring::Dave));
 	let ask = Ask::V1 {
 		price_per_gib: UNIT,
 		min_piece_log2: 7,
@@ -73,7 +56,7 @@ fn prepare() {
 	ok(
 		&worker(),
 		Providers::set_ask {
-			proof_type: LARGE,
+			proof_type: HOT_8_MIB,
 			ask: Some(ask),
 		},
 	);
@@ -82,44 +65,23 @@ fn prepare() {
 }
 
 fn proposal(piece: PieceInfo, duration: BlockNumber, nonce: u64) -> DealProposal<AccountId> {
-	let total = PRICE * Balance::from(duration);
-	DealProposal {
-		piece,
-		payload: DealPayload::V1 {
-			kind: PayloadKind::Public,
-			root: vec![1, 0x55, 0x12, 0x20].try_into().expect("short"),
-		},
-		client: client(),
-		provider: owner(),
-		tier: Tier::Hot,
-		start_by: now() + 100,
-		duration,
-		price_per_block: PRICE,
-		provider_collateral: total / 10,
-		nonce,
-		label: Default::default(),
-	}
+	deals::proposal(Keyring::Alice, Keyring::Bob, Tier::Hot, piece, duration, nonce)
 }
 
 /// Proposes on chain and accepts.
 fn agree(proposal: DealProposal<AccountId>) -> DealId {
-	ok(&client(), Deals::propose_deal { proposal });
-	let hash = events()
-		.into_iter()
-		.rev()
-		.find_map(|event| match event {
-			RuntimeEvent::Market(MarketEvent::DealProposed { proposal_hash, .. }) => Some(proposal_hash),
-			_ => None,
-		})
-		.expect("proposed");
-	assert_eq!(Runtime::proposals_for(owner(), 10).len(), 1);
 	ok(
-		&worker(),
-		Deals::accept_deals {
-			proposals: vec![hash].try_into().expect("one"),
+		&client(),
+		Deals::propose_deal {
+			proposal: proposal.clone(),
 		},
 	);
-	Runtime::deal_of_proposal(hash).expect("published")
+	assert_eq!(
+		Runtime::proposals_for(owner(), 10),
+		[(deals::hash_of(&proposal), proposal.clone())]
+	);
+	ok(&worker(), deals::accept(&[&proposal]));
+	deals::deal_of(&proposal)
 }
 
 /// Commits, waits for the seed, proves. Returns the block of activation.
@@ -131,8 +93,7 @@ fn activate(sector: &Sector) -> BlockNumber {
 }
 
 fn settle(deals: &[DealId]) {
-	let deals = deals.to_vec().try_into().expect("few");
-	ok(&account(Keyring::Ferdie), Deals::settle_deal_payments { deals });
+	ok(&account(Keyring::Ferdie), deals::settle(deals));
 }
 
 fn paid() -> Balance {
@@ -167,7 +128,7 @@ fn two_deals_in_an_8_mib_sector_from_proposal_to_the_end() {
 			agree(proposal(pieces[0].info, long, 1)),
 			agree(proposal(pieces[1].info, short, 2)),
 		];
-		let sector = Sector::pack(&owner(), 5, LARGE, &[&pieces[0], &pieces[1]], deals.clone());
+		let sector = Sector::pack(&owner(), 5, HOT_8_MIB, &[&pieces[0], &pieces[1]], deals.clone());
 		let start = activate(&sector);
 		assert!(
 			events().contains(&RuntimeEvent::Market(MarketEvent::DealActivated {
@@ -180,7 +141,8 @@ fn two_deals_in_an_8_mib_sector_from_proposal_to_the_end() {
 		);
 
 		// Settlements midway pay exactly what is proven, to the beneficiary, and only once.
-		let mut proofs = sector.run_proving(&worker(), start + 50);
+		let store = Store::of([sector]);
+		let mut proofs = store.run_proving(&owner(), &worker(), start + 50);
 		assert!(proofs >= 2);
 		assert_eq!(paid(), 0);
 		settle(&deals);
@@ -194,7 +156,7 @@ fn two_deals_in_an_8_mib_sector_from_proposal_to_the_end() {
 		assert_eq!(paid(), before);
 
 		// The short deal ends by itself; the sector goes on for the long one.
-		proofs += sector.run_proving(&worker(), start + short + 25);
+		proofs += store.run_proving(&owner(), &worker(), start + short + 25);
 		assert!(Market::view_deal(deals[1]).is_none());
 		assert_eq!(paid(), before + PRICE * Balance::from(short - proven));
 		assert_eq!(
@@ -206,7 +168,7 @@ fn two_deals_in_an_8_mib_sector_from_proposal_to_the_end() {
 			SectorState::Active
 		);
 
-		proofs += sector.run_proving(&worker(), start + long + 45);
+		proofs += store.run_proving(&owner(), &worker(), start + long + 45);
 		assert!(proofs >= 10, "{proofs}");
 		assert!(Market::view_deal(deals[0]).is_none());
 		assert_eq!(paid(), PRICE * Balance::from(long + short));
@@ -232,11 +194,12 @@ fn a_fault_stops_payment_until_the_recovery() {
 		let piece = Piece::random(3, 1_900);
 		let duration = 200;
 		let deal = agree(proposal(piece.info, duration, 1));
-		let sector = Sector::pack(&owner(), 0, SMALL, &[&piece], vec![deal]);
+		let sector = Sector::pack(&owner(), 0, HOT_2_KIB, &[&piece], vec![deal]);
 		let start = activate(&sector);
 		let period = ProtocolParameters::development().proving_period;
 		let first_close = StorageProvider::final_at(&owner(), 0, start + 1).expect("live");
-		sector.run_proving(&worker(), first_close + 20);
+		let store = Store::of([sector]);
+		store.run_proving(&owner(), &worker(), first_close + 20);
 		settle(&[deal]);
 		assert_eq!(paid(), PRICE * Balance::from(first_close + 20 - start));
 
@@ -249,7 +212,7 @@ fn a_fault_stops_payment_until_the_recovery() {
 		);
 		settle(&[deal]);
 		assert_eq!(paid(), before);
-		assert_eq!(sector.due(), None);
+		assert_eq!(due(&owner()), None);
 
 		ok(
 			&worker(),
@@ -257,7 +220,7 @@ fn a_fault_stops_payment_until_the_recovery() {
 				sectors: vec![0].try_into().expect("one"),
 			},
 		);
-		sector.run_proving(&worker(), first_close + 20 + 4 * period);
+		store.run_proving(&owner(), &worker(), first_close + 20 + 4 * period);
 		assert_eq!(
 			Runtime::sector(owner(), 0).expect("live").state,
 			SectorState::Active
@@ -265,7 +228,7 @@ fn a_fault_stops_payment_until_the_recovery() {
 		settle(&[deal]);
 		assert_eq!(paid(), before + PRICE * Balance::from(period));
 
-		sector.run_proving(&worker(), start + duration + 45);
+		store.run_proving(&owner(), &worker(), start + duration + 45);
 		assert!(Market::view_deal(deal).is_none());
 		let blocks = duration - 3 * period;
 		assert_eq!(paid(), PRICE * Balance::from(blocks));
@@ -281,7 +244,7 @@ fn a_sector_that_is_never_proven_costs_its_deposit_and_the_deals_collateral() {
 		prepare();
 		let piece = Piece::random(4, 1_000);
 		let deal = agree(proposal(piece.info, 50, 1));
-		let sector = Sector::pack(&owner(), 0, SMALL, &[&piece], vec![deal]);
+		let sector = Sector::pack(&owner(), 0, HOT_2_KIB, &[&piece], vec![deal]);
 		ok(&worker(), sector.pre_commit());
 		let parameters = ProtocolParameters::development();
 		let collateral = PRICE * 5;

@@ -42,46 +42,57 @@ impl<T: Config> Pallet<T> {
 		let now = Self::now();
 		let start = SweepCursor::<T>::get();
 		let mut cursor = start;
-		while cursor <= now && meter.try_consume(T::WeightInfo::sweep_look()).is_ok() {
-			if let Some((owner, sector)) = PreCommitExpiries::<T>::iter_key_prefix((cursor,)).next() {
-				let deals = PreCommits::<T>::get(&owner, sector).map_or(0, |record| record.deals.len());
-				if meter.try_consume(Self::expire_weight(deals as u32)).is_err() {
+		'blocks: while cursor <= now {
+			// Entries are removed behind the iterators, which look only ahead: a look from the front would
+			// step over every entry that was removed in this block.
+			let mut lapsed = PreCommitExpiries::<T>::iter_key_prefix((cursor,));
+			let mut closes = DeadlineCloses::<T>::iter_prefix((cursor,));
+			let mut unfinished = None;
+			loop {
+				if meter.try_consume(T::WeightInfo::sweep_look()).is_err() {
+					break 'blocks;
+				}
+				if let Some((owner, sector)) = lapsed.next() {
+					let deals = PreCommits::<T>::get(&owner, sector).map_or(0, |record| record.deals.len());
+					if meter.try_consume(Self::expire_weight(deals as u32)).is_err() {
+						break 'blocks;
+					}
+					PreCommitExpiries::<T>::remove((cursor, &owner, sector));
+					Self::expire_pre_commit(&owner, sector);
+				} else if let Some(((owner, deadline), index)) = unfinished.take().or_else(|| closes.next()) {
+					let partition = Partitions::<T>::get((&owner, deadline, index));
+					let sectors = partition
+						.as_ref()
+						.map_or(0, |partition| partition.live.count_ones());
+					if meter.try_consume(Self::settle_weight(sectors)).is_err() {
+						break 'blocks;
+					}
+					unfinished = Self::work_off_close(&owner, deadline, cursor, index, partition)
+						.map(|next| ((owner, deadline), next));
+				} else {
 					break;
 				}
-				PreCommitExpiries::<T>::remove((cursor, &owner, sector));
-				Self::expire_pre_commit(&owner, sector);
-			} else if let Some(((owner, deadline), index)) =
-				DeadlineCloses::<T>::iter_prefix((cursor,)).next()
-			{
-				let partition = Partitions::<T>::get((&owner, deadline, index));
-				let sectors = partition
-					.as_ref()
-					.map_or(0, |partition| partition.live.count_ones());
-				if meter.try_consume(Self::settle_weight(sectors)).is_err() {
-					break;
-				}
-				Self::work_off_close(&owner, deadline, cursor, index, partition);
-			} else {
-				cursor = cursor.saturating_add(1);
 			}
+			cursor = cursor.saturating_add(1);
 		}
 		if cursor != start {
 			SweepCursor::<T>::put(cursor);
 		}
 	}
 
-	/// Settles one partition of a closed deadline and moves its calendar entry on.
+	/// Settles one partition of a closed deadline and moves its calendar entry on. Returns the next
+	/// partition of this close, if there is one.
 	pub(crate) fn work_off_close(
 		owner: &T::AccountId,
 		deadline: DeadlineIndex,
 		close: BlockNumber,
 		index: PartitionIndex,
 		partition: Option<Partition>,
-	) {
+	) -> Option<PartitionIndex> {
 		let entry = (close, owner, deadline);
 		let (Some(provider), Ok(parameters)) = (Providers::<T>::get(owner), Self::parameters()) else {
 			DeadlineCloses::<T>::remove(entry);
-			return;
+			return None;
 		};
 		let calendar = Self::calendar(&parameters, provider.period_offset);
 		let settled = match partition {
@@ -96,17 +107,18 @@ impl<T: Config> Pallet<T> {
 		let mut head = DeadlineHeads::<T>::get(owner, deadline);
 		if next_index < head.partitions {
 			DeadlineCloses::<T>::insert(entry, next_index);
-			return;
+			return Some(next_index);
 		}
 		DeadlineCloses::<T>::remove(entry);
 		if head.live == 0 {
 			DeadlineHeads::<T>::remove(owner, deadline);
-			return;
+			return None;
 		}
 		let next_close = close.saturating_add(calendar.period());
 		head.close = Some(next_close);
 		DeadlineHeads::<T>::insert(owner, deadline, head);
 		DeadlineCloses::<T>::insert((next_close, owner, deadline), 0);
+		None
 	}
 
 	/// Stores a partition, or removes it if it is empty.
@@ -168,7 +180,7 @@ impl<T: Config> Pallet<T> {
 			return;
 		}
 		let window = calendar.closing_at(close);
-		let Some(beacon) = T::Beacons::first_in(window.open, close) else {
+		let Some(beacon) = Self::deadline_beacon(&window) else {
 			return;
 		};
 		let missed = MissedChallenge {

@@ -6,7 +6,8 @@ mod housekeeping;
 mod parameters;
 mod registration;
 mod sectors;
-#[cfg(any(feature = "try-runtime", test))]
+// Native builds have it too, for tests on the real runtime.
+#[cfg(any(feature = "std", feature = "try-runtime"))]
 mod try_state;
 mod views;
 mod windowed;

@@ -54,9 +54,11 @@ impl<T: Config> Pallet<T> {
 			.saturating_add(T::Proofs::weight_per_proof_bytes(bytes.len() as u32))
 	}
 
-	/// The beacon of a deadline, if one has appeared by now.
+	/// The beacon of a deadline, if one has appeared by now. One of the last block does not count: it
+	/// would leave no block to answer its challenges in.
 	pub(crate) fn deadline_beacon(window: &DeadlineWindow) -> Option<Beacon> {
-		T::Beacons::first_in(window.open, window.close.min(Self::now().saturating_add(1)))
+		let last = window.close.saturating_sub(1);
+		T::Beacons::first_in(window.open, last.min(Self::now().saturating_add(1)))
 	}
 
 	/// Leaves that a sector must open, in the order of its proof. A recovering sector answers the

@@ -91,14 +91,7 @@ fn a_sector_whose_deals_are_closed_already_is_forgotten_at_its_expiry() {
 		register(1);
 		run_to(4);
 		let sealed = Kept::sealed(1, 0, &[], 250);
-		let hot = Kept::hot(
-			1,
-			1,
-			&[Order {
-				duration: 30,
-				..order(1)
-			}],
-		);
+		let hot = Kept::hot(1, 1, &[order(1).lasting(30)]);
 		activate(&[&sealed, &hot]);
 		StorageProvider::deal_closed(&1, 1);
 		assert!(record(1, 1).location.is_some());
@@ -117,13 +110,7 @@ fn a_sector_whose_deals_are_closed_already_is_forgotten_at_its_expiry() {
 #[test]
 fn a_faulty_sector_expires_too() {
 	test(|| {
-		let _sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 30,
-				..order(1)
-			}],
-		);
+		let _sector = provider_with_sector(1, &[order(1).lasting(30)]);
 		let close = close_from(1, 0, now() + 30);
 		run_to(close);
 		let stored = record(1, 0);
@@ -137,13 +124,7 @@ fn a_faulty_sector_expires_too() {
 #[test]
 fn a_miss_just_before_the_expiry_counts() {
 	test(|| {
-		let sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 50,
-				..order(1)
-			}],
-		);
+		let sector = provider_with_sector(1, &[order(1).lasting(50)]);
 		let start = now();
 		let close = close_from(1, 0, start + 50);
 		let store = Store::of([sector]);
@@ -199,13 +180,7 @@ fn the_rest_of_a_partition_goes_on() {
 #[test]
 fn an_expired_sector_cannot_be_proven_however_late_housekeeping_is() {
 	test(|| {
-		let sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 30,
-				..order(1)
-			}],
-		);
+		let sector = provider_with_sector(1, &[order(1).lasting(30)]);
 		let deadline = record(1, 0).location.expect("live").deadline;
 		let close = close_from(1, 0, now() + 30);
 		let store = Store::of([sector]);

@@ -25,13 +25,7 @@ fn recover(sectors: &[SectorNumber]) -> Call<Test> {
 }
 
 fn long_lived(owner: AccountId) -> Store {
-	Store::of([provider_with_sector(
-		owner,
-		&[Order {
-			duration: 2_000,
-			..order(owner)
-		}],
-	)])
+	Store::of([provider_with_sector(owner, &[order(owner).lasting(2_000)])])
 }
 
 fn faulty(sector: SectorNumber, reason: FaultReason) -> usize {
@@ -243,16 +237,7 @@ fn a_recovery_that_is_skipped_stays_faulty() {
 	test(|| {
 		register(1);
 		let sectors: Vec<_> = (0..8)
-			.map(|number| {
-				Kept::hot(
-					1,
-					number,
-					&[Order {
-						duration: 900,
-						..order(number.into())
-					}],
-				)
-			})
+			.map(|number| Kept::hot(1, number, &[order(number.into()).lasting(900)]))
 			.collect();
 		activate(&sectors.iter().collect::<Vec<_>>());
 		let store = Store::of(sectors);
@@ -323,13 +308,7 @@ fn declarations_name_live_sectors_once() {
 #[test]
 fn an_expired_sector_cannot_be_declared() {
 	test(|| {
-		let sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 30,
-				..order(1)
-			}],
-		);
+		let sector = provider_with_sector(1, &[order(1).lasting(30)]);
 		Store::of([sector]).run_proving(1, now() + 60);
 		assert_eq!(record(1, 0).location, None);
 		refused(1, declare(&[0]), Error::<Test>::SectorNotLive);

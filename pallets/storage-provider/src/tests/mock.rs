@@ -295,6 +295,14 @@ pub fn test(run: impl FnOnce()) {
 	test_with(ProtocolParameters::development(), run);
 }
 
+/// Parameters with which half of all sectors share a deadline.
+pub fn two_deadlines() -> ProtocolParameters {
+	ProtocolParameters {
+		deadlines: 2,
+		..ProtocolParameters::development()
+	}
+}
+
 pub fn test_with(parameters: ProtocolParameters, run: impl FnOnce()) {
 	new_test_ext_with(parameters).execute_with(|| {
 		let issued = <Balances as Inspect<_>>::total_issuance();

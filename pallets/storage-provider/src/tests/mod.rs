@@ -1,6 +1,7 @@
 //! Tests by topic. `mock` is the chain, `sealing` makes sectors and their proofs.
 
 mod asks;
+mod beacons;
 mod expiry;
 mod faults;
 mod housekeeping;
@@ -12,6 +13,7 @@ mod prove_commit;
 mod proven_time;
 mod random_operations;
 mod registration;
+mod replay;
 mod sealing;
 mod views;
 mod windowed;

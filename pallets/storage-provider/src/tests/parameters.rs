@@ -112,13 +112,7 @@ fn the_calendar_is_fixed_while_there_are_providers() {
 #[test]
 fn changed_amounts_do_not_touch_what_is_held() {
 	test(|| {
-		let sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 40,
-				..order(1)
-			}],
-		);
+		let sector = provider_with_sector(1, &[order(1).lasting(40)]);
 		let waiting = Kept::hot(1, 1, &[order(2)]);
 		ok(1, pre_commit(&[&waiting]));
 		let dearer = ProtocolParameters {

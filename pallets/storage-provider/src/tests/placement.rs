@@ -5,7 +5,7 @@ use crate::{
 	types::{DeadlineHead, Location},
 	DeadlineCloses, DeadlineHeads, Partitions, Providers,
 };
-use cairn_primitives::{params::ProtocolParameters, sector::SECTORS_PER_PARTITION};
+use cairn_primitives::sector::SECTORS_PER_PARTITION;
 
 fn calendar(owner: AccountId) -> crate::deadline::Calendar {
 	StorageProvider::calendar(
@@ -28,14 +28,7 @@ fn never_into_the_open_deadline_and_otherwise_evenly() {
 			run_to(start);
 			register(1);
 			for number in 0..9 {
-				let sector = Kept::hot(
-					1,
-					number,
-					&[Order {
-						duration: 10_000,
-						..order(number.into())
-					}],
-				);
+				let sector = Kept::hot(1, number, &[order(number.into()).lasting(10_000)]);
 				activate(&[&sector]);
 				let location = record(1, number).location.expect("live");
 				let open = calendar(1).at(now());
@@ -71,11 +64,7 @@ fn of_empty_deadlines_the_next_one_is_taken() {
 
 #[test]
 fn partitions_fill_up_before_another_one_begins() {
-	let parameters = ProtocolParameters {
-		deadlines: 2,
-		..ProtocolParameters::development()
-	};
-	test_with(parameters, || {
+	test_with(two_deadlines(), || {
 		register(1);
 		// While one deadline is open, everything goes to the other one.
 		let window = calendar(1).at(now());
@@ -127,11 +116,7 @@ fn partitions_fill_up_before_another_one_begins() {
 
 #[test]
 fn each_type_has_partitions_of_its_own() {
-	let parameters = ProtocolParameters {
-		deadlines: 2,
-		..ProtocolParameters::development()
-	};
-	test_with(parameters, || {
+	test_with(two_deadlines(), || {
 		register(1);
 		run_to(calendar(1).at(now()).close);
 		let sectors = [
@@ -151,30 +136,12 @@ fn each_type_has_partitions_of_its_own() {
 
 #[test]
 fn slots_of_expired_sectors_are_used_again() {
-	let parameters = ProtocolParameters {
-		deadlines: 2,
-		..ProtocolParameters::development()
-	};
-	test_with(parameters, || {
+	test_with(two_deadlines(), || {
 		register(1);
 		// Both go to the deadline that is not open.
 		run_to(calendar(1).at(now()).close);
-		let short = Kept::hot(
-			1,
-			0,
-			&[Order {
-				duration: 30,
-				..order(0)
-			}],
-		);
-		let long = Kept::hot(
-			1,
-			1,
-			&[Order {
-				duration: 400,
-				..order(1)
-			}],
-		);
+		let short = Kept::hot(1, 0, &[order(0).lasting(30)]);
+		let long = Kept::hot(1, 1, &[order(1).lasting(400)]);
 		activate(&[&short, &long]);
 		let location = record(1, 0).location.expect("live");
 		assert_eq!(record(1, 1).location, Some(Location { slot: 1, ..location }));
@@ -194,14 +161,7 @@ fn slots_of_expired_sectors_are_used_again() {
 		{
 			store.run_proving(1, now() + 1);
 		}
-		let newcomer = Kept::hot(
-			1,
-			2,
-			&[Order {
-				duration: 400,
-				..order(2)
-			}],
-		);
+		let newcomer = Kept::hot(1, 2, &[order(2).lasting(400)]);
 		ok(1, pre_commit(&[&newcomer]));
 		run_to(now() + 2);
 		ok(1, prove(vec![newcomer.whole()]));

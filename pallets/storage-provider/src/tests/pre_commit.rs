@@ -275,10 +275,7 @@ fn a_sealed_sector_outlives_its_deals_within_bounds() {
 			sector.pre_commit()
 		};
 		let prove_by = now() + 200;
-		let longest = Order {
-			duration: 150,
-			..order(1)
-		};
+		let longest = order(1).lasting(150);
 		refused(
 			1,
 			batch(vec![with(&[longest], prove_by + 149)]),

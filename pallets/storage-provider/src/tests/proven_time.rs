@@ -14,13 +14,7 @@ fn blocks(until: u32) -> (u32, bool) {
 #[test]
 fn only_proven_intervals_count() {
 	test(|| {
-		let sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 200,
-				..order(1)
-			}],
-		);
+		let sector = provider_with_sector(1, &[order(1).lasting(200)]);
 		let start = now();
 		let first = record(1, 0).proven.first_close();
 		let store = Store::of([sector]);
@@ -53,13 +47,7 @@ fn only_proven_intervals_count() {
 #[test]
 fn it_is_credited_when_the_proof_is_accepted_and_final_at_the_close() {
 	test(|| {
-		let sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 200,
-				..order(1)
-			}],
-		);
+		let sector = provider_with_sector(1, &[order(1).lasting(200)]);
 		let start = now();
 		let close = record(1, 0).proven.first_close();
 		let store = Store::of([sector]);

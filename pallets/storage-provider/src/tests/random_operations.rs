@@ -313,7 +313,7 @@ fn guilt() {
 		let offset = Providers::<Test>::get(owner).expect("registered").period_offset;
 		let calendar = StorageProvider::calendar(&parameters(), offset);
 		let last = calendar.last_close(location.deadline, now());
-		let void = ScriptedBeacons::first_in(last.saturating_sub(5), last).is_none();
+		let void = ScriptedBeacons::first_in(last.saturating_sub(5), last.saturating_sub(1)).is_none();
 		if last < sector.proven.first_close() || void {
 			continue;
 		}

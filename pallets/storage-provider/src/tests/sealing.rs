@@ -57,6 +57,13 @@ pub fn order(content: u64) -> Order {
 	}
 }
 
+impl Order {
+	/// The deal, but for `duration` blocks.
+	pub fn lasting(self, duration: BlockNumber) -> Order {
+		Order { duration, ..self }
+	}
+}
+
 /// A padded piece of pseudo-random bytes.
 fn padded_piece(content: u64, length: usize) -> (Vec<u8>, PieceInfo) {
 	let payload: Vec<u8> = (0..length.div_ceil(32))

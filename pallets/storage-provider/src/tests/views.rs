@@ -65,13 +65,7 @@ fn sectors_come_in_ascending_order() {
 #[test]
 fn a_sectors_state_is_told() {
 	test(|| {
-		let sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 100,
-				..order(1)
-			}],
-		);
+		let sector = provider_with_sector(1, &[order(1).lasting(100)]);
 		let state = || StorageProvider::view_sector(1, 0).map(|view| view.state);
 		assert_eq!(state(), Some(SectorState::Active));
 		let (_, close) = next_deadline(1, 0);
@@ -96,13 +90,7 @@ fn a_sectors_state_is_told() {
 #[test]
 fn the_deadline_of_the_next_block_is_told() {
 	test(|| {
-		let _sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 100,
-				..order(1)
-			}],
-		);
+		let _sector = provider_with_sector(1, &[order(1).lasting(100)]);
 		let (open, close) = run_before_deadline(1, 0);
 		let view = || StorageProvider::view_deadline_challenge(1).expect("registered");
 		assert_eq!((view().window.open, view().drawn), (open, false));

@@ -4,7 +4,6 @@ use super::{mock::*, sealing::*};
 use crate::{Call, Error, Event, Partitions};
 use cairn_primitives::{
 	challenge::{live_leaf, replica_leaf, window_challenge},
-	params::ProtocolParameters,
 	piece::payload_leaves,
 };
 use frame_support::dispatch::Pays;
@@ -13,13 +12,7 @@ type ProofsError = pallet_proofs::Error<Test>;
 
 /// A provider with one live sector, at the first block of its deadline.
 fn open(owner: AccountId) -> (Store, u32, u32) {
-	let sector = provider_with_sector(
-		owner,
-		&[Order {
-			duration: 1_000,
-			..order(owner)
-		}],
-	);
+	let sector = provider_with_sector(owner, &[order(owner).lasting(1_000)]);
 	let (open, close) = run_before_deadline(owner, 0);
 	next_block();
 	assert_eq!(now(), open);
@@ -114,13 +107,7 @@ fn a_proof_is_accepted_from_the_first_to_the_last_block_of_the_window() {
 #[test]
 fn before_the_window_and_after_it_the_deadline_is_not_open() {
 	test(|| {
-		let sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 1_000,
-				..order(1)
-			}],
-		);
+		let sector = provider_with_sector(1, &[order(1).lasting(1_000)]);
 		let (_, close) = run_before_deadline(1, 0);
 		let (store, deadline) = (Store::of([sector]), deadline(1));
 		refused(
@@ -175,14 +162,7 @@ fn a_partition_is_proven_once_a_period() {
 fn worker_and_owner_prove_and_nobody_else() {
 	test(|| {
 		register_with_worker(1, 2);
-		let sector = Kept::hot(
-			1,
-			0,
-			&[Order {
-				duration: 1_000,
-				..order(1)
-			}],
-		);
+		let sector = Kept::hot(1, 0, &[order(1).lasting(1_000)]);
 		activate(&[&sector]);
 		register(3);
 		let (_, close) = run_before_deadline(1, 0);
@@ -268,13 +248,7 @@ fn altered_proofs_are_refused() {
 #[test]
 fn without_a_beacon_there_is_no_challenge_yet() {
 	test(|| {
-		let sector = provider_with_sector(
-			1,
-			&[Order {
-				duration: 1_000,
-				..order(1)
-			}],
-		);
+		let sector = provider_with_sector(1, &[order(1).lasting(1_000)]);
 		let (open, _) = run_before_deadline(1, 0);
 		ScriptedBeacons::leave_out(open..open + 3);
 		let store = Store::of([sector]);
@@ -305,14 +279,7 @@ fn three_partitions() -> (Store, u32) {
 	let mut sectors = vec![];
 	// 64 and 2 hot ones, and 3 sealed ones.
 	for number in 0..66 {
-		sectors.push(Kept::hot(
-			1,
-			number,
-			&[Order {
-				duration: 1_000,
-				..order(number.into())
-			}],
-		));
+		sectors.push(Kept::hot(1, number, &[order(number.into()).lasting(1_000)]));
 	}
 	for number in 66..69 {
 		sectors.push(Kept::sealed(1, number, &[], 1_500));
@@ -332,13 +299,6 @@ fn three_partitions() -> (Store, u32) {
 		assert_eq!((at.deadline, at.partition), (deadline, partition));
 	}
 	(Store::of(sectors), deadline)
-}
-
-fn two_deadlines() -> ProtocolParameters {
-	ProtocolParameters {
-		deadlines: 2,
-		..ProtocolParameters::development()
-	}
 }
 
 #[test]
