@@ -8,8 +8,8 @@ mod chain_spec;
 
 use color_eyre::eyre;
 use polkadot_omni_node_lib::{
-	extra_subcommand::NoExtraSubcommand, run_with_custom_cli, runtime::DefaultRuntimeResolver,
-	CliConfig as CliConfigT, RunConfig, NODE_VERSION,
+	extra_subcommand::NoExtraSubcommand, run_with_custom_cli, CliConfig as CliConfigT, RunConfig,
+	NODE_VERSION,
 };
 
 struct CliConfig;
@@ -34,6 +34,6 @@ impl CliConfigT for CliConfig {
 
 fn main() -> eyre::Result<()> {
 	color_eyre::install()?;
-	let config = RunConfig::new(Box::new(DefaultRuntimeResolver), Box::new(chain_spec::Loader));
+	let config = RunConfig::new(Box::new(chain_spec::Resolver), Box::new(chain_spec::Loader));
 	Ok(run_with_custom_cli::<CliConfig, NoExtraSubcommand>(config)?)
 }
