@@ -4,18 +4,22 @@
 //! base path, `$XDG_DATA_HOME/cairn-provider` unless `--base-path` names another; the file is
 //! `config.toml` in `$XDG_CONFIG_HOME/cairn-provider`, or in the base path where one is named.
 
+use cairn_units::ByteSize;
 use etcetera::{base_strategy::Xdg, BaseStrategy};
 use serde::{Deserialize, Serialize};
 use std::{
-	fmt,
 	net::SocketAddr,
 	path::{Path, PathBuf},
-	str::FromStr,
 	time::Duration,
 };
 
 /// Version of the file's format.
 pub const VERSION: u32 = 1;
+
+/// Most of anything that is counted: semaphores and queues have limits of their own, far above.
+const MAX_COUNT: u64 = 1 << 20;
+/// Longest time limit: a month. The clock overflows at others.
+const MAX_SECONDS: u64 = 31 * 24 * 3600;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -57,62 +61,6 @@ pub enum ConfigError {
 	},
 }
 
-/// A number of bytes: `512 MiB`, `1 GiB`, `100000`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct ByteSize(pub u64);
-
-/// A text that is not a number of bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("not a size: write bytes, or a number with KiB, MiB, GiB or TiB")]
-pub struct ByteSizeError;
-
-const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
-
-impl FromStr for ByteSize {
-	type Err = ByteSizeError;
-	fn from_str(text: &str) -> Result<Self, ByteSizeError> {
-		let text = text.trim();
-		let (digits, shift) = UNITS
-			.iter()
-			.find_map(|(unit, shift)| text.strip_suffix(unit).map(|digits| (digits.trim(), *shift)))
-			.unwrap_or((text, 0));
-		let number: u64 = digits.parse().map_err(|_| ByteSizeError)?;
-		number.checked_mul(1 << shift).map(ByteSize).ok_or(ByteSizeError)
-	}
-}
-
-impl fmt::Display for ByteSize {
-	fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-		for (unit, shift) in UNITS.iter().rev() {
-			if self.0 >= 1 << shift && self.0.is_multiple_of(1 << shift) {
-				return write!(f, "{} {unit}", self.0 >> shift);
-			}
-		}
-		write!(f, "{}", self.0)
-	}
-}
-
-impl Serialize for ByteSize {
-	fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-		serializer.collect_str(self)
-	}
-}
-
-impl<'de> Deserialize<'de> for ByteSize {
-	fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-		#[derive(Deserialize)]
-		#[serde(untagged)]
-		enum Form {
-			Number(u64),
-			Text(String),
-		}
-		match Form::deserialize(deserializer)? {
-			Form::Number(bytes) => Ok(ByteSize(bytes)),
-			Form::Text(text) => text.parse().map_err(serde::de::Error::custom),
-		}
-	}
-}
-
 /// The configuration file, and the settings after flags and environment were applied.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
 #[serde(deny_unknown_fields, default)]
@@ -149,6 +97,9 @@ pub struct Server {
 	pub max_connections: usize,
 	/// Seconds that a client may take to send its request's head.
 	pub header_timeout_seconds: u64,
+	/// Seconds that a client may take to send the body of a JSON-RPC request. Uploads have a limit of
+	/// their own: [`Uploads::idle_timeout_seconds`].
+	pub body_timeout_seconds: u64,
 	/// Seconds that a reader may take to accept a part of a response.
 	pub write_timeout_seconds: u64,
 	/// Retrievals at the same time.
@@ -193,6 +144,9 @@ pub struct Deals {
 	pub max_pending: usize,
 	/// Largest provider collateral in parts per million of a deal's total price.
 	pub max_collateral_ppm: u32,
+	/// Largest part of the escrow that deals of one client may bind as collateral before they are active, in parts
+	/// per million: what is lost if all of them lapse.
+	pub max_client_collateral_ppm: u32,
 	/// Blocks between settlements of the own deals; 0 leaves settling to others.
 	pub settle_every_blocks: u32,
 	/// Blocks that one transaction is assumed to take.
@@ -254,6 +208,7 @@ impl Default for Server {
 			addresses: Vec::new(),
 			max_connections: 512,
 			header_timeout_seconds: 10,
+			body_timeout_seconds: 10,
 			write_timeout_seconds: 30,
 			max_retrievals: 64,
 			shutdown_seconds: 10,
@@ -288,6 +243,7 @@ impl Default for Deals {
 			batch_wait_blocks: 2,
 			max_pending: 1000,
 			max_collateral_ppm: 1_000_000,
+			max_client_collateral_ppm: 250_000,
 			settle_every_blocks: 600,
 			blocks_per_transaction: 3,
 			watch_chain: true,
@@ -331,7 +287,11 @@ impl Config {
 		}
 	}
 
-	fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+	/// Reads a file's text; `path` is for messages.
+	///
+	/// # Errors
+	/// See [`ConfigError`].
+	pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
 		let parse_error = |source| ConfigError::Parse {
 			path: path.to_owned(),
 			source: Box::new(source),
@@ -359,28 +319,47 @@ impl Config {
 	/// # Errors
 	/// [`ConfigError::Value`].
 	pub fn check(&self) -> Result<(), ConfigError> {
-		let positive = [
-			("server.max_connections", self.server.max_connections as u64),
-			("server.max_retrievals", self.server.max_retrievals as u64),
+		let (server, uploads, deals) = (&self.server, &self.uploads, &self.deals);
+		let bounded = [
+			("server.max_connections", server.max_connections as u64, MAX_COUNT),
+			("server.max_retrievals", server.max_retrievals as u64, MAX_COUNT),
 			(
 				"server.header_timeout_seconds",
-				self.server.header_timeout_seconds,
+				server.header_timeout_seconds,
+				MAX_SECONDS,
 			),
-			("server.write_timeout_seconds", self.server.write_timeout_seconds),
-			("uploads.max_concurrent", self.uploads.max_concurrent as u64),
-			("uploads.max_payload", self.uploads.max_payload.0),
-			("uploads.idle_timeout_seconds", self.uploads.idle_timeout_seconds),
-			("deals.max_pending", self.deals.max_pending as u64),
+			(
+				"server.body_timeout_seconds",
+				server.body_timeout_seconds,
+				MAX_SECONDS,
+			),
+			(
+				"server.write_timeout_seconds",
+				server.write_timeout_seconds,
+				MAX_SECONDS,
+			),
+			("uploads.max_concurrent", uploads.max_concurrent as u64, MAX_COUNT),
+			("uploads.max_payload", uploads.max_payload.0, u64::MAX),
+			(
+				"uploads.idle_timeout_seconds",
+				uploads.idle_timeout_seconds,
+				MAX_SECONDS,
+			),
+			("deals.max_pending", deals.max_pending as u64, u64::MAX),
 			(
 				"deals.blocks_per_transaction",
-				self.deals.blocks_per_transaction.into(),
+				deals.blocks_per_transaction.into(),
+				u64::MAX,
 			),
-			("sealing.workers", self.sealing.workers as u64),
+			("sealing.workers", self.sealing.workers as u64, MAX_COUNT),
 		];
-		if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
+		if let Some((key, _, most)) = bounded
+			.into_iter()
+			.find(|(_, value, most)| *value == 0 || value > most)
+		{
 			return Err(ConfigError::Value {
 				key,
-				reason: "must not be zero".into(),
+				reason: format!("must lie between 1 and {most}"),
 			});
 		}
 		if !(self.sealing.assumed_seconds_per_byte >= 0.0 && self.sealing.assumed_seconds_per_byte < 1.0) {
@@ -389,7 +368,7 @@ impl Config {
 				reason: "must be at least 0 and below 1".into(),
 			});
 		}
-		crate::multiaddr::encode_all(&self.server.addresses).map_err(|error| ConfigError::Value {
+		crate::contact::contact(&self.server.addresses).map_err(|error| ConfigError::Value {
 			key: "server.addresses",
 			reason: error.to_string(),
 		})?;
@@ -525,6 +504,22 @@ mod tests {
 				..
 			})
 		));
+		for (text, named) in [
+			(
+				"[server]\nmax_connections = 9223372036854775807",
+				"server.max_connections",
+			),
+			(
+				"[uploads]\nidle_timeout_seconds = 9223372036854775807",
+				"uploads.idle_timeout_seconds",
+			),
+		] {
+			let error = parse(&format!("version = 1\n{text}")).unwrap_err();
+			assert!(
+				matches!(error, ConfigError::Value { key, .. } if key == named),
+				"{error}"
+			);
+		}
 		assert!(matches!(
 			parse("version = 1\n[server]\naddresses = [\"http://x\"]"),
 			Err(ConfigError::Value {
@@ -532,18 +527,6 @@ mod tests {
 				..
 			})
 		));
-	}
-
-	#[test]
-	fn sizes() {
-		assert_eq!("1 GiB".parse(), Ok(ByteSize(1 << 30)));
-		assert_eq!("16KiB".parse(), Ok(ByteSize(16 << 10)));
-		assert_eq!("12".parse(), Ok(ByteSize(12)));
-		for bad in ["", "GiB", "1 GB", "-1", "1.5 GiB", "99999999999 TiB"] {
-			assert_eq!(bad.parse::<ByteSize>(), Err(ByteSizeError), "{bad}");
-		}
-		assert_eq!(ByteSize(3 << 20).to_string(), "3 MiB");
-		assert_eq!(ByteSize(1001).to_string(), "1001");
 	}
 
 	#[test]

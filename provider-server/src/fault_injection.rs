@@ -17,11 +17,12 @@
 //! | `pre_commit:included` | transaction final ─ state |
 //! | `prove:persisted` | state ─ transaction sent |
 //! | `prove:included` | transaction final ─ state |
+//! | `finish:due` | sector active ─ its layers removed |
 //! | `window:proven` | proof made ─ transaction sent |
 //! | `window:included` | transaction final ─ noted |
 
 /// Every point, in the order of the pipeline.
-pub const POINTS: [&str; 13] = [
+pub const POINTS: [&str; 14] = [
 	"upload:adopted",
 	"publish:persisted",
 	"publish:included",
@@ -33,6 +34,7 @@ pub const POINTS: [&str; 13] = [
 	"pre_commit:included",
 	"prove:persisted",
 	"prove:included",
+	"finish:due",
 	"window:proven",
 	"window:included",
 ];

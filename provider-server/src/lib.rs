@@ -11,15 +11,16 @@
 //! [`deal::state`] and [`sector::state`] (the states), [`http`] (the outside).
 #![deny(missing_docs)]
 
+pub mod backoff;
 pub mod chain;
 pub mod cli;
 pub mod config;
+pub mod contact;
 pub mod deal;
 pub mod fault_injection;
 pub mod http;
 pub mod ingest;
 pub mod metrics;
-pub mod multiaddr;
 pub mod pipeline;
 pub mod provider;
 pub mod retrieval;

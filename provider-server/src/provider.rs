@@ -16,16 +16,22 @@ use cairn_primitives::{
 	deal::proposal_hash, params::ProtocolParameters, Balance, BlockNumber, ProofTypeId, SectorNumber, Tier,
 };
 use cairn_provider_api::{
-	deal::{DealProgress, DealStatus, ProposeDeal, PROPOSED_SCHEMA, STATUS_SCHEMA},
-	piece_cid, upload, Amount, ErrorKind, Hash32, Problem, ProposedDeal,
+	deal::{DealProgress, DealStatus, ProposeDeal, PROPOSED_SCHEMA},
+	upload, ErrorKind, Hash32, Problem, ProposedDeal,
 };
 use cairn_proving::store::SectorStore;
 use std::{
 	collections::HashMap,
-	sync::{Arc, Mutex, PoisonError, RwLock},
+	sync::{
+		atomic::{AtomicU32, Ordering},
+		Arc, Mutex, PoisonError, RwLock,
+	},
 	time::Instant,
 };
 use tokio::sync::Notify;
+
+/// Most proposals over JSON-RPC that wait for a decision at the same time.
+const MAX_WAITING_PROPOSALS: usize = 64;
 
 /// What the provider last saw on chain. Refreshed with every finalized block.
 #[derive(Clone, Debug)]
@@ -67,9 +73,14 @@ pub struct Provider {
 	/// Wakes the pipeline before the next block.
 	pub wake: Notify,
 	view: RwLock<View>,
+	/// Latest finalized block ever seen, as far as it was noted.
+	latest: AtomicU32,
 	seal_progress: Mutex<HashMap<SectorNumber, f64>>,
 	/// One decision at a time: two deals must not be promised the same money or disk.
 	admission: tokio::sync::Mutex<()>,
+	/// Places for proposals that wait for their turn. Each takes a few questions to the chain: without a
+	/// limit a flood of them would keep everybody else's waiting for minutes.
+	proposals: tokio::sync::Semaphore,
 	/// One unsealing at a time.
 	pub(crate) unsealing: Mutex<()>,
 }
@@ -103,6 +114,18 @@ pub enum ViewError {
 	/// The provider is not registered (any more).
 	#[error("the provider is not registered on this chain: run `cairn-provider init`")]
 	NotRegistered,
+	/// The node knows less of the chain than it, or another one, did. By what such a node says, deals that
+	/// exist would be over, and their data would be removed.
+	#[error("the node has finalized block {found}, and block {seen} was seen before: wait until it has caught up, or if the chain was started anew use another --base-path")]
+	Behind {
+		/// Latest finalized block seen.
+		seen: BlockNumber,
+		/// The node's.
+		found: BlockNumber,
+	},
+	/// The database failed.
+	#[error(transparent)]
+	Store(#[from] StoreError),
 }
 
 impl View {
@@ -137,7 +160,9 @@ impl Provider {
 	/// See [`ViewError`].
 	pub async fn assemble(parts: Parts) -> Result<Arc<Provider>, ViewError> {
 		let view = View::read(&*parts.chain, &parts.owner).await?;
+		let noted = parts.store.run(|store| store.noted_finalized()).await?;
 		Ok(Arc::new(Provider {
+			latest: AtomicU32::new(noted),
 			config: parts.config,
 			owner: parts.owner,
 			worker: parts.worker,
@@ -150,6 +175,7 @@ impl Provider {
 			view: RwLock::new(view),
 			seal_progress: Mutex::default(),
 			admission: tokio::sync::Mutex::default(),
+			proposals: tokio::sync::Semaphore::new(MAX_WAITING_PROPOSALS),
 			unsealing: Mutex::default(),
 		}))
 	}
@@ -165,6 +191,7 @@ impl Provider {
 	/// See [`ViewError`].
 	pub async fn refresh_view(&self) -> Result<View, ViewError> {
 		let mut fresh = View::read(&*self.chain, &self.owner).await?;
+		self.see_finalized(fresh.finalized)?;
 		let old = self.view();
 		let blocks = fresh.finalized.saturating_sub(old.finalized);
 		fresh.block_seconds = old.block_seconds;
@@ -177,6 +204,18 @@ impl Provider {
 		}
 		*self.view.write().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
 		Ok(fresh)
+	}
+
+	/// Refuses to go on with a node that is behind what was seen of the chain.
+	///
+	/// # Errors
+	/// [`ViewError::Behind`].
+	pub fn see_finalized(&self, found: BlockNumber) -> Result<(), ViewError> {
+		let seen = self.latest.fetch_max(found, Ordering::SeqCst);
+		if found < seen {
+			return Err(ViewError::Behind { seen, found });
+		}
+		Ok(())
 	}
 
 	/// The disk that holds everything.
@@ -238,6 +277,7 @@ impl Provider {
 				ErrorKind::Malformed,
 				format!("the proposal is not a SCALE-encoded deal proposal: {error}"),
 			)
+			.hint("encode the chain's DealProposal, or make the proposal with `cairn deal propose`")
 		})?;
 		let hash = match (&request, &decoded) {
 			(ProposeDeal::OnChain { proposal_hash }, _) => proposal_hash.0,
@@ -249,15 +289,18 @@ impl Provider {
 				))
 			}
 		};
+		let _place = self.proposals.try_acquire().map_err(|_| {
+			Problem::new(ErrorKind::Busy, "too many proposals are being decided")
+				.hint("try again in a moment")
+		})?;
 		let deal = match (request, decoded) {
 			(ProposeDeal::Signed { signature, .. }, Some(proposal)) => {
-				verify_client_signature(&proposal, &self.chain.identity().genesis_hash, &signature.0).map_err(
-					|error| {
+				verify_client_signature(&proposal, &self.chain.identity().genesis_hash, &signature.0)
+					.map_err(|error| {
 						Problem::new(ErrorKind::BadSignature, error.to_string()).hint(
-							"sign domain, genesis hash and SCALE of the proposal with the client's sr25519 key, or propose on chain",
+							"sign domain, genesis hash and SCALE of the proposal with the client's key, or propose on chain",
 						)
-					},
-				)?;
+					})?;
 				self.admit(hash, proposal, Origin::Signed(signature.0)).await?
 			}
 			_ => self.admit_on_chain(&hash).await?,
@@ -301,8 +344,7 @@ impl Provider {
 			.run(move |store| store.deal(&hash))
 			.await
 			.map_err(store_problem)?;
-		// A failed deal may be tried again as long as its terms allow.
-		Ok(deal.filter(|deal| !matches!(deal.state, DealState::Failed { .. })))
+		Ok(deal.filter(|deal| !deal.may_be_tried_again()))
 	}
 
 	async fn admit(&self, hash: ProposalHash, proposal: Proposal, origin: Origin) -> Result<Deal, Problem> {
@@ -344,9 +386,12 @@ impl Provider {
 			asks: &view.asks,
 			client_escrow: client_escrow.map(|escrow| escrow.saturating_sub(promised.by_client)),
 			provider_escrow: provider_escrow.saturating_sub(promised.collateral),
+			waiting_collateral: promised.waiting_collateral,
+			waiting_collateral_of_client: promised.waiting_collateral_of_client,
 			disk_available: available.saturating_sub(promised.disk),
 			max_payload: self.config.uploads.max_payload.0,
 			max_collateral_ppm: self.config.deals.max_collateral_ppm,
+			max_client_collateral_ppm: self.config.deals.max_client_collateral_ppm,
 			hot_piece_stored: promised.hot_piece,
 			schedule: self.schedule().map_err(store_problem)?,
 		};
@@ -439,23 +484,7 @@ impl Provider {
 
 	/// A deal as clients see it.
 	pub fn status(&self, hash: &ProposalHash, deal: &Deal) -> DealStatus {
-		let proposal = &deal.proposal;
-		DealStatus {
-			schema: STATUS_SCHEMA.into(),
-			proposal_hash: Hash32(*hash),
-			progress: self.progress(hash, deal),
-			piece_cid: piece_cid::v1(&proposal.piece.commitment).to_string(),
-			payload_cid: cid::Cid::try_from(proposal.payload.root())
-				.map(|cid| cid.to_string())
-				.unwrap_or_default(),
-			payload_size: proposal.piece.payload_size,
-			client: cairn_keystore::address::encode_default(&proposal.client),
-			tier: proposal.tier.into(),
-			start_by: proposal.start_by,
-			duration: proposal.duration,
-			price_per_block: Amount(proposal.price_per_block),
-			delayed_by: deal.delayed_by.clone(),
-		}
+		deal.status(hash, self.progress(hash, deal))
 	}
 }
 
@@ -469,6 +498,10 @@ struct Promised {
 	by_client: Balance,
 	/// Collateral of deals that are not published.
 	collateral: Balance,
+	/// Collateral of all deals that are not active.
+	waiting_collateral: Balance,
+	/// That of this client's.
+	waiting_collateral_of_client: Balance,
 	/// Bytes of disk.
 	disk: u64,
 	/// Whether a live hot deal holds the proposal's piece.
@@ -487,6 +520,8 @@ impl Promised {
 			pending_of_client: 0,
 			by_client: 0,
 			collateral: 0,
+			waiting_collateral: 0,
+			waiting_collateral_of_client: 0,
 			disk: 0,
 			hot_piece: false,
 		};
@@ -499,7 +534,13 @@ impl Promised {
 				continue;
 			}
 			promised.pending += 1;
-			promised.pending_of_client += usize::from(other.client == proposal.client);
+			let bound = &mut promised.waiting_collateral;
+			*bound = bound.saturating_add(other.provider_collateral);
+			if other.client == proposal.client {
+				promised.pending_of_client += 1;
+				let bound = &mut promised.waiting_collateral_of_client;
+				*bound = bound.saturating_add(other.provider_collateral);
+			}
 			let unpublished = matches!(
 				deal.state,
 				DealState::Accepted | DealState::Received | DealState::Publishing { .. }
@@ -538,6 +579,11 @@ pub fn chain_problem(error: ChainError) -> Problem {
 
 /// A failure of the database, as clients see it.
 pub fn store_problem(error: StoreError) -> Problem {
-	tracing::error!(%error, "the database failed");
+	tracing::error!(error = &error as &dyn std::error::Error, "the database failed");
+	if error.is_full() {
+		return Problem::new(ErrorKind::StorageFull, "the provider's disk is full")
+			.hint("try again later or choose another provider");
+	}
 	Problem::new(ErrorKind::Internal, "the provider's database failed")
+		.hint("try again later or choose another provider")
 }

@@ -211,15 +211,17 @@ impl Chain for LiveChain {
 				block
 			}
 		};
-		let events = self.client.events(block.hash).await.map_err(chain_error)?;
-		blocks.pending = None;
-		Ok((
-			block.number,
-			events
+		let events = match self.client.events(block.hash).await {
+			Ok(events) => events
 				.into_iter()
 				.filter_map(|record| self.event(record.event))
 				.collect(),
-		))
+			// After a long outage. Waiting for it would be waiting for ever.
+			Err(ClientError::StatePruned { .. }) => vec![ChainEvent::Unreadable],
+			Err(error) => return Err(chain_error(error)),
+		};
+		blocks.pending = None;
+		Ok((block.number, events))
 	}
 
 	async fn parameters(&self) -> Result<ProtocolParameters, ChainError> {
@@ -347,7 +349,6 @@ impl Chain for LiveChain {
 				"it would be valid for too few blocks".into(),
 			));
 		}
-		// The last transaction may be signed as long as its whole era ends in time.
 		let mortality = if left >= 2 * MORTALITY {
 			MORTALITY
 		} else {
@@ -355,7 +356,10 @@ impl Chain for LiveChain {
 		};
 		let options = SubmitOptions {
 			mortality,
-			valid_until: Some(valid_until.saturating_sub(mortality).max(now + 1)),
+			valid_until: Some(valid_until.max(now + 1)),
+			// What is recorded before it is sent is taken for dead after this block. A late proof does no harm, but
+			// one that is not sent does.
+			dead_after: (!matches!(action, Action::WindowedPost { .. })).then_some(valid_until),
 			..SubmitOptions::default()
 		};
 		let included = self

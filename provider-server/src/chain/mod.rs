@@ -151,6 +151,8 @@ pub enum ChainEvent {
 		/// The proposal it was made of.
 		proposal_hash: ProposalHash,
 	},
+	/// What happened in the block cannot be known any more.
+	Unreadable,
 	/// The provider was paid.
 	Paid {
 		/// For this deal.

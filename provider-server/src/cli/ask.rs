@@ -1,13 +1,10 @@
 //! `ask show | set`: prices and bounds, as they are on chain.
 
-use super::{
-	amount::{in_cairn, Amount},
-	output::columns,
-	tier_name, CliError, Session,
-};
+use super::{output::columns, tier_name, CliError, Session};
 use crate::chain::{live::KeypairSigner, Ask as ChainAsk};
 use cairn_chain_client::{calls, Submitter};
 use cairn_primitives::{params::ProtocolParameters, piece::PIECE_MIN_SIZE_LOG2, ProofSpec};
+use cairn_units::Amount;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -116,7 +113,7 @@ impl AskFlags {
 struct Row {
 	proof_type: u16,
 	name: String,
-	price_per_gib: String,
+	price_per_gib: Amount,
 	min_piece_size: u64,
 	max_piece_size: u64,
 	min_duration: u32,
@@ -180,7 +177,7 @@ impl Ask {
 				Some(Row {
 					proof_type: id.0,
 					name: tier_name::name(&registered.spec),
-					price_per_gib: price_per_gib.to_string(),
+					price_per_gib: Amount(price_per_gib),
 					min_piece_size: 1u64.checked_shl(min_piece_log2.into()).unwrap_or(0),
 					max_piece_size: 1u64.checked_shl(max_piece_log2.into()).unwrap_or(0),
 					min_duration,
@@ -203,11 +200,9 @@ impl Ask {
 			.map(str::to_owned)
 			.to_vec()];
 			for row in &result.asks {
-				// Printed by this program from a u128 just above.
-				let price = row.price_per_gib.parse().map(in_cairn).unwrap_or_default();
 				rows.push(vec![
 					row.name.clone(),
-					price,
+					row.price_per_gib.to_string(),
 					format!("{} to {}", row.min_piece_size, row.max_piece_size),
 					format!("{} to {}", row.min_duration, row.max_duration),
 					if row.accepting { "yes" } else { "no" }.into(),

@@ -1,13 +1,10 @@
 //! `deals ls | show`.
 
-use super::{amount::in_cairn, contact_server, output::columns, CliError, Session};
-use crate::{
-	deal::{Deal, ProposalHash},
-	store::{Store, StoreError},
-};
+use super::{contact_server, output::columns, CliError, Session};
+use crate::store::{Store, StoreError};
 use cairn_provider_api::{
 	deal::{DealList, ListDeals, LIST_SCHEMA, STATUS_SCHEMA},
-	piece_cid, rpc, Amount, DealProgress, DealStatus, Hash32,
+	rpc, DealProgress, DealStatus, Hash32,
 };
 use clap::Subcommand;
 
@@ -27,27 +24,6 @@ pub(crate) enum Deals {
 	},
 }
 
-/// A deal as the database alone tells it.
-fn status(hash: &ProposalHash, deal: &Deal) -> DealStatus {
-	let proposal = &deal.proposal;
-	DealStatus {
-		schema: STATUS_SCHEMA.into(),
-		proposal_hash: Hash32(*hash),
-		progress: deal.progress(),
-		piece_cid: piece_cid::v1(&proposal.piece.commitment).to_string(),
-		payload_cid: cid::Cid::try_from(proposal.payload.root())
-			.map(|cid| cid.to_string())
-			.unwrap_or_default(),
-		payload_size: proposal.piece.payload_size,
-		client: cairn_keystore::address::encode_default(&proposal.client),
-		tier: proposal.tier.into(),
-		start_by: proposal.start_by,
-		duration: proposal.duration,
-		price_per_block: Amount(proposal.price_per_block),
-		delayed_by: deal.delayed_by.clone(),
-	}
-}
-
 /// Reads the deals from the database, or from the daemon that has it open.
 async fn list(session: &Session) -> Result<Vec<DealStatus>, CliError> {
 	const PAGE: usize = 1000;
@@ -56,7 +32,12 @@ async fn list(session: &Session) -> Result<Vec<DealStatus>, CliError> {
 		Ok((store, _)) => loop {
 			let after = deals.last().map(|deal| deal.proposal_hash.0);
 			let page = store.list_deals(after, PAGE)?;
-			deals.extend(page.deals.iter().map(|(hash, deal)| status(hash, deal)));
+			// The database alone knows neither uploads nor sectors, which would refine the progress.
+			let statuses = page
+				.deals
+				.iter()
+				.map(|(hash, deal)| deal.status(hash, deal.progress()));
+			deals.extend(statuses);
 			if !page.more {
 				return Ok(deals);
 			}
@@ -98,7 +79,7 @@ impl Deals {
 						rows.push(vec![
 							deal.progress.deal_id().map_or("-".into(), |id| id.to_string()),
 							deal.proposal_hash.to_string(),
-							format!("{:?}", deal.tier).to_lowercase(),
+							deal.tier.to_string(),
 							deal.payload_size.to_string(),
 							state(&deal.progress),
 						]);
@@ -133,10 +114,10 @@ impl Deals {
 						("payload CID", deal.payload_cid.clone()),
 						("piece CID", deal.piece_cid.clone()),
 						("payload bytes", deal.payload_size.to_string()),
-						("tier", format!("{:?}", deal.tier).to_lowercase()),
+						("tier", deal.tier.to_string()),
 						("start by block", deal.start_by.to_string()),
 						("blocks", deal.duration.to_string()),
-						("price per block", in_cairn(deal.price_per_block.0)),
+						("price per block", deal.price_per_block.to_string()),
 					]
 					.map(|(name, text)| vec![name.to_owned(), text])
 					.to_vec();

@@ -1,13 +1,14 @@
 //! `doctor`: is everything in place? Each finding says what to do.
 
-use super::{amount::in_cairn, output::columns, run::Running, CliError, Session};
+use super::{output::columns, run::Running, CliError, Session};
 use crate::{
 	chain::{live, Ask},
 	ingest::Disk,
-	multiaddr,
 	store::{Store, StoreError},
 };
 use cairn_chain_client::{ChainClient, ProviderContact};
+use cairn_provider_api::endpoint;
+use cairn_units::Amount;
 use clap::Args;
 use serde::Serialize;
 use std::{path::Path, process::ExitCode, time::Duration};
@@ -245,6 +246,12 @@ async fn chain(session: &Session, findings: &mut Findings) -> Option<ChainClient
 		Ok(_) => findings.ok("database", "belongs to the node's chain"),
 		Err(StoreError::Missing { .. }) => findings.ok("database", "none yet"),
 		Err(StoreError::InUse { .. }) => findings.ok("database", "in use by the running provider"),
+		Err(error @ (StoreError::Newer { .. } | StoreError::Older { .. })) => findings.add(
+			"database",
+			Verdict::Failed,
+			error.to_string(),
+			"nothing was changed in it",
+		),
 		Err(error) => findings.add(
 			"database",
 			Verdict::Failed,
@@ -293,7 +300,7 @@ async fn registration(
 		let ProviderContact::V1 { addresses, .. } = view.contact;
 		let texts: Vec<String> = addresses
 			.iter()
-			.filter_map(|bytes| multiaddr::decode(bytes))
+			.filter_map(|bytes| endpoint::text(bytes))
 			.collect();
 		if texts.is_empty() {
 			findings.add(
@@ -308,9 +315,9 @@ async fn registration(
 	}
 	let funds = query.balance(worker).await?.free;
 	let (verdict, detail) = if funds < LOW_FUNDS {
-		(Verdict::Failed, format!("the worker has {}", in_cairn(funds)))
+		(Verdict::Failed, format!("the worker has {}", Amount(funds)))
 	} else {
-		(Verdict::Ok, format!("the worker has {}", in_cairn(funds)))
+		(Verdict::Ok, format!("the worker has {}", Amount(funds)))
 	};
 	findings.add(
 		"worker funds",
@@ -331,7 +338,7 @@ async fn registration(
 	findings.add(
 		"owner funds",
 		verdict,
-		format!("the owner has {} for deposits and pledges", in_cairn(owner_funds)),
+		format!("the owner has {} for deposits and pledges", Amount(owner_funds)),
 		"send the owner funds: each sector takes a deposit and a pledge",
 	);
 	let escrow = query.escrow(&owner).await?;
@@ -343,7 +350,7 @@ async fn registration(
 	findings.add(
 		"escrow",
 		verdict,
-		format!("{} for the collateral of new deals", in_cairn(escrow)),
+		format!("{} for the collateral of new deals", Amount(escrow)),
 		"run `init --escrow AMOUNT` with the owner's key",
 	);
 	let asks = query.asks(&owner).await?;

@@ -2,14 +2,15 @@
 //! what is there and does what is missing.
 
 use super::{
-	amount::{in_cairn, Amount},
 	ask::AskFlags,
 	keys::{OwnerFlags, OwnerPassword},
 	tier_name, CliError, ServerFlags, Session,
 };
-use crate::{chain::live::KeypairSigner, multiaddr};
+use crate::{chain::live::KeypairSigner, contact::contact};
 use cairn_chain_client::{calls, Call, ChainClient, Submitter};
 use cairn_keystore::{address, Keypair};
+use cairn_provider_api::endpoint;
+use cairn_units::Amount;
 use clap::Args;
 use serde::Serialize;
 
@@ -117,10 +118,10 @@ impl Init {
 		let query = client.query();
 		let (owner_key, worker_key) = (owner.public(), worker.public());
 		let addresses = match session.config.server.addresses.as_slice() {
-			[] => vec![multiaddr::http(session.config.server.listen)],
+			[] => vec![endpoint::of_socket(session.config.server.listen)],
 			given => given.to_vec(),
 		};
-		let contact = multiaddr::contact(&addresses)
+		let contact = contact(&addresses)
 			.map_err(|error| CliError::new(error.to_string(), "write /ip4/203.0.113.7/tcp/7600/http"))?;
 		let beneficiary = match &self.beneficiary {
 			Some(text) => {
@@ -175,7 +176,7 @@ impl Init {
 			let missing = self.escrow.0 - escrow;
 			add(
 				calls::market::add_balance(missing),
-				format!("add {} to the escrow", in_cairn(missing)),
+				format!("add {} to the escrow", Amount(missing)),
 			);
 		}
 		let funds = query.balance(&worker_key).await?.free;
@@ -183,7 +184,7 @@ impl Init {
 			let missing = self.worker_funds.0 - funds;
 			add(
 				calls::balances::transfer_keep_alive(worker_key, missing),
-				format!("fund the worker with {}", in_cairn(missing)),
+				format!("fund the worker with {}", Amount(missing)),
 			);
 		}
 		Ok((calls, names))

@@ -5,16 +5,13 @@ use cairn_keystore::{
 	KeyFile, Keypair, Keystore, Overwrite, Password, PasswordSource, ScryptCost, SecretUri,
 };
 use clap::Args;
-use std::{
-	io::{self, BufRead, IsTerminal, Write},
-	path::PathBuf,
-};
+use std::{io, path::PathBuf};
 
 /// How the owner signs.
 #[derive(Args, Clone, Default)]
 #[group(multiple = false)]
 pub(crate) struct OwnerFlags {
-	/// Source of the owner's secret URI: env:NAME, fd:N or file:PATH
+	/// Source of the owner's secret URI: env:NAME, fd:N, file:PATH or prompt
 	#[arg(long, value_name = "SOURCE", env = "CAIRN_PROVIDER_OWNER_SECRET_SOURCE")]
 	owner_secret: Option<String>,
 	/// The owner's encrypted key file (polkadot.js JSON)
@@ -39,19 +36,6 @@ pub(crate) struct OwnerPassword {
 	owner_password: Option<String>,
 }
 
-/// Asks on the terminal. What is typed is seen: terminals without echo need a library that this
-/// program has no other use for; sources other than the prompt are better for secrets.
-fn prompt(text: &str) -> io::Result<String> {
-	if !io::stdin().is_terminal() {
-		return Err(io::Error::other("standard input is not a terminal"));
-	}
-	eprint!("{text} (shown while typed): ");
-	io::stderr().flush()?;
-	let mut line = String::new();
-	io::stdin().lock().read_line(&mut line)?;
-	Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
 fn source(text: &str) -> Result<PasswordSource, CliError> {
 	text.parse()
 		.map_err(|error: cairn_keystore::PasswordSourceParseError| {
@@ -70,21 +54,20 @@ impl Session {
 		Keystore::new(self.paths.keys())
 	}
 
-	/// Password of the worker's key.
-	pub fn worker_password(&self) -> Result<Password, CliError> {
+	/// Where the password of the worker's key comes from.
+	fn worker_password(&self) -> Result<PasswordSource, CliError> {
 		let file = self.password_file();
-		let source = match &self.global.password {
-			Some(text) => source(text)?,
-			None if file.exists() => PasswordSource::File(file),
-			None => PasswordSource::Prompt,
-		};
-		Ok(source.read(|| prompt("Password of the worker's key"))?)
+		match &self.global.password {
+			Some(text) => source(text),
+			None if file.exists() => Ok(PasswordSource::File(file)),
+			None => Ok(PasswordSource::Prompt),
+		}
 	}
 
 	/// The worker's key.
 	pub async fn worker(&self) -> Result<Keypair, CliError> {
 		let file = self.keystore().load(&self.config.worker)?;
-		let password = self.worker_password()?;
+		let password = self.worker_password()?.read("Password of the worker's key: ")?;
 		decrypt(file, password).await
 	}
 
@@ -104,6 +87,7 @@ impl Session {
 			Password::new(password)?
 		} else {
 			self.worker_password()?
+				.read_new("New password for the worker's key: ")?
 		};
 		let (key, name, folder) = (keypair.clone(), self.config.worker.clone(), self.keystore());
 		tokio::task::spawn_blocking(move || -> Result<(), CliError> {
@@ -171,11 +155,11 @@ impl OwnerFlags {
 				.owner_password
 				.as_deref()
 				.map_or(Ok(PasswordSource::Prompt), source)?;
-			let password = from.read(|| prompt("Password of the owner's key"))?;
+			let password = from.read("Password of the owner's key: ")?;
 			return decrypt(file, password).await;
 		}
 		let text = self.owner_secret.as_deref().ok_or_else(no_owner)?;
-		let secret = source(text)?.read(|| prompt("The owner's secret URI"))?;
+		let secret = source(text)?.read("The owner's secret URI: ")?;
 		let secret: SecretUri = secret.as_str().trim().parse().map_err(|_| {
 			CliError::new(
 				"the owner's secret is not a secret URI",

@@ -4,7 +4,6 @@
 //! everything else goes to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 `doctor`
 //! found something that keeps the provider from working.
 
-mod amount;
 mod ask;
 mod contact_server;
 mod deals;

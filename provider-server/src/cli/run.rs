@@ -8,7 +8,7 @@ use crate::{
 	metrics::Metrics,
 	pipeline::Pipeline,
 	provider::{Parts, Provider, ViewError},
-	store::{Identity, Store},
+	store::{claim_storage, Identity, Store},
 };
 use cairn_proving::SectorStore;
 use clap::Args;
@@ -62,7 +62,10 @@ impl Run {
 		let (store, sectors) = {
 			let (database, storage) = (session.paths.database(), storage.clone());
 			tokio::task::spawn_blocking(move || -> Result<_, CliError> {
-				Ok((Store::open(&database, &identity)?, SectorStore::open(storage)?))
+				let store = Store::open(&database, &identity)?;
+				let sectors = SectorStore::open(&storage)?;
+				claim_storage(&storage, &identity)?;
+				Ok((store, sectors))
 			})
 			.await
 			.map_err(std::io::Error::other)??

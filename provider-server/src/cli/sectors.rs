@@ -9,6 +9,7 @@ use cairn_provider_api::{
 	rpc,
 	sector::{SectorList, SectorStatus, SECTORS_SCHEMA},
 };
+use cairn_units::ByteSize;
 use clap::Subcommand;
 
 /// Sectors.
@@ -66,9 +67,9 @@ impl Sectors {
 						for sector in &result.sectors {
 							rows.push(vec![
 								sector.sector.to_string(),
-								format!("{:?}", sector.tier).to_lowercase(),
-								crate::config::ByteSize(sector.size).to_string(),
-								crate::config::ByteSize(sector.used).to_string(),
+								sector.tier.to_string(),
+								ByteSize(sector.size).to_string(),
+								ByteSize(sector.used).to_string(),
 								state(sector),
 								sector.deals.len().to_string(),
 							]);
@@ -91,9 +92,9 @@ impl Sectors {
 					let mut rows = vec![
 						vec!["sector".into(), sector.sector.to_string()],
 						vec!["proof type".into(), format!("{:#06x}", sector.proof_type)],
-						vec!["tier".into(), format!("{:?}", sector.tier).to_lowercase()],
-						vec!["size".into(), crate::config::ByteSize(sector.size).to_string()],
-						vec!["used".into(), crate::config::ByteSize(sector.used).to_string()],
+						vec!["tier".into(), sector.tier.to_string()],
+						vec!["size".into(), ByteSize(sector.size).to_string()],
+						vec!["used".into(), ByteSize(sector.used).to_string()],
 						vec!["state".into(), state(&sector)],
 						vec![
 							"deals".into(),

@@ -65,12 +65,19 @@ pub struct Snapshot<'a> {
 	pub client_escrow: Option<Balance>,
 	/// This provider's escrow, less what accepted deals will draw.
 	pub provider_escrow: Balance,
+	/// Collateral of this provider's deals that are not active, drawn or not.
+	pub waiting_collateral: Balance,
+	/// That of the client's own among them.
+	pub waiting_collateral_of_client: Balance,
 	/// Bytes of disk that are neither used nor promised.
 	pub disk_available: u64,
 	/// Largest payload that uploads take.
 	pub max_payload: u64,
 	/// Largest provider collateral, in parts per million of a deal's total price.
 	pub max_collateral_ppm: u32,
+	/// Largest part of what this provider has for collateral that deals of one client may bind before they are
+	/// active, in parts per million.
+	pub max_client_collateral_ppm: u32,
 	/// Whether a live hot deal holds the same piece.
 	pub hot_piece_stored: bool,
 	/// Timing.
@@ -107,10 +114,10 @@ pub fn admit(proposal: &Proposal, snapshot: &Snapshot) -> Result<ProofTypeId, Pr
 		.hint("split the data into several deals or choose another provider"));
 	}
 	if cid::Cid::try_from(proposal.payload.root()).is_err() {
-		return Err(Problem::new(
-			ErrorKind::Malformed,
-			"the payload's root is not a binary CID",
-		));
+		return Err(
+			Problem::new(ErrorKind::Malformed, "the payload's root is not a binary CID")
+				.hint("sign the proposal with the CAR's root as a binary CID"),
+		);
 	}
 	let (proof_type, spec, price) = choose_type(proposal, snapshot)?;
 	check_price(proposal, price)?;
@@ -237,7 +244,8 @@ fn choose_type(
 			proposal.duration,
 			ranges.join(", ")
 		),
-	))
+	)
+	.hint("sign the proposal again with a duration in that range"))
 }
 
 fn check_price(proposal: &Proposal, price_per_gib: Balance) -> Result<(), Problem> {
@@ -299,6 +307,7 @@ fn check_money(proposal: &Proposal, snapshot: &Snapshot) -> Result<(), Problem> 
 			ErrorKind::ClientFunds,
 			"the deal's total price exceeds any balance",
 		)
+		.hint("sign the proposal again with a lower price")
 	})?;
 	let share = |ppm: u32| total.saturating_mul(ppm.into()).div_ceil(1_000_000);
 	let floor = share(snapshot.parameters.min_collateral_ppm);
@@ -326,6 +335,20 @@ fn check_money(proposal: &Proposal, snapshot: &Snapshot) -> Result<(), Problem> 
 			"this provider's escrow does not cover the collateral of another deal",
 		)
 		.hint("choose another provider; its operator must add to its escrow"));
+	}
+	// The collateral of deals that lapse goes to their client. One client, or one mistake in its deals, must not
+	// be able to take everything.
+	let funds = snapshot
+		.provider_escrow
+		.saturating_add(snapshot.waiting_collateral);
+	let most = funds.saturating_mul(snapshot.max_client_collateral_ppm.into()) / 1_000_000;
+	let bound = snapshot.waiting_collateral_of_client.saturating_add(collateral);
+	if bound > most {
+		return Err(Problem::new(
+			ErrorKind::Collateral,
+			format!("deals of one client may bind {most} plancks of collateral here until they are active, and {bound} would be bound"),
+		)
+		.hint("wait until your other deals here are active, offer less collateral, or choose another provider"));
 	}
 	Ok(())
 }
@@ -375,9 +398,12 @@ mod tests {
 			asks: &asks,
 			client_escrow: Some(1_000_000),
 			provider_escrow: 1_000_000,
+			waiting_collateral: 0,
+			waiting_collateral_of_client: 0,
 			disk_available: 1 << 40,
 			max_payload: 1 << 30,
 			max_collateral_ppm: 500_000,
+			max_client_collateral_ppm: 250_000,
 			hot_piece_stored: false,
 			schedule: Schedule {
 				batching: 4,
@@ -426,6 +452,32 @@ mod tests {
 		assert_eq!(sealed, Ok(ProofTypeId(0x117)));
 	}
 
+	/// What a provider loses if all deals of a client lapse.
+	#[test]
+	fn one_client_cannot_bind_the_whole_escrow() {
+		let with = |free: Balance, waiting: Balance, of_client: Balance| {
+			check(
+				|_| (),
+				|s| {
+					s.provider_escrow = free;
+					s.waiting_collateral = waiting;
+					s.waiting_collateral_of_client = of_client;
+				},
+			)
+			.map(|_| ())
+		};
+		assert_eq!(with(84, 0, 0), Ok(()));
+		// What is bound already counts to both sides.
+		assert_eq!(with(63, 21, 21), Err(ErrorKind::Collateral));
+		assert_eq!(with(63, 21, 0), Ok(()));
+		assert_eq!(with(147, 21, 21), Ok(()));
+		assert_eq!(with(146, 21, 21), Err(ErrorKind::Collateral));
+		assert_eq!(
+			with(Balance::MAX, Balance::MAX, Balance::MAX),
+			Err(ErrorKind::Collateral)
+		);
+	}
+
 	#[test]
 	fn every_objection() {
 		use ErrorKind as K;
@@ -463,6 +515,8 @@ mod tests {
 			Err(K::ClientFunds)
 		);
 		assert_eq!(check(|_| (), |s| s.provider_escrow = 20), Err(K::ProviderFunds));
+		// A quarter of 83 plancks does not cover 21.
+		assert_eq!(check(|_| (), |s| s.provider_escrow = 83), Err(K::Collateral));
 		assert_eq!(
 			check(|_| (), |s| s.hot_piece_stored = true),
 			Err(K::DuplicatePiece)

@@ -6,6 +6,8 @@ mod record;
 mod signature;
 pub mod state;
 
+#[cfg(test)]
+pub(crate) use record::tests::proposal;
 pub use record::{Deal, Origin, Proposal, ProposalHash};
-pub use signature::{verify_client_signature, SignatureError};
+pub use signature::verify_client_signature;
 pub use state::{DealEvent, DealState};

@@ -1,8 +1,12 @@
 //! The stored record of a deal.
 
-use super::state::{DealEvent, DealState, IllegalTransition};
+use super::state::{DealEvent, DealState, FailReason, IllegalTransition};
+use crate::backoff::Backoff;
 use cairn_primitives::{deal::DealProposal, BlockNumber, DealId, ProofTypeId, SectorNumber};
-use cairn_provider_api::{deal::AccountBytes, DealProgress};
+use cairn_provider_api::{
+	deal::{AccountBytes, STATUS_SCHEMA},
+	piece_cid, Amount, DealProgress, DealStatus, Hash32,
+};
 use codec::{Decode, Encode};
 
 /// A proposal over raw account bytes.
@@ -34,12 +38,8 @@ pub struct Deal {
 	pub accepted_at: BlockNumber,
 	/// Where it stands.
 	pub state: DealState,
-	/// Last problem that delayed it, until it moves on.
-	pub delayed_by: Option<String>,
-	/// Attempts of the present step that the chain refused.
-	pub refusals: u32,
-	/// Block before which the present step is not tried again.
-	pub not_before: BlockNumber,
+	/// What delays its present step.
+	pub backoff: Backoff,
 }
 
 impl Deal {
@@ -51,9 +51,7 @@ impl Deal {
 			proof_type,
 			accepted_at: at,
 			state: DealState::Accepted,
-			delayed_by: None,
-			refusals: 0,
-			not_before: 0,
+			backoff: Backoff::default(),
 		}
 	}
 
@@ -66,20 +64,10 @@ impl Deal {
 		let is_attempt = matches!(event, DealEvent::PublishStarted { .. } | DealEvent::PublishVoid);
 		let next = self.state.apply(event)?;
 		if next != self.state && !is_attempt {
-			self.delayed_by = None;
-			self.refusals = 0;
-			self.not_before = 0;
+			self.backoff = Backoff::default();
 		}
 		self.state = next;
 		Ok(())
-	}
-
-	/// Notes that the present step failed at block `now` and is to be tried again, later the more
-	/// often it failed.
-	pub fn delay(&mut self, now: BlockNumber, cause: impl Into<String>) {
-		self.delayed_by = Some(cause.into());
-		self.refusals = self.refusals.saturating_add(1);
-		self.not_before = now.saturating_add(1 << self.refusals.min(4));
 	}
 
 	/// The deal's number on chain, once it has one.
@@ -101,6 +89,18 @@ impl Deal {
 		}
 	}
 
+	/// Whether it failed for a reason that another attempt may not meet. What the chain refused once, it refuses
+	/// again, for another fee.
+	pub fn may_be_tried_again(&self) -> bool {
+		match &self.state {
+			DealState::Failed { reason } => match reason {
+				FailReason::NoData | FailReason::StartByPassed | FailReason::DataLost => true,
+				FailReason::Refused(_) | FailReason::Withdrawn => false,
+			},
+			_ => false,
+		}
+	}
+
 	/// Whether the piece must be kept for it.
 	pub fn needs_piece(&self) -> bool {
 		matches!(
@@ -111,6 +111,27 @@ impl Deal {
 				| DealState::InSector { .. }
 				| DealState::Active { .. }
 		)
+	}
+
+	/// The deal as clients see it. `progress` is [`Self::progress`] or a refinement of it.
+	pub fn status(&self, hash: &ProposalHash, progress: DealProgress) -> DealStatus {
+		let proposal = &self.proposal;
+		DealStatus {
+			schema: STATUS_SCHEMA.into(),
+			proposal_hash: Hash32(*hash),
+			progress,
+			piece_cid: piece_cid::v1(&proposal.piece.commitment).to_string(),
+			payload_cid: cid::Cid::try_from(proposal.payload.root())
+				.map(|cid| cid.to_string())
+				.unwrap_or_default(),
+			payload_size: proposal.piece.payload_size,
+			client: cairn_keystore::address::encode_default(&proposal.client),
+			tier: proposal.tier.into(),
+			start_by: proposal.start_by,
+			duration: proposal.duration,
+			price_per_block: Amount(proposal.price_per_block),
+			delayed_by: self.backoff.delayed_by.clone(),
+		}
 	}
 
 	/// The state as clients see it, as far as the deal itself tells; uploads and sectors refine it.
@@ -178,29 +199,38 @@ pub(crate) mod tests {
 	}
 
 	#[test]
+	fn what_the_chain_refused_is_not_tried_again() {
+		let failed = |reason| {
+			let mut deal = Deal::accepted(proposal(1), Origin::OnChain, ProofTypeId(0x11), 5);
+			deal.apply(DealEvent::Lapsed(reason)).unwrap();
+			deal.may_be_tried_again()
+		};
+		assert!(failed(FailReason::NoData) && failed(FailReason::StartByPassed));
+		assert!(failed(FailReason::DataLost));
+		assert!(!failed(FailReason::Refused("WrongSignature".into())));
+		assert!(!failed(FailReason::Withdrawn));
+		let open = Deal::accepted(proposal(1), Origin::OnChain, ProofTypeId(0x11), 5);
+		assert!(!open.may_be_tried_again());
+	}
+
+	#[test]
 	fn records_round_trip() {
 		let mut deal = Deal::accepted(proposal(1), Origin::Signed(vec![1; 65]), ProofTypeId(0x11), 5);
 		deal.apply(DealEvent::DataVerified).unwrap();
-		deal.delay(7, "the client's escrow is empty");
+		deal.backoff.delay(7, "the client's escrow is empty");
 		assert_eq!(Deal::decode(&mut deal.encode().as_slice()).unwrap(), deal);
 	}
 
 	#[test]
-	fn delays_grow_and_are_forgotten_on_progress() {
+	fn delays_are_forgotten_on_progress() {
 		let mut deal = Deal::accepted(proposal(1), Origin::OnChain, ProofTypeId(0x11), 5);
 		deal.apply(DealEvent::DataVerified).unwrap();
-		deal.delay(10, "a");
-		assert_eq!(deal.not_before, 12);
-		deal.delay(10, "b");
-		assert_eq!(deal.not_before, 14);
-		for _ in 0..100 {
-			deal.delay(10, "c");
-		}
-		assert_eq!(deal.not_before, 26);
+		deal.backoff.delay(10, "a");
+		let delayed = deal.backoff.clone();
 		deal.apply(DealEvent::PublishStarted { valid_until: 90 }).unwrap();
-		assert_eq!(deal.not_before, 26);
+		assert_eq!(deal.backoff, delayed);
 		deal.apply(DealEvent::PublishedOnChain { deal_id: 1, at: 30 })
 			.unwrap();
-		assert_eq!((deal.delayed_by, deal.refusals, deal.not_before), (None, 0, 0));
+		assert_eq!(deal.backoff, Backoff::default());
 	}
 }

@@ -1,25 +1,10 @@
 //! Checking a client's signature before money and disk are spent on its proposal.
 
 use super::Proposal;
-use cairn_chain_client::MultiSignature;
-use codec::DecodeAll;
+use cairn_keystore::SignatureError;
 
-/// Why a signature is refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SignatureError {
-	/// Not exactly one `MultiSignature`.
-	#[error("the signature is not one SCALE-encoded MultiSignature")]
-	Malformed,
-	/// A scheme that is not checked here.
-	#[error("only sr25519 signatures are taken")]
-	Scheme,
-	/// Not the client's over this proposal on this chain.
-	#[error("the signature is not the client's over this proposal on this chain")]
-	Wrong,
-}
-
-/// Checks the client's signature over a proposal on the chain of `genesis_hash`, raw or wrapped in
-/// `<Bytes>…</Bytes>`.
+/// Checks the client's signature over a proposal on the chain of `genesis_hash`: SCALE of a `MultiSignature`, of any
+/// scheme that the chain takes, over the proposal's signing bytes, raw or wrapped in `<Bytes>…</Bytes>`.
 ///
 /// # Errors
 /// See [`SignatureError`].
@@ -28,22 +13,15 @@ pub fn verify_client_signature(
 	genesis_hash: &[u8; 32],
 	signature: &[u8],
 ) -> Result<(), SignatureError> {
-	let signature = MultiSignature::decode_all(&mut &signature[..]).map_err(|_| SignatureError::Malformed)?;
-	let MultiSignature::Sr25519(signature) = signature else {
-		return Err(SignatureError::Scheme);
-	};
 	let message = proposal.signing_bytes(genesis_hash);
-	if cairn_keystore::verify(&proposal.client, &message, &signature) {
-		Ok(())
-	} else {
-		Err(SignatureError::Wrong)
-	}
+	cairn_keystore::verify_multi_signature(&proposal.client, &message, signature)
 }
 
 #[cfg(test)]
 mod tests {
 	use super::*;
 	use crate::deal::record::tests::proposal;
+	use cairn_chain_client::MultiSignature;
 	use cairn_keystore::Keypair;
 	use codec::Encode;
 
@@ -94,7 +72,54 @@ mod tests {
 		let ecdsa = MultiSignature::Ecdsa([1; 65]).encode();
 		assert_eq!(
 			verify_client_signature(&proposal, &[7; 32], &ecdsa),
-			Err(SignatureError::Scheme)
+			Err(SignatureError::Wrong)
 		);
+	}
+
+	/// Signatures by `sp_core` 43.0.0 with keys of the seed 7, 7, … over proposal 1 on chain 7, 7, …, raw and wrapped.
+	/// What is stored for the deal is what the chain gets.
+	#[test]
+	fn every_scheme_of_the_chain_is_taken() {
+		const SIGNED: [[&str; 3]; 3] = [
+			[
+				"ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c",
+				"00cf9a3b8ba7fb30004d93bcce4f2fc0f2d0451f5266c645a54ae7a401902bc2b9\
+				 ece4ddd04ab790166bc91f1f7fc6760e18ed7615ff237aab249163549fff2001",
+				"0065897521346feb7032e81fd397d0932163d2fc260a54a22887356c28f1fb6aed\
+				 dbcf3664fe76a9a1f6577a77142306e8bf8e40f493c40ca0b61dbc643c731701",
+			],
+			[
+				"4b9feced8f3a8ca1610230cf330053ea8119bacaab5736f336717c7d48366749",
+				"02bea13b4471ec6d5c953f75b10cba1d2e8f410060bcb0b39e8a733e2ebe21b207\
+				 51775ada19fc1e1cfb43fd8ce5599fceca619bbce9146f138f7e245931fab86e00",
+				"02e8f91b1440b874643e2b1fb3233950a4af0c857196a3f47cd0224d54d7251d72\
+				 5916cb08b16919646cd1c9af83d017fcfefeced1017ef864be9bbe700267808800",
+			],
+			[
+				"b4f9285f71cedd0eead7e06b418797fc2d9ddd88eeeeeeeeeeeeeeeeeeeeeeee",
+				"033da28e0e796db9537c9229ed3edb1ee0df7688d52b058f18d5ef9868bf505355\
+				 3bede30e374cd99243b95a2cc297d64ff7eaa7511dfbd52e6fd1ac7fb21fd77201",
+				"03a8650fe6828c96cb75959706f8a713eaeb7526d8a94ac597d737a3789c30c27a\
+				 3212eb9a26878d11310c68790bf2eb91f0fa19d47fe2a5e6c8c7307823125c7400",
+			],
+		];
+		for [account, raw, wrapped] in SIGNED {
+			let mut proposal = proposal(1);
+			hex::decode_to_slice(account, &mut proposal.client).unwrap();
+			for text in [raw, wrapped] {
+				let signature = hex::decode(text).unwrap();
+				assert_eq!(
+					verify_client_signature(&proposal, &[7; 32], &signature),
+					Ok(()),
+					"{text}"
+				);
+				assert_eq!(
+					verify_client_signature(&proposal, &[8; 32], &signature),
+					Err(SignatureError::Wrong)
+				);
+				let forwarded: MultiSignature = codec::DecodeAll::decode_all(&mut &signature[..]).unwrap();
+				assert_eq!(forwarded.encode(), signature);
+			}
+		}
 	}
 }

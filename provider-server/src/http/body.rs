@@ -7,7 +7,10 @@ use std::{
 	io::{self, Write},
 	time::Duration,
 };
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+	runtime::Handle,
+	sync::{mpsc, OwnedSemaphorePermit},
+};
 
 /// Bytes that are sent together.
 const CHUNK: usize = 256 << 10;
@@ -68,9 +71,11 @@ impl Write for BodyWriter {
 }
 
 /// A body that `produce` writes on a blocking thread. If `produce` fails, the connection is cut.
-/// A client that takes nothing for `timeout` is given up. `done` gets the bytes sent.
+/// A client that takes nothing for `timeout` is given up. `done` gets the bytes sent. `place` is held
+/// until the connection has taken or dropped the body: what waits for a slow reader counts too.
 pub(super) fn blocking(
 	timeout: Duration,
+	place: OwnedSemaphorePermit,
 	done: impl FnOnce(u64) + Send + 'static,
 	produce: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
 ) -> Body {
@@ -96,7 +101,16 @@ pub(super) fn blocking(
 			let _ = runtime.block_on(tokio::time::timeout(timeout, failed.send(Err(error))));
 		}
 	});
-	Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
-		receiver.recv().await.map(|chunk| (chunk, receiver))
-	}))
+	Body::from_stream(stream::unfold(
+		(receiver, place),
+		|(mut receiver, place)| async move { receiver.recv().await.map(|chunk| (chunk, (receiver, place))) },
+	))
+}
+
+/// A body of bytes that are at hand. `place` is held as by [`blocking`].
+pub(super) fn at_hand(bytes: Bytes, place: OwnedSemaphorePermit) -> Body {
+	Body::from_stream(stream::unfold(
+		(Some(bytes), place),
+		|(bytes, place)| async move { bytes.map(|bytes| (io::Result::Ok(bytes), (None, place))) },
+	))
 }

@@ -7,7 +7,10 @@ use super::{body, problem::Failure, Api};
 use crate::retrieval::PieceBlocks;
 use axum::{
 	body::Body,
-	extract::{Path, Query, State},
+	extract::{
+		rejection::{PathRejection, QueryRejection},
+		Path, Query, State,
+	},
 	http::{header, HeaderMap, HeaderValue, Method, StatusCode, Uri},
 	response::Response,
 };
@@ -31,7 +34,7 @@ const IMMUTABLE: &str = "public, max-age=29030400, immutable";
 
 /// A form of response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Format {
+pub enum Format {
 	/// One block.
 	Raw,
 	/// A CARv1.
@@ -43,22 +46,26 @@ enum Format {
 
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Choice {
-	format: Format,
-	scope: Scope,
-	range: Option<EntityBytes>,
+pub struct Choice {
+	/// The form of the response.
+	pub format: Format,
+	/// Which blocks of the DAG.
+	pub scope: Scope,
+	/// Which bytes of a file.
+	pub range: Option<EntityBytes>,
 }
 
-type Parameters = Query<Vec<(String, String)>>;
+type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 pub(super) async fn root(
 	State(api): State<Api>,
 	method: Method,
 	uri: Uri,
-	Path(cid): Path<String>,
-	Query(parameters): Parameters,
+	path: Result<Path<String>, PathRejection>,
+	parameters: Parameters,
 	headers: HeaderMap,
 ) -> Result<Response, Failure> {
+	let (Path(cid), Query(parameters)) = (path?, parameters?);
 	serve(api, method, &uri, &cid, "", &parameters, &headers).await
 }
 
@@ -66,19 +73,24 @@ pub(super) async fn below(
 	State(api): State<Api>,
 	method: Method,
 	uri: Uri,
-	Path((cid, path)): Path<(String, String)>,
-	Query(parameters): Parameters,
+	path: Result<Path<(String, String)>, PathRejection>,
+	parameters: Parameters,
 	headers: HeaderMap,
 ) -> Result<Response, Failure> {
+	let (Path((cid, path)), Query(parameters)) = (path?, parameters?);
 	serve(api, method, &uri, &cid, &path, &parameters, &headers).await
 }
 
 fn malformed(message: impl Into<String>) -> Problem {
 	Problem::new(ErrorKind::Malformed, message)
+		.hint("paths and parameters are those of the IPFS trustless gateway specification")
 }
 
 /// Reads the form that is asked for, from the query or else from `Accept`.
-fn choose(parameters: &[(String, String)], headers: &HeaderMap) -> Result<Choice, Problem> {
+///
+/// # Errors
+/// A form that is not offered, or a parameter that is not understood.
+pub fn choose(parameters: &[(String, String)], headers: &HeaderMap) -> Result<Choice, Problem> {
 	let parameter = |name: &str| {
 		parameters
 			.iter()
@@ -175,7 +187,7 @@ pub(super) async fn place(retrievals: &Arc<Semaphore>) -> Result<OwnedSemaphoreP
 }
 
 /// Whether the client has the object of `etag` already.
-pub(super) fn not_modified(headers: &HeaderMap, etag: &str) -> bool {
+pub fn not_modified(headers: &HeaderMap, etag: &str) -> bool {
 	let weak = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
 	headers
 		.get_all(header::IF_NONE_MATCH)
@@ -258,7 +270,7 @@ async fn serve(
 			let body = if method == Method::HEAD {
 				Body::empty()
 			} else {
-				Body::from(data)
+				body::at_hand(data, place)
 			};
 			Ok(response(StatusCode::OK, &common, body))
 		}
@@ -271,10 +283,8 @@ async fn serve(
 			let served = api.provider.metrics.bytes_served.with_label_values(&["ipfs"]);
 			let body = body::blocking(
 				timeout,
-				move |sent| {
-					served.inc_by(sent);
-					drop(place);
-				},
+				place,
+				move |sent| served.inc_by(sent),
 				move |out| write_car(&blocks, &target, &choice, duplicates, out),
 			);
 			Ok(response(StatusCode::OK, &common, body))
@@ -302,7 +312,8 @@ fn resolve(blocks: &PieceBlocks, root: Cid, path: &str) -> Result<Target, Proble
 	} else {
 		let resolved = unixfs::resolve(blocks, &root, path).map_err(|error| match error {
 			ResolveError::Read(unixfs::ReadError::Missing { cid }) => missing(&cid),
-			error => Problem::new(ErrorKind::NotFound, error.to_string()),
+			error => Problem::new(ErrorKind::NotFound, error.to_string())
+				.hint("ask for the root without a path to see what is below it"),
 		})?;
 		(resolved.cid, resolved.blocks)
 	};

@@ -18,6 +18,17 @@ mod problem;
 mod rpc;
 mod server;
 mod upload;
+mod write_timeout;
+
+/// The parsers of request heads: for the fuzz targets alone, and no interface.
+#[doc(hidden)]
+pub mod request_head {
+	pub use super::{
+		gateway::{choose, not_modified, Choice, Format},
+		piece::{range, Requested},
+		upload::start,
+	};
+}
 
 pub(crate) use rpc::sector_status;
 pub use server::{serve, ServeError};
@@ -78,7 +89,8 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 			)
 		})
 		.method_not_allowed_fallback(|method: Method| async move {
-			let problem = Problem::new(ErrorKind::Malformed, format!("{method} is not allowed here"));
+			let problem = Problem::new(ErrorKind::Malformed, format!("{method} is not allowed here"))
+				.hint("data is read with GET or HEAD, written with PUT or PATCH to /upload; /rpc takes POST");
 			(StatusCode::METHOD_NOT_ALLOWED, Failure::from(problem).into_body()).into_response()
 		})
 		.layer(middleware::from_fn(move |request, next| {

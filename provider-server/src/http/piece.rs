@@ -12,7 +12,7 @@ use crate::{
 };
 use axum::{
 	body::Body,
-	extract::{Path, State},
+	extract::{rejection::PathRejection, Path, State},
 	http::{header, HeaderMap, Method, StatusCode},
 	response::Response,
 };
@@ -25,14 +25,15 @@ use cairn_provider_api::{
 use std::{os::unix::fs::FileExt, time::Duration};
 
 /// Bytes read from the file at once.
-const CHUNK: u64 = 512 << 10;
+const CHUNK: u64 = 256 << 10;
 
 pub(super) async fn handle(
 	State(api): State<Api>,
 	method: Method,
-	Path(cid): Path<String>,
+	path: Result<Path<String>, PathRejection>,
 	headers: HeaderMap,
 ) -> Result<Response, Failure> {
+	let Path(cid) = path?;
 	let named = piece_cid::parse(&cid).map_err(|error| {
 		Problem::new(ErrorKind::Malformed, error.to_string())
 			.hint("ask with the piece CID that `cairn status` shows, version 1 or 2")
@@ -62,7 +63,8 @@ pub(super) async fn handle(
 			let problem = Problem::new(
 				ErrorKind::RangeNotSatisfiable,
 				format!("the piece has {size} bytes"),
-			);
+			)
+			.hint("ask for a range that begins within them");
 			return Err(Failure::from(problem).header("content-range", format!("bytes */{size}")));
 		}
 	};
@@ -95,10 +97,8 @@ pub(super) async fn handle(
 	let served = api.provider.metrics.bytes_served.with_label_values(&["piece"]);
 	let body = body::blocking(
 		timeout,
-		move |sent| {
-			served.inc_by(sent);
-			drop(place);
-		},
+		place,
+		move |sent| served.inc_by(sent),
 		move |out| {
 			let mut position = wanted.start;
 			while position < wanted.end {
@@ -149,8 +149,10 @@ fn payload_problem(error: PayloadError) -> Problem {
 
 /// What part of an object is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Requested {
+pub enum Requested {
+	/// All of it.
 	Whole,
+	/// These bytes.
 	Part(std::ops::Range<u64>),
 	/// A range behind the object's end.
 	Nowhere,
@@ -158,7 +160,7 @@ enum Requested {
 
 /// Reads `Range`, unless `If-Range` names another object. Several ranges, and what is no range of
 /// bytes, are answered with the whole, as the standard allows.
-fn range(headers: &HeaderMap, etag: &str, size: u64) -> Requested {
+pub fn range(headers: &HeaderMap, etag: &str, size: u64) -> Requested {
 	let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
 	let Some(spec) = text(header::RANGE).and_then(|value| value.trim().strip_prefix("bytes=")) else {
 		return Requested::Whole;

@@ -2,6 +2,7 @@
 
 use axum::{
 	body::Body,
+	extract::rejection::{PathRejection, QueryRejection},
 	http::{header, HeaderValue, StatusCode},
 	response::{IntoResponse, Response},
 };
@@ -31,6 +32,24 @@ impl From<Problem> for Failure {
 			problem,
 			headers: Vec::new(),
 		}
+	}
+}
+
+impl From<PathRejection> for Failure {
+	fn from(rejection: PathRejection) -> Self {
+		let message = format!("the path cannot be read: {}", rejection.body_text());
+		Problem::new(ErrorKind::Malformed, message)
+			.hint("write hashes and CIDs as they are, and names as percent-encoded UTF-8")
+			.into()
+	}
+}
+
+impl From<QueryRejection> for Failure {
+	fn from(rejection: QueryRejection) -> Self {
+		let message = format!("the query cannot be read: {}", rejection.body_text());
+		Problem::new(ErrorKind::Malformed, message)
+			.hint("write it as name=value&name=value, percent-encoded")
+			.into()
 	}
 }
 

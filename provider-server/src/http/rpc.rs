@@ -3,7 +3,6 @@
 use super::problem::Failure;
 use crate::{
 	chain::Ask,
-	multiaddr,
 	provider::{store_problem, Provider},
 	sector::{Health, Sector, SectorState},
 };
@@ -15,6 +14,7 @@ use axum::{
 use cairn_chain_client::ProviderContact;
 use cairn_provider_api::{
 	deal::{DealList, ListDeals, ProposeDeal, LIST_SCHEMA, MAX_LISTED_DEALS},
+	endpoint,
 	info::{AskInfo, ChainInfo, Info, UploadLimits, SCHEMA},
 	rpc,
 	sector::{SectorList, SectorStatus, SECTORS_SCHEMA},
@@ -27,7 +27,7 @@ use jsonrpsee::{
 	types::{error::INVALID_PARAMS_CODE, ErrorObjectOwned, Params},
 	Methods, RpcModule,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tower_service::Service as _;
 
 /// Largest request: a proposal has some hundred bytes.
@@ -42,6 +42,8 @@ const MAX_BATCH: u32 = 32;
 pub(super) struct Service {
 	methods: Methods,
 	stop: StopHandle,
+	/// Time for a request's body.
+	body_timeout: Duration,
 	/// Keeps the service running as long as it exists.
 	_handle: Arc<ServerHandle>,
 }
@@ -51,6 +53,7 @@ impl Service {
 	pub fn new(provider: Arc<Provider>) -> Result<Self, RegisterMethodError> {
 		let (stop, handle) = stop_channel();
 		Ok(Service {
+			body_timeout: Duration::from_secs(provider.config.server.body_timeout_seconds),
 			methods: module(provider)?.into(),
 			stop,
 			_handle: Arc::new(handle),
@@ -61,12 +64,26 @@ impl Service {
 	pub async fn handle(self, request: Request) -> Response {
 		// Bounded here: the limit below trusts the announced length.
 		let (parts, body) = request.into_parts();
-		let Ok(body) = Limited::new(body, MAX_REQUEST as usize).collect().await else {
-			let problem = Problem::new(
-				ErrorKind::TooLarge,
-				format!("requests are limited to {MAX_REQUEST} bytes"),
-			);
-			return Failure::from(problem).into_response();
+		let body = Limited::new(body, MAX_REQUEST as usize).collect();
+		let body = match tokio::time::timeout(self.body_timeout, body).await {
+			Ok(Ok(body)) => body,
+			Ok(Err(_)) => {
+				let problem = Problem::new(
+					ErrorKind::TooLarge,
+					format!("requests are limited to {MAX_REQUEST} bytes"),
+				)
+				.hint("send fewer or smaller requests in a batch");
+				return Failure::from(problem).into_response();
+			}
+			Err(_) => {
+				let seconds = self.body_timeout.as_secs();
+				let problem = Problem::new(
+					ErrorKind::IdleTimeout,
+					format!("the request was not complete after {seconds} s"),
+				)
+				.hint("send it again at once, with the content-length that it has");
+				return Failure::from(problem).into_response();
+			}
 		};
 		let request = Request::from_parts(parts, Body::from(body.to_bytes()));
 		let mut service = Server::builder()
@@ -119,7 +136,8 @@ fn malformed(error: ErrorObjectOwned) -> ErrorObjectOwned {
 	let detail = error
 		.data()
 		.map_or_else(|| error.message().to_owned(), |data| data.get().to_owned());
-	let problem = Problem::new(ErrorKind::Malformed, detail);
+	let problem = Problem::new(ErrorKind::Malformed, detail)
+		.hint("the parameters of each method are in the reference of the provider's JSON-RPC");
 	ErrorObjectOwned::owned(INVALID_PARAMS_CODE, "invalid parameters", Some(problem))
 }
 
@@ -202,7 +220,7 @@ async fn info(provider: &Arc<Provider>) -> Result<Info, Problem> {
 		},
 		addresses: addresses
 			.iter()
-			.filter_map(|bytes| multiaddr::decode(bytes))
+			.filter_map(|bytes| endpoint::text(bytes))
 			.collect(),
 	})
 }
@@ -296,6 +314,6 @@ pub(crate) fn sector_status(sector: &Sector, progress: f64) -> SectorStatus {
 			SectorState::Failed { reason } => Some(reason.clone()),
 			_ => None,
 		},
-		delayed_by: sector.delayed_by.clone(),
+		delayed_by: sector.backoff.delayed_by.clone(),
 	}
 }

@@ -1,5 +1,6 @@
 //! Accepting connections.
 
+use super::write_timeout::WriteTimeout;
 use crate::config::Server;
 use axum::Router;
 use hyper::server::conn::http1;
@@ -40,6 +41,7 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Server, shutd
 	let places = Arc::new(Semaphore::new(config.max_connections));
 	let graceful = GracefulShutdown::new();
 	let header_timeout = Duration::from_secs(config.header_timeout_seconds);
+	let write_timeout = Duration::from_secs(config.write_timeout_seconds);
 	loop {
 		// A place first: connections beyond the limit wait in the system's queue.
 		let place = tokio::select! {
@@ -61,6 +63,7 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Server, shutd
 		};
 		// Small responses should not wait for more.
 		let _ = stream.set_nodelay(true);
+		let stream = WriteTimeout::new(stream, write_timeout);
 		let connection = http1::Builder::new()
 			.timer(TokioTimer::new())
 			.header_read_timeout(header_timeout)

@@ -1,6 +1,6 @@
 //! The routes, from the outside.
 
-use super::{router, serve};
+use super::router;
 use crate::simulation::{offer, Offer, World};
 use axum::{
 	body::Body,
@@ -17,13 +17,9 @@ use cairn_provider_api::{
 };
 use cid::Cid;
 use http_body_util::BodyExt;
-use std::time::Duration;
-use tokio::{
-	io::{AsyncReadExt, AsyncWriteExt},
-	net::{TcpListener, TcpStream},
-};
-use tokio_util::sync::CancellationToken;
 use tower_service::Service;
+
+mod connections;
 
 struct Answer {
 	status: StatusCode,
@@ -548,124 +544,4 @@ async fn health_and_metrics() {
 		text.contains("cairn_provider_requests_total{route=\"healthz\",status=\"2xx\"} 1"),
 		"{text}"
 	);
-}
-
-/// A server on a free port.
-async fn listen(world: &World) -> (std::net::SocketAddr, CancellationToken) {
-	let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-	let address = listener.local_addr().unwrap();
-	let shutdown = CancellationToken::new();
-	let router = router(world.provider().clone()).unwrap();
-	let (config, stop) = (world.config.server.clone(), shutdown.clone());
-	tokio::spawn(async move { serve(listener, router, &config, stop).await });
-	(address, shutdown)
-}
-
-async fn request(address: std::net::SocketAddr, text: &str) -> String {
-	let mut stream = TcpStream::connect(address).await.unwrap();
-	stream.write_all(text.as_bytes()).await.unwrap();
-	let mut answer = Vec::new();
-	// What arrives before a reset counts.
-	let _ = stream.read_to_end(&mut answer).await;
-	String::from_utf8_lossy(&answer).into_owned()
-}
-
-#[tokio::test]
-async fn slow_and_huge_heads_are_cut_off_and_the_others_are_served() {
-	let mut config = crate::config::Config::default();
-	config.storage.keep_free = crate::config::ByteSize(0);
-	config.server.header_timeout_seconds = 1;
-	config.server.max_connections = 20;
-	let world = World::with(config).await;
-	let (address, shutdown) = listen(&world).await;
-	// Connections that never finish their heads take every place.
-	let mut slow = Vec::new();
-	for _ in 0..40 {
-		let mut stream = TcpStream::connect(address).await.unwrap();
-		stream.write_all(b"GET /healthz HT").await.unwrap();
-		slow.push(stream);
-	}
-	let patient = tokio::time::timeout(
-		Duration::from_secs(20),
-		request(
-			address,
-			"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-		),
-	);
-	assert!(
-		patient.await.unwrap().starts_with("HTTP/1.1 200"),
-		"served when the slow ones are cut off"
-	);
-	drop(slow);
-
-	let many: String = (0..100).map(|n| format!("h{n}: x\r\n")).collect();
-	let answer = request(address, &format!("GET /healthz HTTP/1.1\r\n{many}\r\n")).await;
-	assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
-	let long = "x".repeat(300_000);
-	let answer = request(address, &format!("GET /healthz HTTP/1.1\r\nh: {long}\r\n\r\n")).await;
-	assert!(
-		answer.starts_with("HTTP/1.1 431") || answer.is_empty(),
-		"{answer}"
-	);
-	let answer = request(address, "NONSENSE\r\n\r\n").await;
-	assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-	shutdown.cancel();
-}
-
-#[tokio::test]
-async fn a_thousand_connections_at_once_are_served() {
-	let (world, ..) = with_file().await;
-	let (address, _shutdown) = listen(&world).await;
-	let requests: Vec<_> = (0..1000)
-		.map(|_| {
-			tokio::spawn(async move {
-				request(
-					address,
-					"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-				)
-				.await
-			})
-		})
-		.collect();
-	for answer in requests {
-		assert!(answer.await.unwrap().starts_with("HTTP/1.1 200"));
-	}
-}
-
-#[tokio::test]
-async fn a_reader_that_stops_reading_is_given_up() {
-	let mut config = crate::config::Config::default();
-	config.storage.keep_free = crate::config::ByteSize(0);
-	config.server.write_timeout_seconds = 1;
-	config.server.max_retrievals = 1;
-	let world = World::with(config).await;
-	// Larger than what the sockets buffer.
-	let (car, blocks) = crate::simulation::car(9, 6, 1 << 20);
-	let mut big = offer(9, Tier::Hot);
-	big.proposal.piece = cairn_proving::commp::piece_info(&car[..]).unwrap();
-	big.proposal.payload = cairn_primitives::deal::DealPayload::V1 {
-		kind: cairn_primitives::deal::PayloadKind::Public,
-		root: blocks[0].cid().to_bytes().try_into().unwrap(),
-	};
-	let big = Offer {
-		car,
-		root: *blocks[0].cid(),
-		..big
-	}
-	.signed();
-	world.store(&big).await;
-	let (address, _shutdown) = listen(&world).await;
-	let path = format!("/piece/{}", piece_cid::v1(&big.proposal.piece.commitment));
-	let mut stuck = TcpStream::connect(address).await.unwrap();
-	stuck
-		.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes())
-		.await
-		.unwrap();
-	tokio::time::sleep(Duration::from_millis(300)).await;
-	// The only place is free again after the write timeout.
-	let text = format!("GET {path} HTTP/1.1\r\nhost: x\r\nrange: bytes=0-9\r\nconnection: close\r\n\r\n");
-	let answer = tokio::time::timeout(Duration::from_secs(9), request(address, &text))
-		.await
-		.unwrap();
-	assert!(answer.starts_with("HTTP/1.1 206"), "{answer}");
 }

@@ -7,7 +7,7 @@ use crate::{
 	provider::store_problem,
 };
 use axum::{
-	extract::{Path, Request, State},
+	extract::{rejection::PathRejection, Path, Request, State},
 	http::{header, HeaderMap, Method, StatusCode},
 	response::{IntoResponse, Response},
 };
@@ -26,9 +26,10 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 pub(super) async fn handle(
 	State(api): State<Api>,
-	Path(hash): Path<String>,
+	path: Result<Path<String>, PathRejection>,
 	request: Request,
 ) -> Result<Response, Failure> {
+	let Path(hash) = path?;
 	let hash: Hash32 = hash.parse().map_err(|error| {
 		Problem::new(
 			ErrorKind::Malformed,
@@ -41,7 +42,11 @@ pub(super) async fn handle(
 		Method::PUT | Method::PATCH => receive(&api, hash.0, request).await,
 		Method::DELETE => discard(&api, hash.0).await,
 		_ => {
-			let problem = Problem::new(ErrorKind::Malformed, "use PUT, PATCH, HEAD or DELETE");
+			let problem = Problem::new(
+				ErrorKind::Malformed,
+				format!("{} is not allowed here", request.method()),
+			)
+			.hint("use PUT, PATCH, HEAD or DELETE");
 			let allow = [(header::ALLOW, "PUT, PATCH, HEAD, DELETE")];
 			Ok((
 				StatusCode::METHOD_NOT_ALLOWED,
@@ -104,8 +109,15 @@ fn wrong_state(deal: &Deal) -> Problem {
 }
 
 /// Where the request's body starts, and how long it is.
-fn start(headers: &HeaderMap, method: &Method, size: u64) -> Result<(Start, Option<u64>), Problem> {
-	let malformed = |what: &str| Problem::new(ErrorKind::Malformed, format!("{what} is malformed"));
+///
+/// # Errors
+/// A header that is malformed, or a range that is not the payload's.
+pub fn start(headers: &HeaderMap, method: &Method, size: u64) -> Result<(Start, Option<u64>), Problem> {
+	let malformed = |what: &str| {
+		Problem::new(ErrorKind::Malformed, format!("{what} is malformed")).hint(
+			"send content-length as it is, and upload-offset or content-range with the offset that HEAD gives",
+		)
+	};
 	let text = |name: &str| -> Result<Option<&str>, Problem> {
 		headers
 			.get(name)
@@ -140,7 +152,8 @@ fn start(headers: &HeaderMap, method: &Method, size: u64) -> Result<(Start, Opti
 			return Err(Problem::new(
 				kind,
 				format!("the proposal names {size} bytes, the request {total}"),
-			));
+			)
+			.hint("upload exactly the bytes that the proposal was made for"));
 		}
 		let announced = last - first + 1;
 		if len.is_some_and(|len| len != announced) {

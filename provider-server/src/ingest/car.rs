@@ -131,12 +131,19 @@ fn payload_start(file: &File, version: Version) -> io::Result<u64> {
 	}
 }
 
-/// Multihashes of the blocks in a CAR, as far as it can be read.
-pub fn blocks_of(file: &File) -> Result<impl Iterator<Item = Vec<u8>> + '_, CarFault> {
+/// Multihashes of the blocks in a CAR, up to its end or to where it cannot be read.
+///
+/// # Errors
+/// [`CarFault::Invalid`] and [`CarFault::Io`]; also as an item.
+pub fn blocks_of(file: &File) -> Result<impl Iterator<Item = Result<Vec<u8>, CarFault>> + '_, CarFault> {
 	let mut car = reader(file, false)?;
 	Ok(std::iter::from_fn(move || {
-		let block = car.next_block().ok().flatten()?;
-		Some(block.cid().hash().to_bytes())
+		let block = car.next_block().transpose()?;
+		Some(
+			block
+				.map(|block| block.cid().hash().to_bytes())
+				.map_err(CarFault::from_read),
+		)
 	}))
 }
 
@@ -184,7 +191,7 @@ pub(crate) mod tests {
 			assert_eq!(&bytes[place.offset as usize..][..place.len as usize], data);
 		}
 		store
-			.unindex_blocks(&piece, &mut blocks_of(&file).unwrap())
+			.unindex_blocks(&piece, &mut blocks_of(&file).unwrap().map(Result::unwrap))
 			.unwrap();
 		assert!(store
 			.block_locations(&cids[1].hash().to_bytes(), 1)

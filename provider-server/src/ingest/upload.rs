@@ -10,7 +10,10 @@ use crate::{
 	store::{PieceRecord, Store, StoreError},
 };
 use bytes::Bytes;
-use cairn_primitives::deal::{DealPayload, PayloadKind};
+use cairn_primitives::{
+	deal::{DealPayload, PayloadKind},
+	PieceInfo,
+};
 use cairn_provider_api::{ErrorKind, Hash32, Problem};
 use cairn_proving::store::{SectorStore, StoreError as SectorStoreError};
 use cid::Cid;
@@ -31,6 +34,8 @@ use tokio::sync::{mpsc, OwnedSemaphorePermit, Semaphore};
 const CHUNKS_IN_FLIGHT: usize = 8;
 /// Verifications at the same time: each uses every core.
 const VERIFICATIONS: usize = 2;
+/// What a block takes in the index: 87 bytes of key and value, in pages that are two thirds full.
+const INDEX_BYTES_PER_BLOCK: u64 = 128;
 
 /// Limits of uploads.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +88,9 @@ struct Inner {
 	adoption: RwLock<()>,
 }
 
-/// Holds a deal's upload and one of the slots.
+/// Holds a deal's upload and one of the slots. Whatever touches the upload's file shares it, also work on other
+/// threads that goes on when the request's connection is gone: else the next request could change bytes between
+/// their verification and their way into the store.
 struct Guard {
 	inner: Arc<Inner>,
 	hash: ProposalHash,
@@ -185,7 +192,7 @@ impl Uploads {
 		Ok(())
 	}
 
-	fn begin(&self, hash: &ProposalHash) -> Result<Guard, Problem> {
+	fn begin(&self, hash: &ProposalHash) -> Result<Arc<Guard>, Problem> {
 		let slot = self.inner.slots.clone().try_acquire_owned().map_err(|_| {
 			Problem::new(ErrorKind::Busy, "too many uploads are running").hint("try again in a moment")
 		})?;
@@ -196,11 +203,11 @@ impl Uploads {
 					.hint("wait until it ends or breaks off, then ask for the offset with HEAD"),
 			);
 		}
-		Ok(Guard {
+		Ok(Arc::new(Guard {
 			inner: self.inner.clone(),
 			hash: *hash,
 			_slot: slot,
-		})
+		}))
 	}
 
 	/// Takes a request's body. `len` is its length, if announced.
@@ -242,10 +249,14 @@ impl Uploads {
 			}
 		}
 		let file = {
-			let (path, disk) = (path.clone(), self.inner.disk.clone());
-			blocking(move || open(&path, offset, size, &disk)).await?
+			let (guard, path, disk) = (guard.clone(), path.clone(), self.inner.disk.clone());
+			blocking(move || {
+				let _held = guard;
+				open(&path, offset, size, &disk)
+			})
+			.await?
 		};
-		let received = match self.stream(file, offset, size, body).await {
+		let received = match self.stream(&guard, file, offset, size, body).await {
 			Ok(received) => received,
 			Err(problem) => {
 				// What cannot be part of the payload, or has no room, is not kept.
@@ -265,8 +276,7 @@ impl Uploads {
 				}),
 			};
 		}
-		self.verify(hash, deal).await?;
-		drop(guard);
+		self.verify(guard, deal).await?;
 		Ok(Progress {
 			received: size,
 			of: size,
@@ -277,13 +287,16 @@ impl Uploads {
 	/// Writes the body behind `offset`; gives the bytes held then.
 	async fn stream<E: std::fmt::Display>(
 		&self,
+		guard: &Arc<Guard>,
 		file: File,
 		offset: u64,
 		size: u64,
 		body: impl Stream<Item = Result<Bytes, E>>,
 	) -> Result<u64, Problem> {
 		let (sender, mut receiver) = mpsc::channel::<Bytes>(CHUNKS_IN_FLIGHT);
+		let guard = guard.clone();
 		let writer = tokio::task::spawn_blocking(move || -> io::Result<()> {
+			let _held = guard;
 			let mut file = BufWriter::with_capacity(256 << 10, file);
 			while let Some(chunk) = receiver.blocking_recv() {
 				file.write_all(&chunk)?;
@@ -331,7 +344,8 @@ impl Uploads {
 					return Err(Problem::new(
 						ErrorKind::IdleTimeout,
 						format!("the upload broke off: {error}"),
-					))
+					)
+					.hint("ask for the offset with HEAD and go on from there"))
 				}
 				Some(Ok(chunk)) => chunk,
 			};
@@ -359,16 +373,18 @@ impl Uploads {
 	/// # Errors
 	/// [`ErrorKind::CommitmentMismatch`], [`ErrorKind::InvalidCar`], [`ErrorKind::RootMissing`]: the
 	/// data is discarded.
-	async fn verify(&self, hash: &ProposalHash, deal: &Deal) -> Result<(), Problem> {
+	async fn verify(&self, guard: Arc<Guard>, deal: &Deal) -> Result<(), Problem> {
 		// Waiting for a place here is bounded by the uploads in front.
-		let _place = self
+		let place = self
 			.inner
 			.verifications
-			.acquire()
+			.clone()
+			.acquire_owned()
 			.await
 			.map_err(|error| internal(&error))?;
-		let (inner, path, hash, deal) = (self.inner.clone(), self.path(hash), *hash, deal.clone());
+		let (inner, path, deal) = (self.inner.clone(), self.path(&guard.hash), deal.clone());
 		blocking(move || {
+			let _place = place;
 			let _entering = inner.adoption.read().unwrap_or_else(PoisonError::into_inner);
 			let outcome = inner.adopt(&path, &deal);
 			if let Err(problem) = &outcome {
@@ -378,7 +394,7 @@ impl Uploads {
 			}
 			outcome?;
 			crate::fault_injection::reached("upload:adopted");
-			inner.note(&hash, &deal)
+			inner.note(&guard.hash)
 		})
 		.await
 	}
@@ -404,12 +420,14 @@ impl Uploads {
 			} else {
 				continue;
 			};
-			match outcome.and_then(|()| self.inner.note(&hash, &deal)) {
+			match outcome.and_then(|()| self.inner.note(&hash)) {
 				Ok(()) => recovered.push(hash),
 				Err(problem) => {
 					tracing::warn!(deal = %Hash32(hash), %problem, "stored data of a deal is not usable; it is awaited anew");
-					// A failure to remove shows again with the next upload.
-					let _ = remove(&path);
+					if !problem.kind.is_transient() {
+						// A failure to remove shows again with the next upload.
+						let _ = remove(&path);
+					}
 				}
 			}
 		}
@@ -418,48 +436,30 @@ impl Uploads {
 }
 
 impl Inner {
-	/// Checks the upload's commitment and CAR, side by side, and moves it into the store.
+	/// Checks the upload's commitment and CAR, side by side, and moves it into the store if both are right. Another
+	/// deal may have the same piece there: nothing that a wrong upload does may touch it.
 	fn adopt(&self, path: &Path, deal: &Deal) -> Result<(), Problem> {
 		let piece = &deal.proposal.piece;
 		let file = File::open(path).map_err(|error| internal(&error))?;
-		let known = self
-			.store
-			.piece(piece)
-			.map_err(|error| internal(&error))?
-			.is_some();
-		let (car, adopted) = std::thread::scope(|scope| {
-			let car = scope.spawn(|| check_payload(&file, deal));
-			let adopted = self.sectors.adopt_piece(path, Some(piece));
-			(car.join(), adopted)
+		let (blocks, hashed) = std::thread::scope(|scope| {
+			let blocks = scope.spawn(|| check_payload(&file, deal));
+			let hashed = self.sectors.hash_upload(path, Some(piece));
+			(blocks.join(), hashed)
 		});
-		let car = car.map_err(|_| Problem::new(ErrorKind::Internal, "checking the CAR failed"))?;
-		match adopted {
-			Ok(_) => {}
-			Err(SectorStoreError::PieceMismatch { found, .. }) => {
-				return Err(Problem::new(
-					ErrorKind::CommitmentMismatch,
-					format!(
-						"the data has piece CID {}, the proposal names {}",
-						cairn_provider_api::piece_cid::v1(&found.commitment),
-						cairn_provider_api::piece_cid::v1(&piece.commitment),
-					),
-				)
-				.hint("upload exactly the bytes that the proposal was made for"))
-			}
-			Err(SectorStoreError::Io { source, .. }) if is_full(&source) => return Err(storage_full()),
-			Err(SectorStoreError::PieceTooLarge { .. }) => return Err(too_large(piece.payload_size)),
-			Err(error) => return Err(internal(&error)),
-		}
-		if let Err(problem) = car {
-			// Nothing else needs the piece unless it was here before.
-			if !known {
-				self.sectors
-					.remove_piece(piece)
-					.map_err(|error| internal(&error))?;
-			}
-			return Err(problem);
-		}
+		let hashed = hashed.map_err(|error| piece_problem(error, piece))?;
+		let blocks = blocks.map_err(|_| internal(&"checking the CAR failed"))??;
+		self.check_room_for_index(blocks)?;
+		hashed.adopt().map_err(|error| piece_problem(error, piece))?;
 		self.index(deal)
+	}
+
+	/// An archive of tiny blocks takes more room in the index than in its file, which admission did not count.
+	fn check_room_for_index(&self, blocks: u64) -> Result<(), Problem> {
+		let available = self.disk.available().map_err(|error| internal(&error))?;
+		if blocks.saturating_mul(INDEX_BYTES_PER_BLOCK) > available {
+			return Err(storage_full());
+		}
+		Ok(())
 	}
 
 	/// As [`Self::adopt`] for a piece that is in the store already.
@@ -469,32 +469,35 @@ impl Inner {
 			.check_piece(piece)
 			.map_err(|error| internal(&error))?;
 		let file = File::open(self.sectors.piece_path(piece)).map_err(|error| internal(&error))?;
-		check_payload(&file, deal)?;
+		let blocks = check_payload(&file, deal)?;
+		self.check_room_for_index(blocks)?;
 		self.index(deal)
 	}
 
+	/// Notes the piece and indexes its blocks. The note comes first: should the deal never get on, whoever
+	/// cleans up finds the piece, and by it the blocks.
 	fn index(&self, deal: &Deal) -> Result<(), Problem> {
 		let piece = &deal.proposal.piece;
+		let record = PieceRecord {
+			info: *piece,
+			kind: kind(deal),
+		};
+		self.store.insert_piece(&record).map_err(database_failed)?;
 		if kind(deal) == PayloadKind::Public {
 			let file = File::open(self.sectors.piece_path(piece)).map_err(|error| internal(&error))?;
 			index_car(&self.store, &file, piece).map_err(|fault| match fault {
-				CarFault::Store(error) => internal(&error),
+				CarFault::Store(error) => database_failed(error),
 				fault => car_problem(fault),
 			})?;
 		}
 		Ok(())
 	}
 
-	/// Notes the piece and the deal's progress.
-	fn note(&self, hash: &ProposalHash, deal: &Deal) -> Result<(), Problem> {
-		let record = PieceRecord {
-			info: deal.proposal.piece,
-			kind: kind(deal),
-		};
+	/// Notes the deal's progress.
+	fn note(&self, hash: &ProposalHash) -> Result<(), Problem> {
 		self.store
-			.insert_piece(&record)
-			.and_then(|()| self.store.apply_to_deals(&[(*hash, DealEvent::DataVerified)]))
-			.map_err(|error| internal(&error))
+			.apply_to_deals(&[(*hash, DealEvent::DataVerified)])
+			.map_err(database_failed)
 	}
 }
 
@@ -503,14 +506,31 @@ fn kind(deal: &Deal) -> PayloadKind {
 	*kind
 }
 
-/// Public payloads are CARs with the proposal's root; protected ones are opaque.
-fn check_payload(file: &File, deal: &Deal) -> Result<(), Problem> {
+/// Public payloads are CARs with the proposal's root; protected ones are opaque. Gives the number of blocks.
+fn check_payload(file: &File, deal: &Deal) -> Result<u64, Problem> {
 	if kind(deal) == PayloadKind::Protected {
-		return Ok(());
+		return Ok(0);
 	}
 	let root = Cid::try_from(deal.proposal.payload.root())
 		.map_err(|_| Problem::new(ErrorKind::Malformed, "the payload's root is not a binary CID"))?;
-	check_car(file, &root).map(|_| ()).map_err(car_problem)
+	check_car(file, &root).map_err(car_problem)
+}
+
+fn piece_problem(error: SectorStoreError, piece: &PieceInfo) -> Problem {
+	match error {
+		SectorStoreError::PieceMismatch { found, .. } => Problem::new(
+			ErrorKind::CommitmentMismatch,
+			format!(
+				"the data has piece CID {}, the proposal names {}",
+				cairn_provider_api::piece_cid::v1(&found.commitment),
+				cairn_provider_api::piece_cid::v1(&piece.commitment),
+			),
+		)
+		.hint("upload exactly the bytes that the proposal was made for"),
+		SectorStoreError::Io { source, .. } if is_full(&source) => storage_full(),
+		SectorStoreError::PieceTooLarge { .. } => too_large(piece.payload_size),
+		error => internal(&error),
+	}
 }
 
 fn car_problem(fault: CarFault) -> Problem {
@@ -568,6 +588,15 @@ async fn blocking<T: Send + 'static>(
 fn internal(error: &dyn std::fmt::Display) -> Problem {
 	tracing::error!(%error, "upload failed");
 	Problem::new(ErrorKind::Internal, "the server failed to store the data")
+		.hint("try again later or choose another provider")
+}
+
+fn database_failed(error: StoreError) -> Problem {
+	if error.is_full() {
+		tracing::error!(%error, "the database has no room");
+		return storage_full();
+	}
+	internal(&error)
 }
 
 fn storage_full() -> Problem {

@@ -50,7 +50,7 @@ async fn delay(
 	cause: String,
 ) -> Result<(), JobError> {
 	update(context, number, move |sector| {
-		sector.delay(now, cause);
+		sector.backoff.delay(now, cause);
 		Ok(Vec::new())
 	})
 	.await
@@ -170,18 +170,13 @@ async fn activated(
 		events.push((deal.proposal_hash, event));
 	}
 	let since = view.since;
+	let has_layers = sector.spec.tier == Tier::Sealed;
 	update(context, sector.number, move |sector| {
-		sector.apply(SectorEvent::Activated { since })?;
+		sector.apply(SectorEvent::Activated { since, has_layers })?;
 		Ok(events)
 	})
 	.await?;
 	tracing::info!(sector = sector.number, since, now, "sector active");
-	if sector.spec.tier == Tier::Sealed {
-		let number = sector.number;
-		context
-			.blocking(move |provider| provider.sectors.finish_activation(number))
-			.await??;
-	}
 	Ok(())
 }
 
@@ -190,7 +185,7 @@ async fn ready(context: &Context, now: BlockNumber) -> Result<Vec<(Sector, Commi
 	let sectors = context.store.run(|store| store.open_sectors()).await?;
 	Ok(sectors
 		.into_iter()
-		.filter(|sector| sector.not_before <= now)
+		.filter(|sector| sector.backoff.is_over(now))
 		.filter_map(|sector| match sector.state {
 			SectorState::Ready { commitments } => Some((sector, commitments)),
 			_ => None,
@@ -280,6 +275,9 @@ async fn send_pre_commits(
 			deals,
 		});
 	}
+	if sectors.is_empty() {
+		return Ok(false);
+	}
 	let numbers: Vec<SectorNumber> = sectors.iter().map(|sector| sector.sector).collect();
 	for number in &numbers {
 		apply(context, *number, SectorEvent::PreCommitStarted { valid_until }).await?;
@@ -341,7 +339,7 @@ async fn provable(context: &Context, now: BlockNumber) -> Result<Vec<Sector>, Jo
 	Ok(sectors
 		.into_iter()
 		.filter(|sector| {
-			sector.not_before <= now
+			sector.backoff.is_over(now)
 				&& matches!(sector.state, SectorState::PreCommitted { proof_until, .. } if now > proof_until)
 		})
 		.collect())
@@ -403,7 +401,16 @@ pub(super) async fn prove(context: Context, now: BlockNumber) -> Result<(), JobE
 			let (prover, seed) = (prover.clone(), challenge.seed);
 			let proof = context
 				.blocking(move |_| prover.activation_proof(&seed, first, count))
-				.await?;
+				.await;
+			// Should a proof break this program, the other sectors are proven all the same.
+			let proof = match proof {
+				Ok(proof) => proof,
+				Err(error) => {
+					tracing::error!(sector = number, %error, "making the activation proof broke");
+					delay(&context, number, now, error.to_string()).await?;
+					break;
+				}
+			};
 			let proof = match proof.map(|proof| proof.try_into().map(ActivationProof::V1)) {
 				Ok(Ok(proof)) => proof,
 				Ok(Err(_)) => {

@@ -148,7 +148,7 @@ pub(super) async fn due(context: &Context, now: BlockNumber) -> Result<Vec<Secto
 		.into_iter()
 		.filter(|sector| {
 			matches!(sector.state, SectorState::Packed | SectorState::Sealing { .. })
-				&& sector.not_before <= now
+				&& sector.backoff.is_over(now)
 		})
 		.map(|sector| sector.number)
 		.collect())
@@ -160,8 +160,13 @@ pub(super) async fn run(context: Context, number: SectorNumber, now: BlockNumber
 		return Ok(());
 	};
 	let outcome = match sector.spec.tier {
-		Tier::Hot => commit_hot(&context, &sector).await?,
-		Tier::Sealed => seal(&context, sector.clone()).await?,
+		Tier::Hot => commit_hot(&context, &sector).await,
+		Tier::Sealed => seal(&context, sector.clone()).await,
+	};
+	let outcome = match outcome {
+		// Else it would be begun again with every block.
+		Err(JobError::Interrupted(error)) if error.is_panic() => Outcome::Failed(error.to_string()),
+		other => other?,
 	};
 	match outcome {
 		Outcome::Committed(comm_d, comm_r) => {
@@ -325,7 +330,7 @@ async fn measure(context: &Context, sector: &Sector, started: Instant) -> Result
 /// the others go into another sector.
 async fn failed(context: &Context, sector: Sector, cause: String, now: BlockNumber) -> Result<(), JobError> {
 	let number = sector.number;
-	let give_up = sector.refusals + 1 >= MAX_ATTEMPTS;
+	let give_up = sector.backoff.failures + 1 >= MAX_ATTEMPTS;
 	let mut events = Vec::new();
 	if give_up {
 		let pieces = sector.pieces();
@@ -353,7 +358,7 @@ async fn failed(context: &Context, sector: Sector, cause: String, now: BlockNumb
 				if give_up {
 					sector.apply(SectorEvent::GivenUp(cause))?;
 				} else {
-					sector.delay(now, cause);
+					sector.backoff.delay(now, cause);
 				}
 				Ok::<_, StoreError>(events)
 			})

@@ -69,6 +69,8 @@ async fn chain_sectors(context: &Context) -> Result<HashMap<SectorNumber, Sector
 /// Compares, probes, declares.
 pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobError> {
 	let views = chain_sectors(&context).await?;
+	// A sector that is not listed is over, and its data is removed: not on the word of a node that lags behind.
+	context.see_finalized(context.chain.finalized().await?)?;
 	let Some(window) = context.chain.deadline(&context.owner).await? else {
 		return Ok(());
 	};
@@ -110,7 +112,12 @@ pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobErr
 		let number = sector.number;
 		match health {
 			Health::Proving if deadline == Some(next) => {
-				if let Err(cause) = context.blocking(move |provider| probe(provider, &sector)).await? {
+				// What breaks the probe breaks the proof.
+				let probed = context
+					.blocking(move |provider| probe(provider, &sector))
+					.await
+					.unwrap_or_else(|error| Err(error.to_string()));
+				if let Err(cause) = probed {
 					tracing::error!(
 						sector = number,
 						cause,

@@ -19,15 +19,19 @@
 //! | publish | deals with data → on chain | [`publish`] |
 //! | commit | a sector's data commitment, or its seal | [`commit`] |
 //! | pre-commit, prove | sectors → active | [`activate`] |
+//! | finish | what only activation needed → removed | [`finish`] |
 //! | window | the open deadline's proof | [`window`] |
 //! | health | faults, recoveries, expiry | [`health`] |
-//! | settle, clean | money, disk | [`housekeeping`] |
+//! | settle | payments | [`settle`] |
+//! | clean | disk | [`clean`] |
 
 mod activate;
+mod clean;
 mod commit;
+mod finish;
 mod health;
-mod housekeeping;
 mod publish;
+mod settle;
 mod window;
 
 #[cfg(test)]
@@ -41,7 +45,7 @@ use crate::{
 use cairn_primitives::{BlockNumber, SectorNumber};
 use cairn_provider_api::Hash32;
 use std::{
-	collections::HashSet,
+	collections::{HashMap, HashSet},
 	future::Future,
 	sync::{
 		atomic::{AtomicBool, Ordering},
@@ -51,7 +55,7 @@ use std::{
 };
 use tokio::{
 	sync::{mpsc, Semaphore},
-	task::JoinSet,
+	task::{Id, JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +65,8 @@ const VALIDITY: BlockNumber = 16;
 const CHAIN_PAUSE: Duration = Duration::from_secs(2);
 /// Blocks between two sweeps of the disk.
 const CLEAN_EVERY: BlockNumber = 20;
+/// Blocks between two notes of the latest block seen.
+const NOTE_EVERY: BlockNumber = 10;
 /// Finalized blocks that wait for the pipeline. More is pointless: a step looks at the latest state.
 const BLOCKS_IN_FLIGHT: usize = 64;
 
@@ -84,7 +90,7 @@ pub enum JobError {
 	Io(#[from] std::io::Error),
 	/// A blocking task ended without a result: the process is shutting down, or a defect.
 	#[error("a task was interrupted: {0}")]
-	Interrupted(#[from] tokio::task::JoinError),
+	Interrupted(#[from] JoinError),
 }
 
 /// A job of which one runs at a time.
@@ -94,6 +100,7 @@ enum Job {
 	Commit(SectorNumber),
 	PreCommit,
 	Prove,
+	Finish,
 	Window,
 	Health,
 	Settle,
@@ -153,8 +160,14 @@ impl Context {
 /// The pipeline of one provider.
 pub struct Pipeline {
 	context: Context,
-	jobs: JoinSet<Job>,
-	running: HashSet<Job>,
+	/// Tasks of jobs; each tells whether it did its work.
+	jobs: JoinSet<bool>,
+	/// The jobs that run, by their tasks.
+	running: HashMap<Id, Job>,
+	/// Jobs that failed. They rest until the next block: what keeps them from their work, a full disk for
+	/// instance, lasts longer than they take to find out.
+	resting: HashSet<Job>,
+	last_noted: BlockNumber,
 	last_clean: Option<BlockNumber>,
 	last_settle: BlockNumber,
 	health: health::Schedule,
@@ -172,7 +185,9 @@ impl Pipeline {
 		Pipeline {
 			context,
 			jobs: JoinSet::new(),
-			running: HashSet::new(),
+			running: HashMap::new(),
+			resting: HashSet::new(),
+			last_noted: 0,
 			last_clean: None,
 			last_settle,
 			health: health::Schedule::default(),
@@ -197,7 +212,7 @@ impl Pipeline {
 					None => break,
 				},
 				() = self.context.provider.wake.notified() => {},
-				Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => self.finished(done),
+				Some(done) = self.jobs.join_next_with_id(), if !self.jobs.is_empty() => self.finished(done),
 			}
 			// Catch up without a step for each block.
 			while let Ok((number, events)) = blocks.try_recv() {
@@ -213,8 +228,8 @@ impl Pipeline {
 	async fn stop(&mut self) {
 		self.context.stopping.store(true, Ordering::SeqCst);
 		let waiting = async {
-			while self.running.iter().any(|job| matches!(job, Job::Commit(_))) {
-				match self.jobs.join_next().await {
+			while self.running.values().any(|job| matches!(job, Job::Commit(_))) {
+				match self.jobs.join_next_with_id().await {
 					Some(done) => self.finished(done),
 					None => break,
 				}
@@ -239,6 +254,11 @@ impl Pipeline {
 			tracing::info!(deal = %Hash32(hash), "the data of a deal was complete before the restart");
 		}
 		commit::skip_used_numbers(&self.context).await?;
+		self.consider_all().await
+	}
+
+	/// Looks at every proposal on chain that names this provider.
+	async fn consider_all(&self) -> Result<(), JobError> {
 		if self.context.config.deals.watch_chain {
 			for (hash, _) in self.context.chain.proposals_for(&self.context.owner).await? {
 				self.consider(hash).await;
@@ -257,6 +277,8 @@ impl Pipeline {
 	/// Notes what a finalized block brought.
 	pub(crate) async fn block(&mut self, number: BlockNumber, events: Vec<ChainEvent>) {
 		self.context.metrics.finalized_block.set(number.into());
+		self.resting.clear();
+		let mut payments = Vec::new();
 		for event in events {
 			match event {
 				ChainEvent::DealProposed { proposal_hash, .. } => {
@@ -275,74 +297,109 @@ impl Pipeline {
 				} => {
 					tracing::info!(deal = %Hash32(proposal_hash), deal_id, "deal published");
 				}
-				ChainEvent::Paid { deal_id, amount } => {
-					housekeeping::paid(&self.context, deal_id, amount).await;
+				ChainEvent::Paid { deal_id, amount } => payments.push((deal_id, amount)),
+				ChainEvent::Unreadable => {
+					tracing::warn!(number, "the node has forgotten what happened in a block");
+					if let Err(error) = self.consider_all().await {
+						tracing::warn!(%error, "the proposals on chain could not be read");
+					}
 				}
 			}
+		}
+		if !payments.is_empty() {
+			settle::paid(&self.context, &payments).await;
 		}
 	}
 
 	/// Notes the jobs that have ended.
 	pub(crate) fn reap(&mut self) {
-		while let Some(done) = self.jobs.try_join_next() {
+		while let Some(done) = self.jobs.try_join_next_with_id() {
 			self.finished(done);
 		}
 	}
 
-	fn finished(&mut self, done: Result<Job, tokio::task::JoinError>) {
-		match done {
-			Ok(job) => {
-				self.running.remove(&job);
-			}
-			// The job's name is lost with its panic; all of them may start again, and each asks the
-			// chain before it acts.
-			Err(error) => {
-				tracing::error!(%error, "a job broke");
-				if self.jobs.is_empty() {
-					self.running.clear();
-				}
-			}
+	fn finished(&mut self, done: Result<(Id, bool), JoinError>) {
+		let (id, succeeded) = match &done {
+			Ok((id, succeeded)) => (*id, *succeeded),
+			Err(error) => (error.id(), false),
+		};
+		let job = self.running.remove(&id);
+		if !succeeded {
+			self.resting.extend(job);
+		}
+		// It may start again: each job asks the chain before it acts.
+		if let Err(error) = done {
+			tracing::error!(?job, %error, "a job broke");
 		}
 	}
 
-	/// Starts a job unless it runs.
+	/// Starts a job unless it runs or rests.
 	fn start(&mut self, job: Job, work: impl Future<Output = Result<(), JobError>> + Send + 'static) {
-		if !self.running.insert(job) {
+		if self.runs(job) || self.resting.contains(&job) {
 			return;
 		}
-		self.jobs.spawn(async move {
-			if let Err(error) = work.await {
+		let task = self.jobs.spawn(async move {
+			let outcome = work.await;
+			if let Err(error) = &outcome {
 				tracing::warn!(?job, %error, "a job failed and will be tried again");
 			}
-			job
+			outcome.is_ok()
 		});
+		self.running.insert(task.id(), job);
 	}
 
 	fn runs(&self, job: Job) -> bool {
-		self.running.contains(&job)
+		self.running.values().any(|running| *running == job)
 	}
 
 	/// Compares, and starts what is due.
 	pub(crate) async fn step(&mut self) -> Result<(), JobError> {
-		let view = self.context.refresh_view().await?;
-		let now = view.finalized;
-		let context = self.context.clone();
-
-		// The clock runs on proofs: they come first.
-		if !self.runs(Job::Window) && window::is_due(&context, now).await? {
-			self.start(Job::Window, window::run(context.clone(), now));
+		let now = self.context.refresh_view().await?.finalized;
+		// What cannot go on at one place must not keep the rest from it. The clock runs on proofs: they come
+		// first.
+		let outcomes = [
+			self.step_windows(now).await,
+			self.step_publication(now).await,
+			self.step_commitments(now).await,
+			self.step_activation(now).await,
+			self.step_upkeep(now).await,
+		];
+		let mut failures = outcomes.into_iter().filter_map(Result::err);
+		let first = failures.next();
+		for error in failures {
+			tracing::warn!(%error, "a part of the pipeline could not look at the chain or the database");
 		}
+		first.map_or(Ok(()), Err)
+	}
 
+	async fn step_windows(&mut self, now: BlockNumber) -> Result<(), JobError> {
+		let context = self.context.clone();
+		if !self.runs(Job::Window) && window::is_due(&context, now).await? {
+			self.start(Job::Window, window::run(context, now));
+		}
+		Ok(())
+	}
+
+	async fn step_publication(&mut self, now: BlockNumber) -> Result<(), JobError> {
+		let context = self.context.clone();
 		publish::reconcile(&context, now, self.runs(Job::Publish)).await?;
 		if !self.runs(Job::Publish) && publish::is_due(&context, now).await? {
-			self.start(Job::Publish, publish::run(context.clone(), now));
+			self.start(Job::Publish, publish::run(context, now));
 		}
+		Ok(())
+	}
 
+	async fn step_commitments(&mut self, now: BlockNumber) -> Result<(), JobError> {
+		let context = self.context.clone();
 		commit::pack(&context, now).await?;
 		for number in commit::due(&context, now).await? {
 			self.start(Job::Commit(number), commit::run(context.clone(), number, now));
 		}
+		Ok(())
+	}
 
+	async fn step_activation(&mut self, now: BlockNumber) -> Result<(), JobError> {
+		let context = self.context.clone();
 		activate::reconcile(&context, now, self.runs(Job::PreCommit), self.runs(Job::Prove)).await?;
 		if !self.runs(Job::PreCommit) && activate::pre_commit_is_due(&context, now).await? {
 			self.start(Job::PreCommit, activate::pre_commit(context.clone(), now));
@@ -350,21 +407,35 @@ impl Pipeline {
 		if !self.runs(Job::Prove) && activate::prove_is_due(&context, now).await? {
 			self.start(Job::Prove, activate::prove(context.clone(), now));
 		}
+		if !self.runs(Job::Finish) && finish::is_due(&context, now).await? {
+			self.start(Job::Finish, finish::run(context, now));
+		}
+		Ok(())
+	}
 
+	async fn step_upkeep(&mut self, now: BlockNumber) -> Result<(), JobError> {
+		let context = self.context.clone();
+		if now >= self.last_noted.saturating_add(NOTE_EVERY) {
+			// Faults are declared and money is settled whether or not this can be noted.
+			match context.store.run(move |store| store.note_finalized(now)).await {
+				Ok(()) => self.last_noted = now,
+				Err(error) => tracing::warn!(%error, "the latest block could not be noted"),
+			}
+		}
 		if !self.runs(Job::Health) && self.health.is_due(&context, now).await? {
 			self.start(Job::Health, health::run(context.clone(), now));
 		}
 		let settle_every = context.config.deals.settle_every_blocks;
 		if settle_every > 0 && now >= self.last_settle.saturating_add(settle_every) {
 			self.last_settle = now;
-			self.start(Job::Settle, housekeeping::settle(context.clone(), now));
+			self.start(Job::Settle, settle::settle(context.clone(), now));
 		}
 		if self
 			.last_clean
 			.is_none_or(|last| now >= last.saturating_add(CLEAN_EVERY))
 		{
 			self.last_clean = Some(now);
-			self.start(Job::Clean, housekeeping::clean(context.clone()));
+			self.start(Job::Clean, clean::clean(context.clone()));
 		}
 		Ok(())
 	}
@@ -372,7 +443,7 @@ impl Pipeline {
 	/// Waits until no job runs. For tests.
 	#[cfg(test)]
 	pub(crate) async fn drain(&mut self) {
-		while let Some(done) = self.jobs.join_next().await {
+		while let Some(done) = self.jobs.join_next_with_id().await {
 			self.finished(done);
 		}
 	}

@@ -2,12 +2,13 @@
 
 use super::{Context, JobError, VALIDITY};
 use crate::{
-	chain::{Action, ActionError, ChainEvent, MAX_PROPOSALS_PER_CALL},
+	chain::{AccountId, Action, ActionError, ChainEvent, MAX_PROPOSALS_PER_CALL},
 	deal::{state::FailReason, Deal, DealEvent, DealState, Origin, ProposalHash},
 	fault_injection,
 };
-use cairn_primitives::{BlockNumber, ProofSpec, Tier};
+use cairn_primitives::{Balance, BlockNumber, ProofSpec, Tier};
 use cairn_provider_api::Hash32;
+use std::collections::{hash_map::Entry, HashMap};
 
 type Listed = (ProposalHash, Deal);
 
@@ -97,7 +98,7 @@ async fn due(context: &Context, now: BlockNumber) -> Result<(Vec<Listed>, Vec<Li
 	let deals = context.store.run(|store| store.open_deals()).await?;
 	let ready = deals
 		.into_iter()
-		.filter(|(_, deal)| deal.state == DealState::Received && deal.not_before <= now);
+		.filter(|(_, deal)| deal.state == DealState::Received && deal.backoff.is_over(now));
 	let (mut signed, mut proposed): (Vec<_>, Vec<_>) =
 		ready.partition(|(_, deal)| matches!(deal.origin, Origin::Signed(_)));
 	for list in [&mut signed, &mut proposed] {
@@ -117,7 +118,9 @@ pub(super) async fn is_due(context: &Context, now: BlockNumber) -> Result<bool, 
 /// Publishes what is due.
 pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobError> {
 	let (signed, proposed) = due(&context, now).await?;
+	let mut own_escrow = context.chain.escrow(&context.owner).await?;
 	for batch in [signed, proposed] {
+		let batch = covered(&context, batch, &mut own_escrow, now).await?;
 		if batch.is_empty() {
 			continue;
 		}
@@ -129,6 +132,66 @@ pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobErr
 			}
 		}
 	}
+	Ok(())
+}
+
+/// Leaves out the deals that the escrows do not cover at the moment: the client's the price, the own one the
+/// collateral. The chain would refuse them and their whole batch, for a fee each time, and a client can withdraw at
+/// no cost after its deal was accepted.
+async fn covered(
+	context: &Context,
+	deals: Vec<Listed>,
+	own_escrow: &mut Balance,
+	now: BlockNumber,
+) -> Result<Vec<Listed>, JobError> {
+	let mut client_escrows: HashMap<AccountId, Balance> = HashMap::new();
+	let mut covered = Vec::new();
+	for (hash, deal) in deals {
+		let proposal = &deal.proposal;
+		let collateral = proposal.provider_collateral;
+		// The price of a proposal made on chain is on hold.
+		let price = match deal.origin {
+			Origin::Signed(_) => proposal.total_price().unwrap_or(Balance::MAX),
+			Origin::OnChain => 0,
+		};
+		let client_escrow = match client_escrows.entry(proposal.client) {
+			Entry::Occupied(known) => known.into_mut(),
+			Entry::Vacant(unknown) if price > 0 => {
+				unknown.insert(context.chain.escrow(&proposal.client).await?)
+			}
+			Entry::Vacant(unknown) => unknown.insert(0),
+		};
+		let shortage = if *client_escrow < price {
+			format!("the client's escrow holds {client_escrow} plancks and the deal costs {price}")
+		} else if *own_escrow < collateral {
+			format!("the provider's escrow holds {own_escrow} plancks and the collateral is {collateral}")
+		} else {
+			*client_escrow -= price;
+			*own_escrow -= collateral;
+			covered.push((hash, deal));
+			continue;
+		};
+		delay(context, hash, shortage, now).await?;
+	}
+	Ok(covered)
+}
+
+/// Notes what keeps a deal from being published now.
+async fn delay(
+	context: &Context,
+	hash: ProposalHash,
+	cause: String,
+	now: BlockNumber,
+) -> Result<(), JobError> {
+	context
+		.store
+		.run(move |store| {
+			store.update_deal(&hash, |deal| {
+				deal.backoff.delay(now, cause);
+				Ok(())
+			})
+		})
+		.await?;
 	Ok(())
 }
 
@@ -235,18 +298,6 @@ async fn refused(
 			.store
 			.run(move |store| store.apply_to_deals(&[(hash, event)]))
 			.await?),
-		None => {
-			let cause = error.to_string();
-			context
-				.store
-				.run(move |store| {
-					store.update_deal(&hash, |deal| {
-						deal.delay(now, cause);
-						Ok(())
-					})
-				})
-				.await?;
-			Ok(())
-		}
+		None => delay(context, hash, error.to_string(), now).await,
 	}
 }

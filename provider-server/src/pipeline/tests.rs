@@ -9,6 +9,8 @@ use crate::{
 use cairn_primitives::{sector::SectorState as ChainSectorState, Tier};
 use cairn_provider_api::{DealProgress, ProposeDeal};
 
+mod keeping;
+
 /// Every action of the way to an active sector and its first windowed proof.
 const ACTIONS: [&str; 4] = [
 	"publish_storage_deals",
@@ -74,37 +76,6 @@ async fn a_sealed_deal_goes_all_the_way() {
 	assert_eq!(world.chain.sector_state(sector), Some(ChainSectorState::Active));
 	assert_eq!(world.chain.refused(), []);
 	assert!(world.provider().store.seal_seconds_per_byte().unwrap().is_some());
-}
-
-#[tokio::test]
-async fn without_its_payload_a_sealed_sector_proves_on_and_the_piece_is_unsealed_on_demand() {
-	let mut world = World::new().await;
-	world.config.storage.keep_unsealed_copy = false;
-	world.restart().await;
-	let offer = offer(2, Tier::Sealed);
-	world.store(&offer).await;
-	until_active(&mut world, &offer).await;
-	world.blocks(45).await;
-	let provider = world.provider().clone();
-	let piece = offer.proposal.piece;
-	assert!(!provider.sectors.has_piece(&piece), "the payload is given back");
-	assert_eq!(
-		world.chain.sector_state(world.sector_of(&offer)),
-		Some(ChainSectorState::Active)
-	);
-	let bytes = tokio::task::spawn_blocking(move || {
-		use std::io::Read;
-		let mut bytes = Vec::new();
-		crate::retrieval::open_payload(&provider, &piece)
-			.unwrap()
-			.read_to_end(&mut bytes)
-			.unwrap();
-		bytes
-	})
-	.await
-	.unwrap();
-	assert_eq!(bytes, offer.car);
-	assert_eq!(world.chain.refused(), []);
 }
 
 /// A kill before or after the effect of each transaction: nothing is done twice, nothing is lost.
@@ -262,7 +233,8 @@ async fn lost_data_is_declared_faulty_and_recovers_when_it_is_back() {
 		world.sector_state(sector),
 		SectorState::Active {
 			since: since(&world, sector),
-			health: Health::Faulty
+			health: Health::Faulty,
+			layers_kept: false
 		}
 	);
 	assert_eq!(world.chain.count("declare_faults_recovered"), 0);
@@ -277,7 +249,8 @@ async fn lost_data_is_declared_faulty_and_recovers_when_it_is_back() {
 		world.sector_state(sector),
 		SectorState::Active {
 			since: since(&world, sector),
-			health: Health::Proving
+			health: Health::Proving,
+			layers_kept: false
 		}
 	);
 	assert_eq!(world.chain.refused(), []);
@@ -364,7 +337,12 @@ async fn one_bad_deal_does_not_hold_up_the_others() {
 		&bad
 	};
 	let deal = world.provider().store.deal(&waiting.hash()).unwrap().unwrap();
-	assert!(deal.delayed_by.unwrap().contains("ClientEscrowTooLow"));
+	assert!(deal.backoff.delayed_by.unwrap().contains("the client's escrow"));
+	assert_eq!(
+		world.chain.refused(),
+		[],
+		"no fee is paid for what the chain must refuse"
+	);
 	// With money it goes on.
 	world.chain.state().escrow.insert(good.proposal.client, price);
 	until_active(&mut world, waiting).await;
@@ -475,6 +453,21 @@ async fn a_lost_database_does_not_lead_to_used_numbers() {
 	until_active(&mut world, &second).await;
 	assert_eq!(world.sector_of(&second), 1);
 	assert_eq!(world.chain.refused(), []);
+}
+
+/// A job that breaks can be started again, whatever else runs.
+#[tokio::test]
+async fn a_job_that_breaks_does_not_stay_running() {
+	let mut world = World::new().await;
+	let pipeline = world.pipeline();
+	pipeline.start(super::Job::Commit(7), std::future::pending());
+	pipeline.start(super::Job::Window, async { panic!("a defect") });
+	assert!(pipeline.runs(super::Job::Window));
+	while pipeline.runs(super::Job::Window) {
+		tokio::task::yield_now().await;
+		pipeline.reap();
+	}
+	assert!(pipeline.runs(super::Job::Commit(7)));
 }
 
 #[tokio::test]

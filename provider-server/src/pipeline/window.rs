@@ -4,11 +4,12 @@ use super::{Context, JobError};
 use crate::{
 	chain::{Action, MAX_PARTITIONS_PER_CALL},
 	fault_injection,
-	sector::SectorState,
 	store::Store,
 };
 use cairn_primitives::{
-	sector::{DeadlineChallenge, PartitionChallenge, PartitionProof, WindowProof, MAX_WINDOW_PROOF},
+	sector::{
+		DeadlineChallenge, DeadlineWindow, PartitionChallenge, PartitionProof, WindowProof, MAX_WINDOW_PROOF,
+	},
 	BlockNumber,
 };
 use rayon::prelude::*;
@@ -23,11 +24,8 @@ pub(super) async fn is_due(context: &Context, now: BlockNumber) -> Result<bool, 
 
 /// What is to be proven now, if anything.
 async fn open_challenge(context: &Context, now: BlockNumber) -> Result<Option<DeadlineChallenge>, JobError> {
-	let sectors = context.store.run(|store| store.open_sectors()).await?;
-	if !sectors
-		.iter()
-		.any(|sector| matches!(sector.state, SectorState::Active { .. }))
-	{
+	// By the chain's count: sectors whose record was lost with the database are proven all the same.
+	if context.view().provider.live_sectors == 0 {
 		return Ok(None);
 	}
 	let Some(mut challenge) = context.chain.deadline_challenge(&context.owner).await? else {
@@ -43,7 +41,14 @@ async fn open_challenge(context: &Context, now: BlockNumber) -> Result<Option<De
 	// A proof sent shortly before a restart may still be on its way; sending another would cost a
 	// fee. Near the close the proof matters more than the fee.
 	let window = (challenge.window.period, challenge.window.deadline);
-	let sent = context.store.run(Store::window_sent).await?;
+	let sent = context
+		.store
+		.run(Store::window_sent)
+		.await
+		.unwrap_or_else(|error| {
+			tracing::warn!(%error, "it is not known whether a windowed proof is on its way");
+			None
+		});
 	let on_its_way = sent.is_some_and(|(sent, until)| sent == window && now < until);
 	let urgent = now.saturating_add(2) >= challenge.window.close;
 	Ok((!on_its_way || urgent).then_some(challenge))
@@ -67,9 +72,13 @@ pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobErr
 		let number = partition.partition;
 		let proven = {
 			let proving = context.clone();
-			context.blocking(move |_| prove(&proving, &partition)).await?
+			context.blocking(move |_| prove(&proving, &partition)).await
 		};
-		let Some(proven) = proven else {
+		// Should a proof break this program, the other partitions are proven all the same.
+		let Some(proven) = proven.unwrap_or_else(|error| {
+			tracing::error!(%error, "proving a partition broke");
+			None
+		}) else {
 			tracing::error!(
 				deadline = window.deadline,
 				partition = number,
@@ -97,10 +106,7 @@ pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobErr
 			.collect::<Vec<u8>>();
 		let Ok(bytes) = bytes.try_into() else { continue };
 		let until = now.saturating_add(PATIENCE);
-		context
-			.store
-			.run(move |store| store.set_window_sent((window.period, window.deadline), until))
-			.await?;
+		note_sent(&context, &window, until).await;
 		let action = Action::WindowedPost {
 			deadline: window.deadline,
 			partitions: partitions.clone(),
@@ -127,14 +133,24 @@ pub(super) async fn run(context: Context, now: BlockNumber) -> Result<(), JobErr
 				context.metrics.window_proofs_failed.inc();
 				tracing::error!(deadline = window.deadline, %error, "windowed proof not accepted");
 				// The next block may try at once.
-				context
-					.store
-					.run(move |store| store.set_window_sent((window.period, window.deadline), 0))
-					.await?;
+				note_sent(&context, &window, 0).await;
 			}
 		}
 	}
 	Ok(())
+}
+
+/// Notes that a proof is on its way until a block. If that cannot be noted, on a full disk for instance, a
+/// restart may send the proof twice, which costs a fee. Not to send it would cost the sector.
+async fn note_sent(context: &Context, window: &DeadlineWindow, until: BlockNumber) {
+	let window = (window.period, window.deadline);
+	let noted = context
+		.store
+		.run(move |store| store.set_window_sent(window, until))
+		.await;
+	if let Err(error) = noted {
+		tracing::warn!(%error, "a windowed proof on its way could not be noted");
+	}
 }
 
 /// Opens every sector of a partition; those that cannot be opened are skipped. `None` if that is all

@@ -1,7 +1,7 @@
 //! A piece's payload file, restored from a replica if it is gone.
 
-use crate::{provider::Provider, sector::SectorState, store::StoreError};
-use cairn_primitives::{PieceInfo, Tier};
+use crate::provider::Provider;
+use cairn_primitives::PieceInfo;
 use std::{fs::File, io, ops::ControlFlow, sync::PoisonError};
 
 /// Why a payload cannot be read.
@@ -10,18 +10,22 @@ pub enum PayloadError {
 	/// It is not here, sealed or not.
 	#[error("the piece is not stored here")]
 	Absent,
-	/// It could not be restored from the replica.
+	/// It could not be restored from any replica; this is what happened to the last one.
 	#[error("the piece could not be unsealed: {0}")]
 	Unseal(#[from] cairn_proving::SealError),
+	/// The sector store cannot be read.
+	#[error(transparent)]
+	Sectors(#[from] cairn_proving::StoreError),
 	/// The file system failed.
 	#[error(transparent)]
 	Io(#[from] io::Error),
-	/// The database failed.
-	#[error(transparent)]
-	Store(#[from] StoreError),
 }
 
 /// Opens a piece's payload. Blocks while it is unsealed, where that is needed.
+///
+/// What counts is what is on disk, not how far the sector has come: from the moment at which a replica is complete,
+/// the piece can be read with or without its payload file. A file that is removed while it is being read can be read
+/// to its end.
 ///
 /// # Errors
 /// See [`PayloadError`].
@@ -34,17 +38,21 @@ pub fn open_payload(provider: &Provider, piece: &PieceInfo) -> Result<File, Payl
 	if let Some(file) = open(provider, piece)? {
 		return Ok(file);
 	}
-	let found = provider.store.open_sectors()?.into_iter().find_map(|sector| {
-		let sealed = sector.spec.tier == Tier::Sealed && matches!(sector.state, SectorState::Active { .. });
-		let index = sector.deals.iter().position(|deal| deal.piece == *piece)?;
-		sealed.then_some((sector.number, index))
-	});
-	let (number, index) = found.ok_or(PayloadError::Absent)?;
-	tracing::info!(sector = number, index, "unsealing a piece for retrieval");
-	let path = provider
-		.sectors
-		.unseal_piece(number, index, &mut |_| ControlFlow::Continue(()))?;
-	Ok(File::open(path)?)
+	let mut failure = PayloadError::Absent;
+	for (sector, index) in provider.sectors.replicas_of(piece)? {
+		tracing::info!(sector, index, "unsealing a piece for retrieval");
+		match provider
+			.sectors
+			.unseal_piece(sector, index, &mut |_| ControlFlow::Continue(()))
+		{
+			Ok(file) => return Ok(file),
+			Err(error) => {
+				tracing::error!(sector, %error, "a replica cannot be unsealed");
+				failure = error.into();
+			}
+		}
+	}
+	Err(failure)
 }
 
 /// The payload file if it is there in its full length.

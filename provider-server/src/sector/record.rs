@@ -1,7 +1,7 @@
 //! The stored record of a sector.
 
 use super::state::{IllegalTransition, SectorEvent, SectorState};
-use crate::deal::ProposalHash;
+use crate::{backoff::Backoff, deal::ProposalHash};
 use cairn_primitives::{BlockNumber, DealId, PieceInfo, ProofSpec, ProofTypeId, SectorNumber};
 use codec::{Decode, Encode};
 
@@ -33,12 +33,8 @@ pub struct Sector {
 	pub opened_at: BlockNumber,
 	/// Where it stands.
 	pub state: SectorState,
-	/// Last problem that delayed it, until it moves on.
-	pub delayed_by: Option<String>,
-	/// Attempts of the present step that failed.
-	pub refusals: u32,
-	/// Block before which the present step is not tried again.
-	pub not_before: BlockNumber,
+	/// What delays its present step.
+	pub backoff: Backoff,
 }
 
 impl Sector {
@@ -57,9 +53,7 @@ impl Sector {
 			deals,
 			opened_at: at,
 			state: SectorState::Packed,
-			delayed_by: None,
-			refusals: 0,
-			not_before: 0,
+			backoff: Backoff::default(),
 		}
 	}
 
@@ -78,20 +72,10 @@ impl Sector {
 		);
 		let next = self.state.apply(event)?;
 		if next != self.state && !is_attempt {
-			self.delayed_by = None;
-			self.refusals = 0;
-			self.not_before = 0;
+			self.backoff = Backoff::default();
 		}
 		self.state = next;
 		Ok(())
-	}
-
-	/// Notes that the present step failed at block `now` and is to be tried again, later the more
-	/// often it failed.
-	pub fn delay(&mut self, now: BlockNumber, cause: impl Into<String>) {
-		self.delayed_by = Some(cause.into());
-		self.refusals = self.refusals.saturating_add(1);
-		self.not_before = now.saturating_add(1 << self.refusals.min(4));
 	}
 
 	/// The pieces, in the order of their offsets.

@@ -56,6 +56,8 @@ pub enum SectorState {
 		since: BlockNumber,
 		/// Whether its proofs are accepted.
 		health: Health,
+		/// Sealed tier: what only the activation needed is still on disk, several times the sector's size.
+		layers_kept: bool,
 	},
 	/// Expired. Final.
 	#[codec(index = 6)]
@@ -132,7 +134,11 @@ pub enum SectorEvent {
 	Activated {
 		/// Block of activation.
 		since: BlockNumber,
+		/// Whether there are layers, which are not needed any more.
+		has_layers: bool,
 	},
+	/// The layers are gone.
+	LayersRemoved,
 	/// The chain's view of its proofs.
 	HealthSeen(Health),
 	/// It expired on chain.
@@ -250,14 +256,28 @@ impl SectorState {
 			},
 			(S::Active { .. }, E::ProofSettled) => self.clone(),
 
-			(S::PreCommitting { .. } | S::PreCommitted { .. }, E::Activated { since }) => S::Active {
-				since: *since,
-				health: Health::Proving,
-			},
+			(S::PreCommitting { .. } | S::PreCommitted { .. }, E::Activated { since, has_layers }) => {
+				S::Active {
+					since: *since,
+					health: Health::Proving,
+					layers_kept: *has_layers,
+				}
+			}
 			(S::Active { .. }, E::Activated { .. }) => self.clone(),
-			(S::Active { since, .. }, E::HealthSeen(health)) => S::Active {
+			(
+				S::Active {
+					since, layers_kept, ..
+				},
+				E::HealthSeen(health),
+			) => S::Active {
 				since: *since,
 				health: *health,
+				layers_kept: *layers_kept,
+			},
+			(S::Active { since, health, .. }, E::LayersRemoved) => S::Active {
+				since: *since,
+				health: *health,
+				layers_kept: false,
 			},
 
 			(S::Active { .. } | S::Ended, E::Expired) => S::Ended,
@@ -312,18 +332,22 @@ mod tests {
 				SectorEvent::PreCommitStarted { valid_until: 20 },
 				SectorEvent::PreCommittedOnChain,
 				SectorEvent::ProofStarted { valid_until: 30 },
-				SectorEvent::Activated { since: 25 },
+				SectorEvent::Activated {
+					since: 25,
+					has_layers: true,
+				},
 				SectorEvent::HealthSeen(Health::Faulty),
 				SectorEvent::HealthSeen(Health::Recovering),
 				SectorEvent::HealthSeen(Health::Proving),
 			]);
-			assert_eq!(
-				walk(&way),
-				Ok(SectorState::Active {
-					since: 25,
-					health: Health::Proving
-				})
-			);
+			let active = |layers_kept| SectorState::Active {
+				since: 25,
+				health: Health::Proving,
+				layers_kept,
+			};
+			assert_eq!(walk(&way), Ok(active(true)));
+			way.extend([SectorEvent::LayersRemoved, SectorEvent::LayersRemoved]);
+			assert_eq!(walk(&way), Ok(active(false)));
 			way.push(SectorEvent::Expired);
 			assert_eq!(walk(&way), Ok(SectorState::Ended));
 		}
@@ -369,13 +393,19 @@ mod tests {
 	#[test]
 	fn no_proof_without_a_pre_commit_and_none_after_the_end() {
 		assert!(walk(&[SectorEvent::ProofStarted { valid_until: 1 }]).is_err());
-		assert!(walk(&[committed(), SectorEvent::Activated { since: 1 }]).is_err());
+		let activated = SectorEvent::Activated {
+			since: 1,
+			has_layers: false,
+		};
+		assert!(walk(&[committed(), activated]).is_err());
+		assert!(walk(&[committed(), SectorEvent::LayersRemoved]).is_err());
 		let failed = walk(&[SectorEvent::GivenUp("x".into())]).unwrap();
 		assert!(failed.is_final());
 		assert!(failed.apply(committed()).is_err());
 		let active = SectorState::Active {
 			since: 1,
 			health: Health::Proving,
+			layers_kept: false,
 		};
 		assert!(active.apply(SectorEvent::GivenUp("x".into())).is_err());
 	}

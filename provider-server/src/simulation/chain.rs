@@ -909,7 +909,12 @@ impl Chain for SimulatedChain {
 				addresses: Default::default(),
 			},
 			period_offset: 0,
-			live_sectors: 0,
+			live_sectors: self
+				.state()
+				.sectors
+				.values()
+				.filter(|sector| !sector.expired)
+				.count() as u32,
 			registered_at: 1,
 		}))
 	}

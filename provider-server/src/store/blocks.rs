@@ -7,9 +7,12 @@ use super::{
 };
 use cairn_primitives::PieceInfo;
 use codec::Decode;
+use std::ops::Bound;
 
 /// Blocks written in one transaction while a piece is indexed.
 const BATCH: usize = 8192;
+/// Entries looked at between two transactions while the whole index is gone through.
+const SCAN: usize = 65_536;
 /// Longest multihash in the index, in bytes: varint code and length, 64 bytes of digest.
 const MAX_MULTIHASH: usize = 84;
 
@@ -136,18 +139,45 @@ impl Store {
 	}
 
 	/// Removes every block of a piece from the index by going through all of it: for pieces whose
-	/// file is gone.
+	/// file is gone. Writes as it goes, so that others, whose proofs have deadlines, can write in between.
 	///
 	/// # Errors
 	/// If the database cannot be written.
 	pub fn unindex_lost_piece(&self, piece: &PieceInfo) -> Result<(), StoreError> {
-		let write = self.write()?;
 		let piece = pieces::key(piece);
-		write
-			.open_table(BLOCKS)?
-			.retain(|key, _| !key.ends_with(&piece))?;
-		write.commit()?;
-		Ok(())
+		let mut place = Vec::new();
+		loop {
+			let mut doomed = Vec::new();
+			let mut looked_at = 0;
+			{
+				let table = self.read()?.open_table(BLOCKS)?;
+				let start = Bound::Excluded(place.as_slice());
+				let mut last = Vec::new();
+				for entry in table.range::<&[u8]>((start, Bound::Unbounded))?.take(SCAN) {
+					let (key, _) = entry?;
+					looked_at += 1;
+					last.clear();
+					last.extend_from_slice(key.value());
+					if last.ends_with(&piece) {
+						doomed.push(last.clone());
+					}
+				}
+				place = last;
+			}
+			if !doomed.is_empty() {
+				let write = self.write()?;
+				{
+					let mut table = write.open_table(BLOCKS)?;
+					for key in &doomed {
+						table.remove(key.as_slice())?;
+					}
+				}
+				write.commit()?;
+			}
+			if looked_at < SCAN {
+				return Ok(());
+			}
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 //! Deals in the database.
 
 use super::{
-	decode,
+	decode, find,
 	tables::{CLOSED_DEALS, DEALS},
 	Store, StoreError,
 };
@@ -53,14 +53,8 @@ impl Store {
 	/// If the database cannot be read.
 	pub fn deal(&self, hash: &ProposalHash) -> Result<Option<Deal>, StoreError> {
 		let read = self.read()?;
-		if let Some(bytes) = read.open_table(DEALS)?.get(hash)? {
-			return decode("deals", bytes.value()).map(Some);
-		}
-		let closed = read.open_table(CLOSED_DEALS)?;
-		let found = closed.get(hash)?;
-		found
-			.map(|bytes| decode("closed_deals", bytes.value()))
-			.transpose()
+		let (open, closed) = (read.open_table(DEALS)?, read.open_table(CLOSED_DEALS)?);
+		find([("deals", open), ("closed_deals", closed)], &hash)
 	}
 
 	/// Every deal that something can still happen to.
@@ -105,7 +99,7 @@ impl Store {
 		Ok(Page { deals, more })
 	}
 
-	/// Number of deals by state name, open and closed.
+	/// Number of deals in a final state.
 	///
 	/// # Errors
 	/// If the database cannot be read.
@@ -146,14 +140,8 @@ impl Store {
 }
 
 fn get(write: &WriteTransaction, hash: &ProposalHash) -> Result<Option<Deal>, StoreError> {
-	if let Some(bytes) = write.open_table(DEALS)?.get(hash)? {
-		return decode("deals", bytes.value()).map(Some);
-	}
-	let closed = write.open_table(CLOSED_DEALS)?;
-	let found = closed.get(hash)?;
-	found
-		.map(|bytes| decode("closed_deals", bytes.value()))
-		.transpose()
+	let (open, closed) = (write.open_table(DEALS)?, write.open_table(CLOSED_DEALS)?);
+	find([("deals", open), ("closed_deals", closed)], &hash)
 }
 
 fn put(write: &WriteTransaction, hash: &ProposalHash, deal: &Deal) -> Result<(), StoreError> {
@@ -183,33 +171,14 @@ pub(super) fn apply(
 mod tests {
 	use super::{super::tests::store, *};
 	use crate::deal::{
+		proposal,
 		state::{DealState, FailReason},
-		Origin, Proposal,
+		Origin,
 	};
 	use cairn_primitives::ProofTypeId;
 
 	fn deal() -> Deal {
-		let proposal = Proposal {
-			piece: cairn_primitives::PieceInfo {
-				commitment: [1; 32],
-				size_log2: 11,
-				payload_size: 2000,
-			},
-			payload: cairn_primitives::deal::DealPayload::V1 {
-				kind: cairn_primitives::deal::PayloadKind::Public,
-				root: Default::default(),
-			},
-			client: [2; 32],
-			provider: [3; 32],
-			tier: cairn_primitives::Tier::Hot,
-			start_by: 100,
-			duration: 30,
-			price_per_block: 7,
-			provider_collateral: 9,
-			nonce: 1,
-			label: Default::default(),
-		};
-		Deal::accepted(proposal, Origin::OnChain, ProofTypeId(0x11), 5)
+		Deal::accepted(proposal(1), Origin::OnChain, ProofTypeId(0x11), 5)
 	}
 
 	#[test]

@@ -1,6 +1,6 @@
 //! Errors of the database.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,15 +26,35 @@ pub enum StoreError {
 		source: Box<redb::DatabaseError>,
 	},
 	/// It was written by a newer version.
-	#[error("{} has format {found}, newer than this program's {}: upgrade cairn-provider", path.display(), super::FORMAT)]
+	#[error("{} has format {found}, newer than this program's {known}: upgrade cairn-provider", path.display())]
 	Newer {
 		/// The file.
 		path: PathBuf,
 		/// Its format.
 		found: u32,
+		/// This program's.
+		known: u32,
+	},
+	/// It was written by an older version, and there is no conversion.
+	#[error("{} has format {found}, older than this program's {known}, and databases from before 0.1.0 are not converted: run the cairn-provider that wrote it until its deals have ended, or begin anew with `cairn-provider init` and another --base-path", path.display())]
+	Older {
+		/// The file.
+		path: PathBuf,
+		/// Its format.
+		found: u32,
+		/// This program's.
+		known: u32,
+	},
+	/// What says to whom a storage folder belongs cannot be read or written.
+	#[error("cannot use {}", path.display())]
+	Stamp {
+		/// The file.
+		path: PathBuf,
+		/// Why.
+		source: io::Error,
 	},
 	/// It belongs to another chain.
-	#[error("{} belongs to the chain with genesis hash 0x{found}, the node runs 0x{expected}: connect to the right node, or use another --base-path for this chain", path.display())]
+	#[error("{} belongs to the chain with genesis hash {found}, the node runs {expected}: connect to the right node, or use another --base-path for this chain", path.display())]
 	OtherChain {
 		/// The file.
 		path: PathBuf,
@@ -74,6 +94,27 @@ pub enum StoreError {
 	/// Reading or writing failed.
 	#[error("the database failed")]
 	Redb(#[source] Box<redb::Error>),
+}
+
+impl StoreError {
+	/// Whether the cause is a disk (or a quota) without room.
+	pub fn is_full(&self) -> bool {
+		let cause = match self {
+			StoreError::Redb(error) => match &**error {
+				redb::Error::Io(error) => error,
+				_ => return false,
+			},
+			StoreError::Open { source, .. } => match &**source {
+				redb::DatabaseError::Storage(redb::StorageError::Io(error)) => error,
+				_ => return false,
+			},
+			_ => return false,
+		};
+		matches!(
+			cause.kind(),
+			io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+		)
+	}
 }
 
 macro_rules! from_redb {

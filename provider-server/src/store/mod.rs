@@ -2,37 +2,40 @@
 //!
 //! One `redb` file. Every change is one transaction that is on disk when the call returns, so the
 //! state machines can store a decision before acting on it. The file carries its format's version,
-//! the chain's genesis hash and the provider's owner; one of another chain or owner is refused.
+//! the chain's genesis hash and the provider's owner; one of another chain or owner is refused. After
+//! a failure of the disk it is opened again (`reopening.rs`).
 //!
 //! Calls block for a commit's fsync (milliseconds): from async code go through [`Store::run`].
 
 mod blocks;
 mod deals;
 mod error;
+mod format;
 mod pieces;
+mod reopening;
 mod sectors;
 mod tables;
 
 pub use blocks::{BlockLocation, IndexBatch};
 pub use deals::Page;
 pub use error::StoreError;
+pub use format::claim_storage;
 pub use pieces::PieceRecord;
 
 use crate::chain::AccountId;
 use codec::{Decode, Encode};
-use redb::{Database, ReadableDatabase};
+use redb::ReadableTable;
+use reopening::ReopeningDatabase;
 use std::{path::Path, sync::Arc};
 use tables::META;
 
-/// Version of the tables' format.
-pub const FORMAT: u32 = 1;
 /// Memory for the database's pages.
 const CACHE_BYTES: usize = 64 << 20;
 
 /// The database. Clones share it.
 #[derive(Clone)]
 pub struct Store {
-	db: Arc<Database>,
+	db: Arc<ReopeningDatabase>,
 }
 
 /// What a database belongs to.
@@ -48,18 +51,22 @@ impl Store {
 	/// Opens the database, creating it if there is none.
 	///
 	/// # Errors
-	/// [`StoreError::OtherChain`], [`StoreError::OtherOwner`] and [`StoreError::Newer`] for a file
-	/// that belongs elsewhere, [`StoreError::InUse`] if another process has it open.
+	/// [`StoreError::Newer`] and [`StoreError::Older`] for a file of another format,
+	/// [`StoreError::OtherChain`] and [`StoreError::OtherOwner`] for one that belongs elsewhere,
+	/// [`StoreError::InUse`] if another process has it open.
 	pub fn open(path: &Path, identity: &Identity) -> Result<Store, StoreError> {
 		let store = Self::open_file(path)?;
-		store.check_identity(path, identity)?;
+		match format::check(&store, path)? {
+			Some(found) => identity.check(path, &found)?,
+			None => format::stamp(&store, identity)?,
+		}
 		Ok(store)
 	}
 
 	/// Opens an existing database for reading what it says, whatever it belongs to.
 	///
 	/// # Errors
-	/// [`StoreError::Missing`], [`StoreError::InUse`], [`StoreError::Newer`].
+	/// [`StoreError::Missing`], [`StoreError::InUse`], [`StoreError::Newer`], [`StoreError::Older`].
 	pub fn inspect(path: &Path) -> Result<(Store, Identity), StoreError> {
 		if !path.exists() {
 			return Err(StoreError::Missing {
@@ -67,72 +74,16 @@ impl Store {
 			});
 		}
 		let store = Self::open_file(path)?;
-		let identity = store.identity()?.ok_or_else(|| StoreError::Missing {
+		let identity = format::check(&store, path)?.ok_or_else(|| StoreError::Missing {
 			path: path.to_owned(),
 		})?;
 		Ok((store, identity))
 	}
 
 	fn open_file(path: &Path) -> Result<Store, StoreError> {
-		let db = Database::builder()
-			.set_cache_size(CACHE_BYTES)
-			.create(path)
-			.map_err(|error| match error {
-				redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse {
-					path: path.to_owned(),
-				},
-				error => StoreError::Open {
-					path: path.to_owned(),
-					source: Box::new(error),
-				},
-			})?;
-		let store = Store { db: Arc::new(db) };
-		let write = store.write()?;
-		tables::create_all(&write)?;
-		write.commit()?;
-		Ok(store)
-	}
-
-	fn check_identity(&self, path: &Path, identity: &Identity) -> Result<(), StoreError> {
-		if let Some(format) = self.meta::<u32>("format")? {
-			if format > FORMAT {
-				return Err(StoreError::Newer {
-					path: path.to_owned(),
-					found: format,
-				});
-			}
-		}
-		match self.identity()? {
-			None => {
-				let write = self.write()?;
-				{
-					let mut meta = write.open_table(META)?;
-					meta.insert("format", FORMAT.encode().as_slice())?;
-					meta.insert("identity", identity.encode().as_slice())?;
-				}
-				write.commit()?;
-				Ok(())
-			}
-			Some(found) if found.genesis_hash != identity.genesis_hash => Err(StoreError::OtherChain {
-				path: path.to_owned(),
-				found: hex::encode(found.genesis_hash),
-				expected: hex::encode(identity.genesis_hash),
-			}),
-			Some(found) if found.owner != identity.owner => Err(StoreError::OtherOwner {
-				path: path.to_owned(),
-				found: cairn_keystore::address::encode_default(&found.owner),
-				expected: cairn_keystore::address::encode_default(&identity.owner),
-			}),
-			Some(_) => Ok(()),
-		}
-	}
-
-	/// What the database belongs to; none if it is new.
-	///
-	/// # Errors
-	/// If the database cannot be read.
-	pub fn identity(&self) -> Result<Option<Identity>, StoreError> {
-		self.meta("identity")
+		Ok(Store {
+			db: Arc::new(ReopeningDatabase::open(path)?),
+		})
 	}
 
 	/// Runs `work` where it may block.
@@ -150,19 +101,16 @@ impl Store {
 	}
 
 	fn write(&self) -> Result<redb::WriteTransaction, StoreError> {
-		Ok(self.db.begin_write()?)
+		self.db.begin_write()
 	}
 
 	fn read(&self) -> Result<redb::ReadTransaction, StoreError> {
-		Ok(self.db.begin_read()?)
+		self.db.begin_read()
 	}
 
 	/// A value of the table of single values.
 	fn meta<T: Decode>(&self, key: &str) -> Result<Option<T>, StoreError> {
-		let read = self.read()?;
-		let table = read.open_table(META)?;
-		let found = table.get(key)?;
-		found.map(|bytes| decode("meta", bytes.value())).transpose()
+		single_value(&self.read()?.open_table(META)?, key)
 	}
 
 	fn set_meta<T: Encode>(&self, key: &str, value: &T) -> Result<(), StoreError> {
@@ -188,6 +136,22 @@ impl Store {
 		self.set_meta("seal_rate", &rate.to_bits())
 	}
 
+	/// A finalized block that was seen, at most some blocks older than the latest; 0 in a new database.
+	///
+	/// # Errors
+	/// If the database cannot be read.
+	pub fn noted_finalized(&self) -> Result<u32, StoreError> {
+		Ok(self.meta("finalized")?.unwrap_or(0))
+	}
+
+	/// Notes a finalized block that was seen.
+	///
+	/// # Errors
+	/// If the database cannot be written.
+	pub fn note_finalized(&self, block: u32) -> Result<(), StoreError> {
+		self.set_meta("finalized", &block)
+	}
+
 	/// The deadline (period, index) for which a windowed proof was last sent, and the block until
 	/// which it may be on its way.
 	///
@@ -204,6 +168,30 @@ impl Store {
 	pub fn set_window_sent(&self, window: (u64, u32), until: u32) -> Result<(), StoreError> {
 		self.set_meta("window_sent", &(window, until))
 	}
+}
+
+/// Looks a record up in one table after the other: among the open ones, then among the closed ones. Tables come
+/// with the names that errors give them.
+fn find<'k, K: redb::Key + 'static, T: Decode>(
+	tables: [(&'static str, impl ReadableTable<K, &'static [u8]>); 2],
+	key: &K::SelfType<'k>,
+) -> Result<Option<T>, StoreError> {
+	for (name, table) in tables {
+		let found = table.get(key)?;
+		if let Some(bytes) = found {
+			return decode(name, bytes.value()).map(Some);
+		}
+	}
+	Ok(None)
+}
+
+/// A value of the table of single values.
+fn single_value<T: Decode>(
+	meta: &impl ReadableTable<&'static str, &'static [u8]>,
+	key: &str,
+) -> Result<Option<T>, StoreError> {
+	let found = meta.get(key)?;
+	found.map(|bytes| decode("meta", bytes.value())).transpose()
 }
 
 fn decode<T: Decode>(table: &'static str, mut bytes: &[u8]) -> Result<T, StoreError> {
@@ -251,18 +239,6 @@ pub(crate) mod tests {
 		));
 		let (_store, found) = Store::inspect(&path).unwrap();
 		assert_eq!(found, identity());
-	}
-
-	#[test]
-	fn a_newer_format_is_refused() {
-		let dir = tempfile::tempdir().unwrap();
-		let path = dir.path().join("provider.redb");
-		Store::open(&path, &identity())
-			.unwrap()
-			.set_meta("format", &(FORMAT + 1))
-			.unwrap();
-		let error = Store::open(&path, &identity()).err().unwrap();
-		assert!(matches!(error, StoreError::Newer { found, .. } if found == FORMAT + 1));
 	}
 
 	#[test]

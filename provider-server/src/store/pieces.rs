@@ -18,6 +18,13 @@ pub struct PieceRecord {
 	pub kind: PayloadKind,
 }
 
+impl PieceRecord {
+	/// Whether its blocks may be in the index.
+	pub fn has_blocks(&self) -> bool {
+		self.kind == PayloadKind::Public
+	}
+}
+
 /// The piece's key: SCALE of its commitment and sizes.
 pub(super) fn key(piece: &PieceInfo) -> [u8; PIECE_KEY] {
 	let mut key = [0; PIECE_KEY];
@@ -28,15 +35,23 @@ pub(super) fn key(piece: &PieceInfo) -> [u8; PIECE_KEY] {
 }
 
 impl Store {
-	/// Notes that a piece is stored. Idempotent.
+	/// Notes that a piece is stored. Idempotent. One that is public to one deal stays so when another deal takes the
+	/// same bytes for a protected payload: its blocks are in the index.
 	///
 	/// # Errors
 	/// If the database cannot be written.
 	pub fn insert_piece(&self, piece: &PieceRecord) -> Result<(), StoreError> {
 		let write = self.write()?;
-		write
-			.open_table(PIECES)?
-			.insert(&key(&piece.info), piece.encode().as_slice())?;
+		{
+			let mut table = write.open_table(PIECES)?;
+			let known = match table.get(&key(&piece.info))? {
+				Some(bytes) => decode::<PieceRecord>("pieces", bytes.value())?.has_blocks(),
+				None => false,
+			};
+			if !known {
+				table.insert(&key(&piece.info), piece.encode().as_slice())?;
+			}
+		}
 		write.commit()?;
 		Ok(())
 	}
@@ -127,6 +142,13 @@ mod tests {
 			.unwrap();
 		assert_eq!(store.pieces_of(&[7; 32]).unwrap().len(), 2);
 		assert!(store.pieces_of(&[8; 32]).unwrap().is_empty());
+		store
+			.insert_piece(&PieceRecord {
+				info,
+				kind: PayloadKind::Protected,
+			})
+			.unwrap();
+		assert!(store.piece(&info).unwrap().unwrap().has_blocks());
 		store.remove_piece(&info).unwrap();
 		store.remove_piece(&info).unwrap();
 		assert_eq!(store.piece(&info).unwrap(), None);

@@ -1,7 +1,7 @@
 //! Sectors in the database, and the numbers they take.
 
 use super::{
-	deals, decode,
+	deals, decode, find,
 	tables::{CLOSED_SECTORS, META, SECTORS},
 	Store, StoreError,
 };
@@ -73,14 +73,8 @@ impl Store {
 	/// If the database cannot be read.
 	pub fn sector(&self, number: SectorNumber) -> Result<Option<Sector>, StoreError> {
 		let read = self.read()?;
-		if let Some(bytes) = read.open_table(SECTORS)?.get(number)? {
-			return decode("sectors", bytes.value()).map(Some);
-		}
-		let closed = read.open_table(CLOSED_SECTORS)?;
-		let found = closed.get(number)?;
-		found
-			.map(|bytes| decode("closed_sectors", bytes.value()))
-			.transpose()
+		let (open, closed) = (read.open_table(SECTORS)?, read.open_table(CLOSED_SECTORS)?);
+		find([("sectors", open), ("closed_sectors", closed)], &number)
 	}
 
 	/// Every sector that something can still happen to, by number.
@@ -166,7 +160,7 @@ fn put(write: &WriteTransaction, sector: &Sector) -> Result<(), StoreError> {
 mod tests {
 	use super::{super::tests::store, *};
 	use crate::{
-		deal::{Deal, DealState, Origin, Proposal},
+		deal::{proposal, Deal, DealState, Origin, Proposal},
 		sector::{SectorEvent, SectorState},
 	};
 	use cairn_primitives::{PieceInfo, Tier};
@@ -185,22 +179,7 @@ mod tests {
 			size_log2: 8,
 			payload_size: 200,
 		};
-		let proposal = Proposal {
-			piece,
-			payload: cairn_primitives::deal::DealPayload::V1 {
-				kind: cairn_primitives::deal::PayloadKind::Public,
-				root: Default::default(),
-			},
-			client: [2; 32],
-			provider: [3; 32],
-			tier: Tier::Hot,
-			start_by: 100,
-			duration: 30,
-			price_per_block: 7,
-			provider_collateral: 9,
-			nonce: 1,
-			label: Default::default(),
-		};
+		let proposal = Proposal { piece, ..proposal(1) };
 		store
 			.insert_deal(
 				&hash,

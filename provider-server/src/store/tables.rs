@@ -2,7 +2,7 @@
 
 use redb::{TableDefinition, WriteTransaction};
 
-/// Single values: `format`, `identity`, `next_sector`, `seal_rate`.
+/// Single values: `format`, `identity`, `next_sector`, `seal_rate`, `window_sent`, `finalized`.
 pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Deals that something can still happen to, by proposal hash.
 pub const DEALS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("deals");

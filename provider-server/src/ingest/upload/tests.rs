@@ -135,6 +135,90 @@ async fn cars_that_do_not_hold_what_the_deal_says_are_refused() {
 	assert_eq!(parts(&world), 0);
 }
 
+/// A client that hangs up while its upload is being verified, and at once begins another one with other bytes, must
+/// not get those bytes into the store under the verified name.
+#[tokio::test]
+// Who waits for the lock does so on a thread of its own.
+#[allow(clippy::await_holding_lock)]
+async fn an_upload_cannot_change_while_it_is_verified() {
+	let (world, offer) = proposed(20).await;
+	let provider = world.provider().clone();
+	let deal = provider.store.deal(&offer.hash()).unwrap().unwrap();
+	// Verification starts, and waits for this.
+	let cleaning = provider.uploads.hold_adoptions().unwrap();
+	let request = {
+		let (provider, hash, car) = (provider.clone(), offer.hash(), offer.car.clone());
+		tokio::spawn(async move {
+			let whole = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(car))]);
+			provider
+				.uploads
+				.receive(&hash, &deal, Start::Fresh, None, whole)
+				.await
+		})
+	};
+	let verifications = &provider.uploads.inner.verifications;
+	while verifications.available_permits() == super::VERIFICATIONS {
+		tokio::task::yield_now().await;
+	}
+	request.abort();
+	assert!(request.await.unwrap_err().is_cancelled());
+	let other = vec![0xff; offer.car.len()];
+	// Were it let in, it would wait for its own verification.
+	let second = tokio::time::timeout(
+		Duration::from_secs(10),
+		world.upload_bytes(&offer, &other, Start::Fresh),
+	);
+	assert_eq!(
+		kind(second.await.expect("it is refused")),
+		ErrorKind::UploadRunning
+	);
+	assert_eq!(
+		kind(provider.uploads.discard(&offer.hash())),
+		ErrorKind::UploadRunning
+	);
+	provider.uploads.sweep(&Default::default()).unwrap();
+	drop(cleaning);
+	while world.deal_state(&offer) == DealState::Accepted {
+		tokio::task::yield_now().await;
+	}
+	assert_eq!(world.deal_state(&offer), DealState::Received);
+	provider.sectors.check_piece(&offer.proposal.piece).unwrap();
+}
+
+/// A second deal about the same piece, with a root that is not in it.
+#[tokio::test]
+async fn a_wrong_upload_leaves_the_piece_of_another_deal_alone() {
+	let world = World::new().await;
+	let right = offer(21, Tier::Sealed);
+	world.store(&right).await;
+	let mut wrong = right.clone();
+	wrong.proposal.nonce = 1000;
+	wrong.proposal.payload = DealPayload::V1 {
+		kind: PayloadKind::Public,
+		root: car(99, 1, 10).1[0].cid().to_bytes().try_into().unwrap(),
+	};
+	let wrong = wrong.signed();
+	world.propose(&wrong).await.unwrap();
+	assert_eq!(kind(world.upload(&wrong).await), ErrorKind::RootMissing);
+	world
+		.provider()
+		.sectors
+		.check_piece(&right.proposal.piece)
+		.unwrap();
+	assert_eq!(world.deal_state(&right), DealState::Received);
+}
+
+#[tokio::test]
+async fn an_index_that_does_not_fit_the_disk_is_not_begun() {
+	let world = World::new().await;
+	let uploads = &world.provider().uploads;
+	uploads.inner.check_room_for_index(1).unwrap();
+	assert_eq!(
+		kind(uploads.inner.check_room_for_index(u64::MAX)),
+		ErrorKind::StorageFull
+	);
+}
+
 #[tokio::test]
 async fn protected_payloads_need_not_be_cars() {
 	let world = World::new().await;
@@ -186,7 +270,7 @@ async fn slow_and_stalled_uploads_are_cut_off_and_keep_what_arrived() {
 #[tokio::test]
 async fn one_upload_a_deal_and_a_limit_for_all() {
 	let mut config = crate::config::Config::default();
-	config.storage.keep_free = crate::config::ByteSize(0);
+	config.storage.keep_free = cairn_units::ByteSize(0);
 	config.uploads.max_concurrent = 2;
 	config.uploads.idle_timeout_seconds = 2;
 	let world = World::with(config).await;
@@ -221,7 +305,7 @@ async fn one_upload_a_deal_and_a_limit_for_all() {
 #[tokio::test]
 async fn a_full_disk_is_said_so_and_leaves_nothing() {
 	let (mut world, offer) = proposed(14).await;
-	world.config.storage.keep_free = crate::config::ByteSize(u64::MAX);
+	world.config.storage.keep_free = cairn_units::ByteSize(u64::MAX);
 	world.restart().await;
 	assert_eq!(kind(world.upload(&offer).await), ErrorKind::StorageFull);
 	assert_eq!(parts(&world), 0);

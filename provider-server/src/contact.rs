@@ -1,0 +1,54 @@
+//! How to reach the provider, as it is registered on chain.
+
+use cairn_chain_client::{ProviderContact, MAX_ADDRESSES, MAX_ADDRESS_LEN};
+use cairn_provider_api::endpoint::{self, EndpointError};
+
+/// Why addresses cannot be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum ContactError {
+	/// One of them is not the multiaddress of an HTTP endpoint.
+	#[error(transparent)]
+	Endpoint(#[from] EndpointError),
+	/// There are too many, or one is longer than the chain stores.
+	#[error("at most {MAX_ADDRESSES} addresses of at most {MAX_ADDRESS_LEN} bytes can be registered")]
+	TooLong,
+}
+
+/// The contact of a provider whose servers have these multiaddresses. It has no peer id yet.
+///
+/// # Errors
+/// See [`ContactError`].
+pub fn contact(addresses: &[String]) -> Result<ProviderContact, ContactError> {
+	let addresses = addresses
+		.iter()
+		.map(|text| {
+			endpoint::parse(text)?
+				.try_into()
+				.map_err(|_| ContactError::TooLong)
+		})
+		.collect::<Result<Vec<_>, ContactError>>()?
+		.try_into()
+		.map_err(|_| ContactError::TooLong)?;
+	Ok(ProviderContact::V1 {
+		peer_id: Default::default(),
+		addresses,
+	})
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn contacts_are_bounded() {
+		let address = || "/ip4/1.2.3.4/tcp/1/http".to_owned();
+		assert!(contact(&vec![address(); 8]).is_ok());
+		assert!(matches!(contact(&vec![address(); 9]), Err(ContactError::TooLong)));
+		let long = format!("/dns/{}/tcp/1/http", "a".repeat(200));
+		assert!(matches!(contact(&[long]), Err(ContactError::TooLong)));
+		assert!(matches!(
+			contact(&[address(), "http://x".into()]),
+			Err(ContactError::Endpoint(_))
+		));
+	}
+}
