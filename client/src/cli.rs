@@ -5,7 +5,7 @@ use crate::{
 	context::{Context, Flags},
 	error::{CliError, ErrorKind, EXIT_CODES},
 	output::{Format, Output},
-	settings::{SettingArgs, Settings},
+	settings::{Origin, SettingArgs, Settings},
 };
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use std::{io, process::ExitCode};
@@ -30,9 +30,18 @@ pub fn command() -> clap::Command {
 
 /// Parses the command line, runs the command, reports its error.
 pub fn main() -> ExitCode {
-	let matches = command().get_matches();
-	let cli = match Cli::from_arg_matches(&matches) {
-		Ok(cli) => cli,
+	let parsed = command().try_get_matches().and_then(|matches| {
+		let cli = Cli::from_arg_matches(&matches)?;
+		Ok((cli, matches))
+	});
+	let (cli, matches) = match parsed {
+		Ok(parsed) => parsed,
+		// Whoever asked for JSON reads errors by machine, those of the command line too.
+		Err(error) if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") => {
+			let error = usage_error(&error);
+			error.report(true);
+			return error.exit_code();
+		}
 		Err(error) => error.exit(),
 	};
 	let json = cli.flags.json;
@@ -44,6 +53,18 @@ pub fn main() -> ExitCode {
 			error.report(json);
 			error.exit_code()
 		}
+	}
+}
+
+/// A mistake on the command line: what clap says first, and as a hint the rest.
+fn usage_error(error: &clap::Error) -> CliError {
+	let text = error.render().to_string();
+	let text = text.trim_start_matches("error: ").trim();
+	let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+	let error = CliError::new(ErrorKind::Usage, message.trim());
+	match rest.trim() {
+		"" => error,
+		rest => error.hint(rest),
 	}
 }
 
@@ -62,6 +83,13 @@ fn start(cli: Cli, matches: &ArgMatches) -> Result<(), CliError> {
 	};
 	let output = Output::new(format, cli.flags.quiet);
 	let settings = Settings::resolve(cli.settings, matches)?;
+	// Where the account comes from elsewhere, the flag beats it.
+	if cli.flags.dev.is_some() && settings.account.origin == Origin::Flag {
+		return Err(CliError::new(
+			ErrorKind::Usage,
+			"--dev and --account name two accounts to sign as",
+		));
+	}
 	let context = Context {
 		settings,
 		output,
@@ -104,6 +132,29 @@ mod tests {
 	#[test]
 	fn the_tree_is_consistent() {
 		command().debug_assert();
+	}
+
+	/// Otherwise what is given for one would be taken for the other.
+	#[test]
+	fn arguments_of_commands_and_of_the_program_have_different_ids() {
+		fn check(command: &clap::Command, globals: &[String]) {
+			for sub in command.get_subcommands() {
+				for argument in sub.get_arguments() {
+					let id = argument.get_id().to_string();
+					assert!(!globals.contains(&id), "{id} of {}", sub.get_name());
+				}
+				check(sub, globals);
+			}
+		}
+		// Not built yet: globals have not been copied to the commands.
+		let command = command();
+		let globals: Vec<String> = command
+			.get_arguments()
+			.filter(|argument| argument.is_global_set())
+			.map(|argument| argument.get_id().to_string())
+			.collect();
+		assert!(globals.len() > 5);
+		check(&command, &globals);
 	}
 
 	/// The whole help as one text, compared with the file beside: changes of the command line are seen

@@ -3,7 +3,7 @@
 use crate::{
 	account::Account,
 	error::{CliError, ErrorKind},
-	output::Output,
+	output::{printable, Output},
 	record::Records,
 	settings::Settings,
 };
@@ -18,13 +18,7 @@ use std::{
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
 	/// Sign as a well-known development account, such as //Alice; refused except on a development chain
-	#[arg(
-		long,
-		global = true,
-		value_name = "URI",
-		conflicts_with = "account",
-		help_heading = "Global options"
-	)]
+	#[arg(long, global = true, value_name = "URI", help_heading = "Global options")]
 	pub dev: Option<String>,
 	/// Read the account's password from this file descriptor [else: CAIRN_PASSWORD, else a prompt]
 	#[arg(long, global = true, value_name = "N", help_heading = "Global options")]
@@ -86,6 +80,14 @@ impl Context {
 		match &self.settings.account.value {
 			Some(text) => self.parse_account(text),
 			None => Ok(self.keystore().load(&self.only_account()?)?.account()),
+		}
+	}
+
+	/// The account that a command is about: the one that its argument names, else the own one.
+	pub fn account_or_own(&self, text: Option<&str>) -> Result<[u8; 32], CliError> {
+		match text {
+			Some(text) => self.parse_account(text),
+			None => self.own_account(),
 		}
 	}
 
@@ -163,9 +165,7 @@ impl Context {
 			},
 		};
 		let file = keystore.load(&name)?;
-		let password = self
-			.password_source()
-			.read(|| rpassword::prompt_password(format!("Password of {name}: ")))?;
+		let password = self.password_source().read(&format!("Password of {name}: "))?;
 		let keypair = tokio::task::spawn_blocking(move || file.decrypt(&password)).await??;
 		Ok(Account::new(keypair))
 	}
@@ -190,7 +190,7 @@ impl Context {
 	}
 
 	/// Asks a question with yes or no. `--yes` answers it; without a terminal it is an error.
-	pub fn confirm(&self, question: &str) -> Result<(), CliError> {
+	pub async fn confirm(&self, question: &str) -> Result<(), CliError> {
 		if self.flags.yes {
 			return Ok(());
 		}
@@ -202,10 +202,15 @@ impl Context {
 			.hint("--yes answers every question with yes"));
 		}
 		let mut err = io::stderr().lock();
-		write!(err, "{question} [y/N] ")?;
+		write!(err, "{} [y/N] ", printable(question))?;
 		err.flush()?;
-		let mut answer = String::new();
-		io::stdin().lock().read_line(&mut answer)?;
+		drop(err);
+		// Elsewhere than on this thread, which must notice an interruption.
+		let answer = tokio::task::spawn_blocking(|| {
+			let mut answer = String::new();
+			io::stdin().lock().read_line(&mut answer).map(|_| answer)
+		})
+		.await??;
 		match answer.trim().to_ascii_lowercase().as_str() {
 			"y" | "yes" => Ok(()),
 			_ => Err(CliError::new(ErrorKind::Declined, "nothing was done")),

@@ -4,9 +4,8 @@
 //! something special to a command, the command says so with [`CliError::new`].
 
 use crate::{
-	amount::AmountError,
-	block_span::BlockSpanError,
 	deals::terms::TermsError,
+	output::Printable,
 	provider::ProviderError,
 	record::RecordError,
 	retrieval::{fetch::RetrieveError, missing::ObjectError},
@@ -16,8 +15,14 @@ use cairn_chain_client::{ChainError, ConnectError, DispatchFailure, SubmitError}
 use cairn_dag::unixfs::{export::ExportError, import::ImportError};
 use cairn_keystore::{DecryptError, EncryptError, KeystoreError, PasswordError, SuriError};
 use cairn_provider_api::ErrorKind as ProblemKind;
+use cairn_units::{AmountError, BlockSpanError};
 use serde::Serialize;
-use std::{error::Error, fmt, io, process::ExitCode};
+use std::{
+	error::Error,
+	fmt,
+	io::{self, Write},
+	process::ExitCode,
+};
 
 /// What went wrong, as scripts can tell it: by exit code, or by `kind` with `--json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -116,13 +121,13 @@ impl CliError {
 		}
 	}
 
-	/// A library's error.
+	/// A library's error. A full disk is recognised however deep below it lies.
 	fn of(kind: ErrorKind, error: impl Error + Send + Sync + 'static) -> Self {
 		CliError {
 			kind,
 			message: error.to_string(),
+			hint: is_disk_full(&error).then(|| "the disk is full".to_owned()),
 			source: wrapped_source(error),
-			hint: None,
 			is_broken_pipe: false,
 		}
 	}
@@ -203,6 +208,7 @@ impl CliError {
 			});
 			return writeln!(out, "{value}");
 		}
+		let mut out = Printable(out);
 		writeln!(out, "error: {}", self.message)?;
 		for cause in self.causes() {
 			writeln!(out, "  because: {cause}")?;
@@ -225,6 +231,25 @@ impl fmt::Display for CliError {
 	}
 }
 
+fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
+	matches!(
+		io_kind(error),
+		Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+	)
+}
+
+/// What the operating system says, if it is the cause of an error.
+fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+	let mut next = Some(error);
+	while let Some(error) = next {
+		if let Some(error) = error.downcast_ref::<io::Error>() {
+			return Some(error.kind());
+		}
+		next = error.source();
+	}
+	None
+}
+
 /// Keeps an error's sources beyond its own message, which is in [`CliError::message`] already.
 fn wrapped_source(error: impl Error + Send + Sync + 'static) -> Option<Box<dyn Error + Send + Sync>> {
 	error.source()?;
@@ -234,12 +259,10 @@ fn wrapped_source(error: impl Error + Send + Sync + 'static) -> Option<Box<dyn E
 impl From<io::Error> for CliError {
 	fn from(error: io::Error) -> Self {
 		let is_broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
-		let hint = (error.kind() == io::ErrorKind::StorageFull).then_some("the disk is full");
 		CliError {
 			is_broken_pipe,
 			..CliError::of(ErrorKind::File, error)
 		}
-		.maybe_hint(hint)
 	}
 }
 
@@ -257,16 +280,51 @@ impl From<SettingsError> for CliError {
 	}
 }
 
-impl From<AmountError> for CliError {
-	fn from(error: AmountError) -> Self {
-		CliError::of(ErrorKind::Usage, error)
-	}
+/// Errors that need no judging: always of one kind, and without a hint.
+macro_rules! always {
+	($($error:ty => $kind:ident),* $(,)?) => {$(
+		impl From<$error> for CliError {
+			fn from(error: $error) -> Self {
+				CliError::of(ErrorKind::$kind, error)
+			}
+		}
+	)*};
 }
 
-impl From<BlockSpanError> for CliError {
-	fn from(error: BlockSpanError) -> Self {
-		CliError::of(ErrorKind::Usage, error)
-	}
+always! {
+	AmountError => Usage,
+	BlockSpanError => Usage,
+	DecryptError => Key,
+	EncryptError => Key,
+	SuriError => Key,
+	ImportError => File,
+	cairn_car::PackError => File,
+	cairn_car::WriteError => File,
+	cairn_proving::CommPError => File,
+	reqwest::Error => Other,
+	tokio::task::JoinError => Other,
+}
+
+/// Errors of reading archives: the disk's fault, or that of what is on it.
+macro_rules! of_archives {
+	($($error:ty),* $(,)?) => {$(
+		impl From<$error> for CliError {
+			fn from(error: $error) -> Self {
+				let kind = match io_kind(&error) {
+					None | Some(io::ErrorKind::UnexpectedEof) => ErrorKind::Verification,
+					Some(_) => ErrorKind::File,
+				};
+				CliError::of(kind, error)
+			}
+		}
+	)*};
+}
+
+of_archives! {
+	cairn_car::OpenError,
+	cairn_car::VerifyError,
+	cairn_car::ReadError,
+	cairn_car::IndexError,
 }
 
 impl From<TermsError> for CliError {
@@ -291,7 +349,9 @@ impl From<RecordError> for CliError {
 			),
 			RecordError::Version { .. } => (
 				ErrorKind::Configuration,
-				Some("use the version of cairn that wrote it"),
+				Some(
+					"use the version of cairn that wrote it, or move the file away; the deals remain on chain (`cairn deal ls`)",
+				),
 			),
 			RecordError::Busy { .. } => (ErrorKind::Other, Some("wait for it, or end it")),
 			RecordError::Missing { .. } => (ErrorKind::NotFound, Some("`cairn ls` lists the objects")),
@@ -423,12 +483,6 @@ impl From<ProviderError> for CliError {
 	}
 }
 
-impl From<reqwest::Error> for CliError {
-	fn from(error: reqwest::Error) -> Self {
-		CliError::of(ErrorKind::Other, error)
-	}
-}
-
 impl From<RetrieveError> for CliError {
 	fn from(error: RetrieveError) -> Self {
 		match error {
@@ -495,35 +549,11 @@ impl From<KeystoreError> for CliError {
 	}
 }
 
-impl From<DecryptError> for CliError {
-	fn from(error: DecryptError) -> Self {
-		CliError::of(ErrorKind::Key, error)
-	}
-}
-
-impl From<EncryptError> for CliError {
-	fn from(error: EncryptError) -> Self {
-		CliError::of(ErrorKind::Key, error)
-	}
-}
-
 impl From<PasswordError> for CliError {
 	fn from(error: PasswordError) -> Self {
 		let hint = matches!(&error, PasswordError::Prompt(_))
 			.then_some("without a terminal, give the password by --password-fd or CAIRN_PASSWORD");
 		CliError::of(ErrorKind::Key, error).maybe_hint(hint)
-	}
-}
-
-impl From<SuriError> for CliError {
-	fn from(error: SuriError) -> Self {
-		CliError::of(ErrorKind::Key, error)
-	}
-}
-
-impl From<ImportError> for CliError {
-	fn from(error: ImportError) -> Self {
-		CliError::of(ErrorKind::File, error)
 	}
 }
 
@@ -541,61 +571,15 @@ impl From<ExportError> for CliError {
 			),
 			_ => (ErrorKind::File, None),
 		};
-		CliError::of(kind, error).maybe_hint(hint)
-	}
-}
-
-impl From<cairn_car::PackError> for CliError {
-	fn from(error: cairn_car::PackError) -> Self {
-		CliError::of(ErrorKind::File, error)
-	}
-}
-
-impl From<cairn_car::WriteError> for CliError {
-	fn from(error: cairn_car::WriteError) -> Self {
-		CliError::of(ErrorKind::File, error)
-	}
-}
-
-impl From<cairn_car::OpenError> for CliError {
-	fn from(error: cairn_car::OpenError) -> Self {
-		CliError::of(ErrorKind::Verification, error)
-	}
-}
-
-impl From<cairn_car::VerifyError> for CliError {
-	fn from(error: cairn_car::VerifyError) -> Self {
-		CliError::of(ErrorKind::Verification, error)
-	}
-}
-
-impl From<cairn_car::ReadError> for CliError {
-	fn from(error: cairn_car::ReadError) -> Self {
-		CliError::of(ErrorKind::Verification, error)
-	}
-}
-
-impl From<cairn_car::IndexError> for CliError {
-	fn from(error: cairn_car::IndexError) -> Self {
-		CliError::of(ErrorKind::Verification, error)
-	}
-}
-
-impl From<cairn_car::ExtractError> for CliError {
-	fn from(error: cairn_car::ExtractError) -> Self {
-		CliError::of(ErrorKind::Verification, error)
-	}
-}
-
-impl From<cairn_proving::CommPError> for CliError {
-	fn from(error: cairn_proving::CommPError) -> Self {
-		CliError::of(ErrorKind::File, error)
-	}
-}
-
-impl From<tokio::task::JoinError> for CliError {
-	fn from(error: tokio::task::JoinError) -> Self {
-		CliError::of(ErrorKind::Other, error)
+		let is_broken_pipe = matches!(
+			&error,
+			ExportError::Output(output) if output.kind() == io::ErrorKind::BrokenPipe
+		);
+		CliError {
+			is_broken_pipe,
+			..CliError::of(kind, error)
+		}
+		.maybe_hint(hint)
 	}
 }
 
@@ -648,6 +632,44 @@ mod tests {
 			String::from_utf8(out).unwrap(),
 			"error: cannot use the local record at /x\n  because: no such device\n  hint: plug it in\n"
 		);
+	}
+
+	/// As in `cairn get CID -o - | head`.
+	#[test]
+	fn a_reader_that_has_enough_is_no_error() {
+		let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+		assert!(CliError::from(gone()).is_broken_pipe());
+		assert!(CliError::from(ExportError::Output(gone())).is_broken_pipe());
+		assert!(!CliError::from(ExportError::Output(io::Error::other("no"))).is_broken_pipe());
+	}
+
+	#[test]
+	fn a_full_disk_is_named() {
+		let full = || io::Error::from(io::ErrorKind::StorageFull);
+		let path = || "/x".into();
+		for error in [
+			CliError::from(full()),
+			RecordError::Io {
+				path: path(),
+				source: full(),
+			}
+			.into(),
+			ExportError::Write {
+				path: path(),
+				error: full(),
+			}
+			.into(),
+			cairn_car::PackError::Destination {
+				path: path(),
+				error: full(),
+			}
+			.into(),
+		] {
+			assert_eq!(
+				(error.kind(), error.hint.as_deref()),
+				(ErrorKind::File, Some("the disk is full"))
+			);
+		}
 	}
 
 	#[test]

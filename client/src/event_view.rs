@@ -1,11 +1,12 @@
 //! Chain events as scripts and people see them: a name in kebab case, and fields.
 
-use crate::{account::display, amount::Amount};
+use crate::account::display;
 use cairn_chain_client::{
 	AccountId, BlockRef, ChainEvent, DispatchFailure, EventRecord, FaucetEvent, MarketEvent, ProofsEvent,
 	StorageProviderEvent,
 };
 use cairn_primitives::{BlockNumber, DealId, SectorNumber};
+use cairn_units::Amount;
 use serde::Serialize;
 use serde_json::{json, Map, Value};
 

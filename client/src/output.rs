@@ -3,11 +3,17 @@
 //! With `--json` a result is one JSON object with a `schema` field, on one line; a stream of results
 //! is one such line each. With `--quiet` a command prints nothing but the one thing scripts want (the
 //! root CID of `put`, for instance).
+//!
+//! Providers, archives and the chain supply names and messages. Whatever people read goes through
+//! [`printable`], so that none of them can steer the terminal.
 
 use crate::error::CliError;
 use comfy_table::{presets, CellAlignment, Table};
 use serde::Serialize;
-use std::io::{self, IsTerminal, Write};
+use std::{
+	borrow::Cow,
+	io::{self, IsTerminal, Write},
+};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +69,7 @@ impl Output {
 				line.push(b'\n');
 				out.write_all(&line)?;
 			}
-			Format::Human => human(&mut out)?,
+			Format::Human => human(&mut Printable(&mut out))?,
 		}
 		out.flush()?;
 		Ok(())
@@ -90,13 +96,48 @@ impl Output {
 	pub fn note(&self, message: impl AsRef<str>) {
 		if !self.quiet && !self.is_json() {
 			// Nobody can be told that standard error is closed.
-			let _ = writeln!(io::stderr(), "{}", message.as_ref());
+			let _ = writeln!(io::stderr(), "{}", printable(message.as_ref()));
 		}
 	}
 
-	/// Warns, on standard error, always.
+	/// Warns, on standard error, always: with `--json` by an object on one line.
 	pub fn warn(&self, message: impl AsRef<str>) {
-		let _ = writeln!(io::stderr(), "warning: {}", message.as_ref());
+		let message = message.as_ref();
+		let _ = match self.format {
+			Format::Json => {
+				let value = serde_json::json!({ "schema": "cairn.warning/1", "message": message });
+				writeln!(io::stderr(), "{value}")
+			}
+			Format::Human => writeln!(io::stderr(), "warning: {}", printable(message)),
+		};
+	}
+}
+
+/// The text without characters that steer a terminal or reorder what is read: a `?` stands for each.
+pub fn printable(text: &str) -> Cow<'_, str> {
+	let steers = |c: char| {
+		(c.is_control() && c != '\n' && c != '\t')
+			|| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+	};
+	match text.contains(steers) {
+		true => text.chars().map(|c| if steers(c) { '?' } else { c }).collect(),
+		false => text.into(),
+	}
+}
+
+/// Passes on what is [`printable`].
+pub struct Printable<W>(pub W);
+
+impl<W: Write> Write for Printable<W> {
+	/// Takes all of `bytes`: formatting writes whole strings.
+	fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+		let text = String::from_utf8_lossy(bytes);
+		self.0.write_all(printable(&text).as_bytes())?;
+		Ok(bytes.len())
+	}
+
+	fn flush(&mut self) -> io::Result<()> {
+		self.0.flush()
 	}
 }
 
@@ -141,6 +182,23 @@ mod tests {
 			value: &Result { value: 7 },
 		});
 		assert_eq!(json.unwrap(), r#"{"schema":"cairn.test/1","value":7}"#);
+	}
+
+	#[test]
+	fn nothing_steers_the_terminal() {
+		for (text, expected) in [
+			("plain\ttext\n", "plain\ttext\n"),
+			("\x1b[2J\x1b]0;title\x07", "?[2J?]0;title?"),
+			("over\rwritten", "over?written"),
+			("\u{9b}31m\x7f", "?31m?"),
+			("evil\u{202e}gpj.exe", "evil?gpj.exe"),
+			("\u{e4}\u{1f424}", "\u{e4}\u{1f424}"),
+		] {
+			assert_eq!(printable(text), expected);
+			let mut out = Vec::new();
+			write!(Printable(&mut out), "{text}").unwrap();
+			assert_eq!(out, expected.as_bytes());
+		}
 	}
 
 	#[test]

@@ -1,18 +1,18 @@
 //! The local record: what was stored, by which deals, and how far each has come.
 //!
-//! One JSON file per object in the state folder, replaced as a whole at every step, so that a command
-//! that was interrupted goes on where it stopped. The chain decides what a deal is; the record says
+//! One JSON file per object in the state folder ([`Records`]), replaced as a whole at every step, so that a
+//! command that was interrupted goes on where it stopped. The chain decides what a deal is; the record says
 //! where to look. Losing it loses no data: deals can be found on chain by the client's account.
+
+mod files;
+
+pub use files::{Lock, Records};
 
 use cairn_primitives::{deal::DealProposal, BlockNumber, DealId, PieceInfo, SectorNumber};
 use cairn_provider_api::{Amount, Hash32, HexBytes};
 use codec::{DecodeAll, Encode};
 use serde::{Deserialize, Serialize};
-use std::{
-	fs::{self, File, TryLockError},
-	io::{self, Write},
-	path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use crate::settings::TierName;
 
@@ -21,8 +21,6 @@ pub type Proposal = DealProposal<[u8; 32]>;
 
 /// `schema` of the files: format and version.
 const SCHEMA: &str = "cairn.object/1";
-/// Larger files are not records.
-const MAX_FILE: u64 = 16 << 20;
 
 /// Why the record cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +82,9 @@ pub struct ObjectRecord {
 	pub created_at: u64,
 	/// What was asked for.
 	pub wanted: Wanted,
+	/// Free text in the deals.
+	#[serde(default)]
+	pub label: String,
 	/// The packed object, once it is packed.
 	pub content: Option<Content>,
 	/// The deals, failed ones included.
@@ -101,6 +102,29 @@ pub struct Wanted {
 	pub duration: BlockNumber,
 	/// Providers to choose from; empty: any.
 	pub providers: Vec<Hash32>,
+	/// How the files become an object.
+	#[serde(default)]
+	pub packing: Packing,
+}
+
+/// What decides, beside the files, which object they become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Packing {
+	/// Whether a single file is put into a folder, so that its name is kept.
+	pub wrap: bool,
+	/// Whether entries of folders whose names start with a dot are taken.
+	pub hidden: bool,
+}
+
+impl Default for Packing {
+	/// As `put` does without flags.
+	fn default() -> Self {
+		Packing {
+			wrap: false,
+			hidden: true,
+		}
+	}
 }
 
 /// An object, packed.
@@ -177,6 +201,13 @@ pub enum DealState {
 		/// Block at which it ends.
 		ends: BlockNumber,
 	},
+	/// Given up because the provider could not be dealt with, which may have all that it needs to publish
+	/// the deal all the same, until the proposal's `start_by`. Another provider takes its place; if it is
+	/// wanted after all, the same proposal is sent again.
+	Abandoned {
+		/// Why.
+		reason: String,
+	},
 	/// It will not come about.
 	Failed {
 		/// Why.
@@ -195,7 +226,15 @@ impl DealState {
 
 	/// Whether the deal counts towards the copies.
 	pub fn is_alive(&self) -> bool {
-		!matches!(self, DealState::Failed { .. })
+		!matches!(self, DealState::Abandoned { .. } | DealState::Failed { .. })
+	}
+
+	/// Why it does not count, if it does not.
+	pub fn failure(&self) -> Option<&str> {
+		match self {
+			DealState::Abandoned { reason } | DealState::Failed { reason } => Some(reason),
+			_ => None,
+		}
 	}
 
 	/// Whether the client's escrow must still cover the deal: it is not on chain yet, and may get there.
@@ -214,6 +253,7 @@ impl DealState {
 			DealState::Uploaded => "uploaded",
 			DealState::Published { .. } => "published",
 			DealState::Active { .. } => "active",
+			DealState::Abandoned { .. } => "abandoned",
 			DealState::Failed { .. } => "failed",
 		}
 	}
@@ -243,6 +283,11 @@ impl DealRecord {
 	pub fn decode_proposal(&self) -> Option<Proposal> {
 		Proposal::decode_all(&mut self.proposal.0.as_slice()).ok()
 	}
+
+	/// Last block at which the provider can publish and activate the deal; 0 if the record was damaged.
+	pub fn start_by(&self) -> BlockNumber {
+		self.decode_proposal().map_or(0, |proposal| proposal.start_by)
+	}
 }
 
 impl ObjectRecord {
@@ -267,6 +312,7 @@ impl ObjectRecord {
 			fingerprint,
 			created_at,
 			wanted,
+			label: String::new(),
 			content: None,
 			deals: Vec::new(),
 		}
@@ -297,6 +343,19 @@ impl ObjectRecord {
 		self.content.is_some() && active >= usize::from(self.wanted.copies)
 	}
 
+	/// Sends abandoned deals to their providers again, as many as copies are lacking: the same proposals,
+	/// so that each can be published once only. Not those whose `start_by` has passed at block `now`.
+	pub fn revive(&mut self, now: BlockNumber) {
+		let mut lacking = usize::from(self.wanted.copies).saturating_sub(self.alive().count());
+		for deal in &mut self.deals {
+			let abandoned = matches!(deal.state, DealState::Abandoned { .. });
+			if lacking > 0 && abandoned && deal.start_by() > now {
+				deal.state = DealState::Signed;
+				lacking -= 1;
+			}
+		}
+	}
+
 	/// Whether an upload still needs the archive, or a copy still lacks a deal.
 	pub fn needs_archive(&self) -> bool {
 		self.alive().count() < usize::from(self.wanted.copies)
@@ -307,257 +366,65 @@ impl ObjectRecord {
 	}
 }
 
-/// All records in a state folder.
-#[derive(Clone, Debug)]
-pub struct Records {
-	folder: PathBuf,
-}
-
-/// Holds an object for one process until dropped.
-#[derive(Debug)]
-pub struct ObjectLock {
-	_file: File,
-}
-
-impl Records {
-	/// The records under `state_dir`, which need not exist.
-	pub fn new(state_dir: &Path) -> Self {
-		Records {
-			folder: state_dir.join("objects"),
-		}
-	}
-
-	fn file(&self, id: &str) -> PathBuf {
-		self.folder.join(format!("{id}.json"))
-	}
-
-	/// Every record, oldest first.
-	pub fn all(&self) -> Result<Vec<ObjectRecord>, RecordError> {
-		let entries = match fs::read_dir(&self.folder) {
-			Ok(entries) => entries,
-			Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-			Err(source) => {
-				return Err(RecordError::Io {
-					path: self.folder.clone(),
-					source,
-				})
-			}
-		};
-		let mut records = Vec::new();
-		for entry in entries {
-			let entry = entry.map_err(|source| RecordError::Io {
-				path: self.folder.clone(),
-				source,
-			})?;
-			let path = entry.path();
-			if path.extension().is_some_and(|extension| extension == "json") {
-				records.push(read(&path)?);
-			}
-		}
-		records.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-		Ok(records)
-	}
-
-	/// One record.
-	pub fn load(&self, id: &str) -> Result<ObjectRecord, RecordError> {
-		// Ids are part of a file's name.
-		if id.len() != 16 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-			return Err(RecordError::Missing { id: id.to_owned() });
-		}
-		match read(&self.file(id)) {
-			Err(RecordError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-				Err(RecordError::Missing { id: id.to_owned() })
-			}
-			other => other,
-		}
-	}
-
-	/// Writes a record, whole or not at all; it survives a crash right after.
-	pub fn save(&self, record: &ObjectRecord) -> Result<(), RecordError> {
-		let path = self.file(&record.id);
-		let io_error = |source| RecordError::Io {
-			path: path.clone(),
-			source,
-		};
-		let json = serde_json::to_vec_pretty(record).map_err(|error| io_error(error.into()))?;
-		fs::create_dir_all(&self.folder).map_err(io_error)?;
-		let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(io_error)?;
-		file.write_all(&json)
-			.and_then(|()| file.as_file().sync_all())
-			.map_err(io_error)?;
-		file.persist(&path).map_err(|error| io_error(error.error))?;
-		File::open(&self.folder)
-			.and_then(|folder| folder.sync_all())
-			.map_err(io_error)
-	}
-
-	/// Forgets an object. The caller holds its lock.
-	pub fn remove(&self, id: &str) -> Result<(), RecordError> {
-		for path in [self.file(id), self.folder.join(format!("{id}.lock"))] {
-			match fs::remove_file(&path) {
-				Err(error) if error.kind() != io::ErrorKind::NotFound => {
-					return Err(RecordError::Io { path, source: error });
-				}
-				_ => {}
-			}
-		}
-		Ok(())
-	}
-
-	/// Takes an object for this process.
-	pub fn lock(&self, id: &str) -> Result<ObjectLock, RecordError> {
-		let path = self.folder.join(format!("{id}.lock"));
-		let io_error = |source| RecordError::Io {
-			path: path.clone(),
-			source,
-		};
-		fs::create_dir_all(&self.folder).map_err(io_error)?;
-		let file = File::options()
-			.create(true)
-			.append(true)
-			.open(&path)
-			.map_err(io_error)?;
-		match file.try_lock() {
-			Ok(()) => Ok(ObjectLock { _file: file }),
-			Err(TryLockError::WouldBlock) => Err(RecordError::Busy { id: id.to_owned() }),
-			Err(TryLockError::Error(source)) => Err(io_error(source)),
-		}
-	}
-}
-
-fn read(path: &Path) -> Result<ObjectRecord, RecordError> {
-	let io_error = |source| RecordError::Io {
-		path: path.to_owned(),
-		source,
-	};
-	let parse_error = |source| RecordError::Parse {
-		path: path.to_owned(),
-		source,
-	};
-	let size = fs::metadata(path).map_err(io_error)?.len();
-	if size > MAX_FILE {
-		return Err(io_error(io::Error::other("the file is too large")));
-	}
-	let json = fs::read(path).map_err(io_error)?;
-	#[derive(Deserialize)]
-	struct Versioned {
-		schema: String,
-	}
-	let Versioned { schema } = serde_json::from_slice(&json).map_err(parse_error)?;
-	if schema != SCHEMA {
-		return Err(RecordError::Version {
-			path: path.to_owned(),
-			found: schema,
-		});
-	}
-	serde_json::from_slice(&json).map_err(parse_error)
-}
-
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use cairn_primitives::{
-		deal::{DealPayload, PayloadKind},
-		Tier,
-	};
+	use crate::example_deal::{deal, object};
 
 	fn record(id: u8) -> ObjectRecord {
-		let wanted = Wanted {
-			copies: 1,
-			tier: TierName::Hot,
-			duration: 30,
-			providers: vec![],
-		};
-		let mut record = ObjectRecord::new(
-			[id; 8],
-			Hash32([1; 32]),
-			Hash32([2; 32]),
-			vec!["/tmp/a.txt".into()],
-			Hash32([3; 32]),
-			wanted,
-		);
-		let proposal = Proposal {
-			piece: PieceInfo {
-				commitment: [1; 32],
-				size_log2: 11,
-				payload_size: 2000,
-			},
-			payload: DealPayload::V1 {
-				kind: PayloadKind::Public,
-				root: vec![1, 0x55].try_into().unwrap(),
-			},
-			client: [2; 32],
-			provider: [3; 32],
-			tier: Tier::Hot,
-			start_by: 100,
-			duration: 30,
-			price_per_block: 7,
-			provider_collateral: 9,
-			nonce: u64::MAX,
-			label: b"label".to_vec().try_into().unwrap(),
-		};
-		record.deals.push(DealRecord::signed(
-			&proposal,
-			Hash32([9; 32]),
-			vec![1; 65],
-			"http://p".into(),
-			210,
-		));
+		let mut record = object(id);
+		record.deals.push(deal(9));
 		record
 	}
 
 	#[test]
-	fn records_come_back() {
-		let folder = tempfile::tempdir().unwrap();
-		let records = Records::new(folder.path());
-		assert_eq!(records.all().unwrap(), []);
-		let mut record = record(7);
-		records.save(&record).unwrap();
-		record.deals[0].state = DealState::Active {
-			deal_id: 1,
-			sector: 2,
-			since: 3,
-			ends: 4,
+	fn abandoned_deals_are_sent_again_but_not_counted() {
+		let abandoned = || DealState::Abandoned {
+			reason: "silent".to_owned(),
 		};
-		records.save(&record).unwrap();
-		assert_eq!(records.all().unwrap(), [record.clone()]);
-		assert_eq!(records.load("0707070707070707").unwrap(), record);
-		let proposal = record.deals[0].decode_proposal().unwrap();
-		assert_eq!((proposal.nonce, proposal.start_by), (u64::MAX, 100));
-		assert!(matches!(
-			records.load("0000000000000000"),
-			Err(RecordError::Missing { .. })
-		));
-		assert!(matches!(
-			records.load("../../etc/passwd"),
-			Err(RecordError::Missing { .. })
-		));
-	}
-
-	#[test]
-	fn foreign_files_are_named_in_errors() {
-		let folder = tempfile::tempdir().unwrap();
-		let records = Records::new(folder.path());
-		records.save(&record(1)).unwrap();
-		let path = records.file("0101010101010101");
-		fs::write(&path, r#"{"schema":"cairn.object/2"}"#).unwrap();
-		assert!(
-			matches!(records.all(), Err(RecordError::Version { found, .. }) if found == "cairn.object/2")
+		let mut record = record(1);
+		record.wanted.copies = 2;
+		record.deals = vec![deal(1), deal(2), deal(3)];
+		record.deals[0].state = abandoned();
+		record.deals[1].state = DealState::Uploaded;
+		record.deals[2].state = abandoned();
+		assert_eq!(record.alive().count(), 1);
+		assert!(record.needs_archive());
+		// Their proposals are over.
+		record.revive(100);
+		assert_eq!(record.alive().count(), 1);
+		record.revive(99);
+		assert_eq!(record.deals[0].state, DealState::Signed);
+		assert_eq!(record.deals[1].state, DealState::Uploaded);
+		assert_eq!(record.deals[2].state, abandoned());
+		let json = serde_json::to_value(&record.deals[2]).unwrap();
+		assert_eq!(
+			(json["state"].as_str(), json["reason"].as_str()),
+			(Some("abandoned"), Some("silent"))
 		);
-		fs::write(&path, "{").unwrap();
-		assert!(matches!(records.all(), Err(RecordError::Parse { .. })));
 	}
 
+	/// Records that were written before an option existed.
 	#[test]
-	fn one_process_per_object() {
-		let folder = tempfile::tempdir().unwrap();
-		let records = Records::new(folder.path());
-		let held = records.lock("aa").unwrap();
-		assert!(matches!(records.lock("aa"), Err(RecordError::Busy { .. })));
-		drop(held);
-		let _held = records.lock("aa").unwrap();
-		records.remove("aa").unwrap();
-		records.remove("aa").unwrap();
+	fn missing_options_have_their_former_value() {
+		let mut json = serde_json::to_value(record(1)).unwrap();
+		let object = json.as_object_mut().unwrap();
+		assert!(object.remove("label").is_some());
+		assert!(object["wanted"]
+			.as_object_mut()
+			.unwrap()
+			.remove("packing")
+			.is_some());
+		assert_eq!(
+			serde_json::from_value::<ObjectRecord>(json)
+				.unwrap()
+				.wanted
+				.packing,
+			Packing {
+				wrap: false,
+				hidden: true
+			}
+		);
 	}
 
 	#[test]

@@ -4,7 +4,7 @@
 //! The file is `$XDG_CONFIG_HOME/cairn/config.toml` unless `--config` or `CAIRN_CONFIG` names
 //! another. It carries a `version`; keys it does not know are errors.
 
-use crate::{amount::Amount, block_span::BlockSpan};
+use cairn_units::{Amount, BlockSpan};
 use clap::{parser::ValueSource, ArgMatches};
 use etcetera::{base_strategy::Xdg, BaseStrategy};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,8 @@ use std::{
 
 /// Version of the configuration file's format.
 const VERSION: u32 = 1;
+/// Most copies that one `put` makes.
+pub const MAX_COPIES: u16 = 64;
 /// Node asked when nothing else is set.
 pub const DEFAULT_NODE: &str = "ws://127.0.0.1:9944";
 
@@ -138,10 +140,20 @@ struct File {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct PutFile {
+	#[serde(default, deserialize_with = "copies")]
 	copies: Option<u16>,
 	tier: Option<TierName>,
 	duration: Option<BlockSpan>,
 	max_price: Option<toml_amount::TextAmount>,
+}
+
+fn copies<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+	let copies = u16::deserialize(deserializer)?;
+	if !(1..=MAX_COPIES).contains(&copies) {
+		let message = format!("copies must be 1 to {MAX_COPIES}");
+		return Err(serde::de::Error::custom(message));
+	}
+	Ok(Some(copies))
 }
 
 /// Amounts in the file are written with their unit, unlike in JSON output.
@@ -165,6 +177,8 @@ mod toml_amount {
 /// Every setting, resolved.
 #[derive(Clone, Debug)]
 pub struct Settings {
+	/// The configuration file, whether it exists or not.
+	pub config: Setting<PathBuf>,
 	/// Websocket address of a node.
 	pub node: Setting<String>,
 	/// Account that signs: name in the keystore or SS58 address.
@@ -199,8 +213,10 @@ pub struct SettingArgs {
 	)]
 	node: Option<String>,
 	/// Account that signs: its name in the keystore, or its address
+	// An id of its own: commands have arguments called `account`, which would take this one's value.
 	#[arg(
-		long,
+		id = "signing_account",
+		long = "account",
 		global = true,
 		value_name = "NAME|ADDRESS",
 		env = "CAIRN_ACCOUNT",
@@ -251,6 +267,20 @@ pub struct SettingArgs {
 }
 
 impl Settings {
+	/// Those of nobody, for tests of other modules.
+	#[cfg(test)]
+	pub fn example() -> Self {
+		let defaults = Defaults {
+			keystore: "/k".into(),
+			state: "/s".into(),
+			cache: "/c".into(),
+		};
+		let path = Path::new("/etc/cairn/config.toml");
+		Self::layer(SettingArgs::default(), File::default(), path, &defaults, |_| {
+			false
+		})
+	}
+
 	/// Resolves the settings of a command line. `matches` are the ones `args` came from: they tell
 	/// flags from environment variables.
 	pub fn resolve(args: SettingArgs, matches: &ArgMatches) -> Result<Self, SettingsError> {
@@ -313,6 +343,13 @@ impl Settings {
 			})
 		};
 		Settings {
+			config: pick(
+				args.config,
+				given("config", "CAIRN_CONFIG"),
+				None,
+				path,
+				path.to_owned(),
+			),
 			node: pick(
 				args.node,
 				given("node", "CAIRN_NODE"),
@@ -322,7 +359,7 @@ impl Settings {
 			),
 			account: pick(
 				args.account.map(Some),
-				given("account", "CAIRN_ACCOUNT"),
+				given("signing_account", "CAIRN_ACCOUNT"),
 				file.account.map(Some),
 				path,
 				None,
@@ -448,6 +485,13 @@ mod tests {
 		assert_eq!(settings.tier.value, TierName::Hot);
 		assert_eq!(settings.keystore.value, Path::new("/k"));
 		assert_eq!(settings.max_price.value, None);
+		assert_eq!(
+			settings.config,
+			Setting {
+				value: path().to_owned(),
+				origin: Origin::Default
+			}
+		);
 	}
 
 	#[test]
@@ -480,7 +524,7 @@ mod tests {
 			account: Some("alice".to_owned()),
 			..Default::default()
 		};
-		let settings = layered(args, text, &["account"]);
+		let settings = layered(args, text, &["signing_account"]);
 		assert_eq!(
 			settings.node,
 			Setting {
@@ -507,6 +551,12 @@ mod tests {
 			parse(path(), "version = 1\n[put]\nmax-price = \"5\""),
 			Err(SettingsError::Parse { .. })
 		));
+		for copies in ["0", "65", "-1"] {
+			assert!(matches!(
+				parse(path(), &format!("version = 1\n[put]\ncopies = {copies}")),
+				Err(SettingsError::Parse { .. })
+			));
+		}
 		assert!(matches!(
 			parse(path(), "version = 2\nfuture = 1"),
 			Err(SettingsError::Version { found: 2, .. })

@@ -43,8 +43,13 @@ pub fn run(context: &Context, command: Command) -> Result<(), CliError> {
 		}
 	}
 	let path = |path: &std::path::PathBuf| Some(path.display().to_string());
+	let mut config = row("config", &settings.config, path);
+	if !settings.config.value.exists() {
+		config.origin.push_str("; there is no such file");
+	}
 	let report = Report {
 		settings: vec![
+			config,
 			row("node", &settings.node, |node| Some(node.clone())),
 			row("account", &settings.account, Clone::clone),
 			row("keystore", &settings.keystore, path),

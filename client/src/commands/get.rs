@@ -4,9 +4,10 @@ use crate::{
 	context::Context,
 	deals::offers,
 	error::{CliError, ErrorKind},
+	new_file::folder_of,
 	progress::Progress,
 	provider::http_client,
-	record::DealState,
+	record::{DealState, ObjectRecord},
 	retrieval::{
 		blocks::BlockStore,
 		candidates::{urls, Candidate, Candidates, Reason},
@@ -16,7 +17,7 @@ use crate::{
 };
 use cairn_dag::{
 	unixfs::{
-		export::{file, tree, ExportError, ExportOptions, Exported, SymlinkPolicy},
+		export::{file, file_to, tree, ExportError, ExportOptions, Exported, SymlinkPolicy},
 		stat, ByteRange, Kind, ReadError,
 	},
 	Cid,
@@ -70,7 +71,7 @@ pub struct Args {
 
 /// What to do with symbolic links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Symlinks {
+pub enum Symlinks {
 	/// Make those that stay within the object, refuse objects with others
 	Within,
 	/// Leave them out
@@ -106,6 +107,7 @@ struct Report {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let (root, path) = parse_object(&args.object)?;
+	let records = records(context);
 	let wanted = Wanted {
 		root,
 		path,
@@ -113,7 +115,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	};
 	let destination = match &args.output {
 		Some(output) if output.as_os_str() == "-" => None,
-		output => Some(destination(context, output.as_deref(), &wanted)?),
+		output => Some(destination(&records, output.as_deref(), &wanted)?),
 	};
 	if let Some(destination) = destination
 		.as_ref()
@@ -126,8 +128,18 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		}
 	}
 
+	if let Some(folder) = destination.as_deref().map(folder_of) {
+		// Before everything is fetched.
+		if !folder.is_dir() {
+			return Err(
+				CliError::new(ErrorKind::File, format!("{} is not a folder", folder.display()))
+					.hint("make it first, or choose another place with --output"),
+			);
+		}
+	}
+
 	let http = http_client()?;
-	let mut candidates = candidates(context, &args, &root).await?;
+	let mut candidates = candidates(context, &records, &args, &root).await?;
 	let file = context
 		.settings
 		.cache_dir
@@ -163,7 +175,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 				if repairs < MAX_REPAIRS && destination.is_some() =>
 			{
 				repairs += 1;
-				candidates = self::candidates(context, &args, &root).await?;
+				candidates = self::candidates(context, &records, &args, &root).await?;
 			}
 			Err(Export::Failed(error)) => return Err(error.into()),
 			Err(Export::Panicked(error)) => return Err(error.into()),
@@ -243,7 +255,11 @@ fn parse_range(text: &str) -> Result<ByteRange, String> {
 
 /// Where the object goes. Its name is the last part of the path inside it, else that of the local record,
 /// else the CID.
-fn destination(context: &Context, output: Option<&Path>, wanted: &Wanted) -> Result<PathBuf, CliError> {
+fn destination(
+	records: &[ObjectRecord],
+	output: Option<&Path>,
+	wanted: &Wanted,
+) -> Result<PathBuf, CliError> {
 	let name = || -> Result<String, CliError> {
 		if let Some(last) = wanted.path.rsplit('/').next().filter(|last| !last.is_empty()) {
 			// The name is the user's own, but must not lead out of the folder.
@@ -253,7 +269,6 @@ fn destination(context: &Context, output: Option<&Path>, wanted: &Wanted) -> Res
 			};
 		}
 		let root = wanted.root.to_string();
-		let records = context.records().all()?;
 		let known = records.iter().find(|record| {
 			record.sources.len() == 1
 				&& record
@@ -270,7 +285,12 @@ fn destination(context: &Context, output: Option<&Path>, wanted: &Wanted) -> Res
 	}
 }
 
-async fn candidates<'a>(context: &'a Context, args: &Args, root: &Cid) -> Result<Candidates<'a>, CliError> {
+async fn candidates<'a>(
+	context: &'a Context,
+	records: &[ObjectRecord],
+	args: &Args,
+	root: &Cid,
+) -> Result<Candidates<'a>, CliError> {
 	let mut known: Vec<Candidate> = args
 		.provider_url
 		.iter()
@@ -292,17 +312,26 @@ async fn candidates<'a>(context: &'a Context, args: &Args, root: &Cid) -> Result
 	if args.only {
 		return Ok(Candidates::new(known));
 	}
-	known.extend(recorded(context, root)?);
+	known.extend(recorded(records, root));
 	let mut candidates = Candidates::new(known);
 	// Retrieval works without the chain as long as somebody else knows who has the object.
 	candidates.search_chain(context.connect().boxed(), root.to_bytes());
 	Ok(candidates)
 }
 
+/// The local record. One that cannot be used must not keep anybody from their data.
+fn records(context: &Context) -> Vec<ObjectRecord> {
+	context.records().all().unwrap_or_else(|error| {
+		context
+			.output
+			.warn(format!("going on without the local record: {error}"));
+		Vec::new()
+	})
+}
+
 /// Providers that the local record knows to have the object.
-fn recorded(context: &Context, root: &Cid) -> Result<Vec<Candidate>, CliError> {
+fn recorded(records: &[ObjectRecord], root: &Cid) -> Vec<Candidate> {
 	let root = root.to_string();
-	let records = context.records().all()?;
 	let deals = records
 		.iter()
 		.filter(|record| {
@@ -318,14 +347,14 @@ fn recorded(context: &Context, root: &Cid) -> Result<Vec<Candidate>, CliError> {
 				DealState::Uploaded | DealState::Published { .. } | DealState::Active { .. }
 			)
 		});
-	Ok(deals
+	deals
 		.filter_map(|deal| {
 			Some(Candidate {
 				url: deal.endpoint.parse().ok()?,
 				reason: Reason::Recorded,
 			})
 		})
-		.collect())
+		.collect()
 }
 
 enum Export {
@@ -379,24 +408,7 @@ fn write_out(
 				// The reader says it better.
 				file(blocks, target, &mut io::sink(), range_or_all)?;
 			}
-			let write_error = |error| ExportError::Write {
-				path: destination.clone(),
-				error,
-			};
-			let folder = match destination.parent() {
-				Some(parent) if !parent.as_os_str().is_empty() => parent,
-				_ => Path::new("."),
-			};
-			let mut out = BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(write_error)?);
-			let bytes = file(blocks, target, &mut out, range_or_all)?;
-			let out = out
-				.into_inner()
-				.map_err(|error| write_error(error.into_error()))?;
-			let kept = match options.overwrite {
-				true => out.persist(&destination),
-				false => out.persist_noclobber(&destination),
-			};
-			kept.map_err(|error| write_error(error.error))?;
+			let bytes = file_to(blocks, target, &destination, range_or_all, options.overwrite)?;
 			Ok(one_file(bytes))
 		}
 	}

@@ -1,14 +1,14 @@
 //! `cairn ls`
 
 use crate::{
-	amount::Amount,
 	context::Context,
 	error::CliError,
 	output::{table, write_table},
 	record::{DealState, ObjectRecord},
 	settings::TierName,
 };
-use cairn_provider_api::{Amount as WireAmount, Hash32};
+use cairn_provider_api::Hash32;
+use cairn_units::Amount;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ struct Object {
 	copies_wanted: u16,
 	copies_active: usize,
 	copies_pending: usize,
-	price: WireAmount,
+	price: Amount,
 	created_at: u64,
 	genesis_hash: Hash32,
 	client: String,
@@ -55,7 +55,7 @@ impl From<&ObjectRecord> for Object {
 			copies_wanted: record.wanted.copies,
 			copies_active: active,
 			copies_pending: record.alive().count() - active,
-			price: WireAmount(
+			price: Amount(
 				record
 					.alive()
 					.fold(0, |sum, deal| sum.saturating_add(deal.total_price.0)),
@@ -99,7 +99,7 @@ pub fn run(context: &Context, _: Args) -> Result<(), CliError> {
 					.map_or_else(String::new, |size| HumanBytes(size).to_string()),
 				object.tier.to_string(),
 				copies,
-				Amount(object.price.0).to_string(),
+				object.price.to_string(),
 			]
 		});
 		write_table(

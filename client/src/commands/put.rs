@@ -1,8 +1,6 @@
 //! `cairn put`
 
 use crate::{
-	amount::Amount,
-	block_span::{human_blocks, BlockSpan},
 	block_time::block_time,
 	context::Context,
 	deals::{
@@ -14,16 +12,16 @@ use crate::{
 	output::{table, write_table},
 	progress::Progress,
 	provider::http_client,
-	record::{DealState, ObjectLock, ObjectRecord, Wanted},
-	settings::{Origin, TierName},
+	record::{DealState, Lock, ObjectRecord, Packing, RecordError, Wanted},
+	settings::{Origin, Settings, TierName, MAX_COPIES},
 };
-use cairn_car::PackOptions;
 use cairn_primitives::params::ProtocolParameters;
 use cairn_provider_api::{piece_cid, Hash32};
+use cairn_units::{human_blocks, Amount, BlockSpan};
 use clap::builder::RangedU64ValueParser;
 use rand_core::{OsRng, RngCore};
 use serde::Serialize;
-use std::{path::PathBuf, time::Duration};
+use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 /// Store a file or folder with providers
 ///
@@ -34,7 +32,8 @@ use std::{path::PathBuf, time::Duration};
 /// The object is public: anyone who knows its CID can read it.
 ///
 /// Interrupting is safe. The same command, or `cairn put --resume`, goes on where it stopped; nothing is paid
-/// or uploaded twice.
+/// or uploaded twice. --resume goes by the options that the put began with, except for --max-price,
+/// --start-within and --no-wait.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = WHAT_THE_TIERS_PROVE)]
 pub struct Args {
@@ -42,7 +41,7 @@ pub struct Args {
 	#[arg(required_unless_present = "resume", value_name = "PATH")]
 	paths: Vec<PathBuf>,
 	/// Copies, each with another provider [default: 2]
-	#[arg(long, short = 'n', value_name = "N", value_parser = RangedU64ValueParser::<u16>::new().range(1..=64))]
+	#[arg(long, short = 'n', value_name = "N", value_parser = RangedU64ValueParser::<u16>::new().range(1..=u64::from(MAX_COPIES)))]
 	copies: Option<u16>,
 	/// Store one copy with this provider; may be given several times
 	#[arg(long, short, value_name = "ACCOUNT", conflicts_with = "copies")]
@@ -72,10 +71,13 @@ pub struct Args {
 	#[arg(long)]
 	no_wait: bool,
 	/// Store another set of copies, even if the same files are stored already
-	#[arg(long, conflicts_with = "resume")]
+	#[arg(long)]
 	again: bool,
 	/// Go on with interrupted puts: those of PATH, or all
-	#[arg(long)]
+	#[arg(
+		long,
+		conflicts_with_all = ["copies", "provider", "tier", "duration", "label", "wrap", "no_hidden", "again"]
+	)]
 	resume: bool,
 }
 
@@ -114,7 +116,7 @@ struct Report {
 	padded_size: Option<u64>,
 	tier: TierName,
 	duration: u32,
-	price: cairn_provider_api::Amount,
+	price: Amount,
 	deals: Vec<DealReport>,
 }
 
@@ -123,7 +125,7 @@ struct DealReport {
 	provider: String,
 	endpoint: String,
 	proposal_hash: Hash32,
-	price: cairn_provider_api::Amount,
+	price: Amount,
 	#[serde(flatten)]
 	state: DealState,
 }
@@ -139,21 +141,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let now = chain.finalized().await?.number;
 	let parameters = chain.query().parameters().await?;
 
-	let mut pack = PackOptions {
-		wrap: args.wrap,
-		..PackOptions::default()
-	};
-	pack.import.hidden = !args.no_hidden;
 	let choices = Choices {
 		max_price: args
 			.max_price
 			.or(context.settings.max_price.value)
 			.map(|amount| amount.0),
 		start_within: args.start_within.in_blocks(block_time)?,
-		label: args.label.clone().into_bytes(),
-		pack,
 	};
-	if choices.label.len() > 128 {
+	if args.label.len() > 128 {
 		return Err(CliError::new(
 			ErrorKind::Usage,
 			"the label has more than 128 bytes",
@@ -166,7 +161,13 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		let sources = absolute(&args.paths)?;
 		for record in records.all()?.into_iter().filter(own) {
 			if !record.is_complete() && (sources.is_empty() || record.sources == sources) {
-				objects.push((records.lock(&record.id)?, records.load(&record.id)?));
+				match records.lock(&record.id) {
+					Ok(lock) => objects.push((lock, records.load(&record.id)?)),
+					Err(error @ RecordError::Busy { .. }) => context
+						.output
+						.note(format!("passing over {}: {error}", record.name())),
+					Err(error) => return Err(error.into()),
+				}
 			}
 		}
 		if objects.is_empty() {
@@ -175,9 +176,15 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	} else {
 		let wanted = wanted(context, &args, block_time, &parameters)?;
 		let sources = absolute(&args.paths)?;
+		refuse_own_folders(&context.settings, &sources)?;
 		let fingerprint = {
 			let sources = sources.clone();
 			tokio::task::spawn_blocking(move || packing::fingerprint(&sources)).await??
+		};
+		// Until the object is recorded: the same command in another process must find it.
+		let _new_objects_lock = {
+			let records = records.clone();
+			tokio::task::spawn_blocking(move || records.lock_new_objects()).await??
 		};
 		let same = |record: &ObjectRecord| {
 			own(record)
@@ -193,7 +200,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 				.rev()
 				.find(|record| same(record) && is_current(record, now)),
 		};
-		let object: (ObjectLock, ObjectRecord) = match known {
+		let object: (Lock, ObjectRecord) = match known {
 			Some(record) => {
 				let lock = records.lock(&record.id)?;
 				let record = records.load(&record.id)?;
@@ -206,7 +213,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			None => {
 				let mut id = [0; 8];
 				OsRng.fill_bytes(&mut id);
-				let record = ObjectRecord::new(id, genesis_hash, client, sources, fingerprint, wanted);
+				let mut record = ObjectRecord::new(id, genesis_hash, client, sources, fingerprint, wanted);
+				record.label = args.label.clone();
 				let lock = records.lock(&record.id)?;
 				records.save(&record)?;
 				(lock, record)
@@ -227,10 +235,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			record,
 			block_time,
 			progress: Progress::new(&context.output),
+			archive_checked: false,
+			failed_before: HashSet::new(),
 		};
 		let outcome = storing.run(&choices, !args.no_wait).await;
 		if outcome.is_err() {
-			storing.forget_if_fruitless()?;
+			if let Err(error) = storing.forget_if_fruitless() {
+				context.output.warn(error.to_string());
+			}
 		}
 		match outcome {
 			Ok(()) => print(context, &storing)?,
@@ -278,7 +290,34 @@ fn wanted(
 		tier: args.tier.unwrap_or(context.settings.tier.value),
 		duration,
 		providers,
+		packing: Packing {
+			wrap: args.wrap,
+			hidden: !args.no_hidden,
+		},
 	})
+}
+
+/// Refuses sources that hold this program's own folders. Keys would become public; the local record
+/// changes with every step, so that the same command would store, and pay for, something else each time.
+fn refuse_own_folders(settings: &Settings, sources: &[PathBuf]) -> Result<(), CliError> {
+	for (what, folder) in [
+		("the keystore", &settings.keystore.value),
+		("the local record", &settings.state_dir.value),
+		("the cache", &settings.cache_dir.value),
+	] {
+		// A folder that does not exist yet is in no source.
+		let Ok(folder) = folder.canonicalize() else {
+			continue;
+		};
+		if let Some(source) = sources.iter().find(|source| folder.starts_with(source)) {
+			return Err(CliError::new(
+				ErrorKind::Usage,
+				format!("{} holds {what} of cairn, {}", source.display(), folder.display()),
+			)
+			.hint("name the folders in it that you want to store"));
+		}
+	}
+	Ok(())
 }
 
 fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
@@ -308,12 +347,7 @@ fn print(context: &Context, storing: &Storing<'_>) -> Result<(), CliError> {
 		id: record.id.clone(),
 		name: record.name(),
 		root: content.map(|content| content.root.clone()),
-		piece_cid: content.map(|content| {
-			let piece = content.piece();
-			piece_cid::v2(&piece)
-				.unwrap_or_else(|| piece_cid::v1(&piece.commitment))
-				.to_string()
-		}),
+		piece_cid: content.map(|content| piece_cid::of(&content.piece()).to_string()),
 		content_size: content.map(|content| content.size),
 		archive_size: content.map(|content| content.payload_size),
 		padded_size: content.map(|content| content.piece().padded_size()),
@@ -343,7 +377,7 @@ fn print(context: &Context, storing: &Storing<'_>) -> Result<(), CliError> {
 					DealState::Published { deal_id } => (deal_id.to_string(), String::new()),
 					_ => Default::default(),
 				};
-				let price = Amount(deal.price.0).to_string();
+				let price = deal.price.to_string();
 				[
 					deal.provider.clone(),
 					deal.state.name().to_owned(),
@@ -359,9 +393,43 @@ fn print(context: &Context, storing: &Storing<'_>) -> Result<(), CliError> {
 			writeln!(
 				out,
 				"{} for {}, {} tier; read it back with: cairn get {root}",
-				Amount(report.price.0),
+				report.price,
 				human_blocks(report.duration, storing.block_time),
 				report.tier,
 			)
 		})
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::settings::Setting;
+
+	#[test]
+	fn own_folders_are_not_stored() {
+		let home = tempfile::tempdir().unwrap();
+		let home = home.path().canonicalize().unwrap();
+		let at = |path: &str| Setting {
+			value: home.join(path),
+			origin: Origin::Flag,
+		};
+		let settings = Settings {
+			keystore: at("data/keys"),
+			state_dir: at("state"),
+			cache_dir: at("cache"),
+			..Settings::example()
+		};
+		let refused = |source: PathBuf| refuse_own_folders(&settings, &[home.join("other"), source]).is_err();
+		// Nothing is there yet.
+		assert!(!refused(home.clone()));
+		for folder in ["data/keys", "state/objects", "cache", "other", "data/photos"] {
+			std::fs::create_dir_all(home.join(folder)).unwrap();
+		}
+		for source in ["", "data", "data/keys", "state", "cache"] {
+			assert!(refused(home.join(source)), "{source}");
+		}
+		for source in ["other", "data/photos", "state/objects"] {
+			assert!(!refused(home.join(source)), "{source}");
+		}
+	}
 }

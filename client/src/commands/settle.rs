@@ -2,7 +2,6 @@
 
 use crate::{
 	account::display,
-	amount::Amount,
 	context::Context,
 	deals::follow,
 	error::CliError,
@@ -10,7 +9,7 @@ use crate::{
 };
 use cairn_chain_client::{calls, ChainClient, ChainEvent, MarketEvent, SkipReason, Submitter};
 use cairn_primitives::DealId;
-use cairn_provider_api::Amount as WireAmount;
+use cairn_units::Amount;
 use serde::Serialize;
 
 /// Most deals of one transaction: the chain's limit.
@@ -32,18 +31,18 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Report {
-	paid: WireAmount,
+	paid: Amount,
 	deals: Vec<Settled>,
 }
 
 #[derive(Serialize)]
 struct Settled {
 	deal: DealId,
-	paid: WireAmount,
+	paid: Amount,
 	paid_blocks: Option<u32>,
 	to: Option<String>,
 	ended: bool,
-	refund: Option<WireAmount>,
+	refund: Option<Amount>,
 	skipped: Option<&'static str>,
 }
 
@@ -80,7 +79,7 @@ pub async fn settle(context: &Context, submitter: &Submitter, deals: &[DealId]) 
 		.iter()
 		.fold(0u128, |sum, deal: &Settled| sum.saturating_add(deal.paid.0));
 	let report = Report {
-		paid: WireAmount(paid),
+		paid: Amount(paid),
 		deals: settled,
 	};
 	context.output.result("cairn.settlement/1", &report, |out| {
@@ -90,13 +89,13 @@ pub async fn settle(context: &Context, submitter: &Submitter, deals: &[DealId]) 
 		let rows = report.deals.iter().map(|deal| {
 			let note = match (deal.skipped, deal.ended, deal.refund) {
 				(Some(reason), ..) => reason.to_owned(),
-				(None, true, Some(refund)) if refund.0 > 0 => format!("ended, {} returned", Amount(refund.0)),
+				(None, true, Some(refund)) if refund.0 > 0 => format!("ended, {refund} returned"),
 				(None, true, _) => "ended".to_owned(),
 				_ => String::new(),
 			};
 			[
 				deal.deal.to_string(),
-				Amount(deal.paid.0).to_string(),
+				deal.paid.to_string(),
 				deal.paid_blocks
 					.map_or_else(String::new, |blocks| blocks.to_string()),
 				deal.to.clone().unwrap_or_default(),
@@ -107,7 +106,7 @@ pub async fn settle(context: &Context, submitter: &Submitter, deals: &[DealId]) 
 			out,
 			&table(["deal ", "paid ", "paid blocks ", "to", "note"], rows),
 		)?;
-		writeln!(out, "{} paid in all", Amount(report.paid.0))
+		writeln!(out, "{} paid in all", report.paid)
 	})
 }
 
@@ -115,7 +114,7 @@ pub async fn settle(context: &Context, submitter: &Submitter, deals: &[DealId]) 
 fn outcome(id: DealId, events: &[ChainEvent]) -> Settled {
 	let mut settled = Settled {
 		deal: id,
-		paid: WireAmount(0),
+		paid: Amount(0),
 		paid_blocks: None,
 		to: None,
 		ended: false,
@@ -130,7 +129,7 @@ fn outcome(id: DealId, events: &[ChainEvent]) -> Settled {
 				amount,
 				paid_blocks,
 			}) if *deal == id => {
-				settled.paid = WireAmount(settled.paid.0.saturating_add(*amount));
+				settled.paid = Amount(settled.paid.0.saturating_add(*amount));
 				settled.paid_blocks = Some(*paid_blocks);
 				settled.to = Some(display(to));
 			}
@@ -141,7 +140,7 @@ fn outcome(id: DealId, events: &[ChainEvent]) -> Settled {
 			}) if *deal == id => {
 				settled.ended = true;
 				settled.paid_blocks = Some(*paid_blocks);
-				settled.refund = Some(WireAmount(*refund));
+				settled.refund = Some(Amount(*refund));
 			}
 			ChainEvent::Market(MarketEvent::SettlementSkipped { deal, reason }) if *deal == id => {
 				settled.skipped = Some(match reason {
@@ -185,7 +184,7 @@ mod tests {
 			(first.paid.0, first.paid_blocks, first.ended),
 			(70, Some(10), true)
 		);
-		assert_eq!(first.refund, Some(WireAmount(30)));
+		assert_eq!(first.refund, Some(Amount(30)));
 		let second = outcome(2, &events);
 		assert!(second.skipped.is_some() && second.paid.0 == 0);
 	}

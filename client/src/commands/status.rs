@@ -2,22 +2,21 @@
 
 use crate::{
 	account::{display, short},
-	amount::Amount,
-	block_span::human_time,
 	block_time::block_time,
 	context::Context,
 	deals::follow,
 	error::{CliError, ErrorKind},
 	output::{table, write_table},
 	provider::http_client,
-	record::{DealRecord, DealState, ObjectRecord},
+	record::{DealRecord, DealState, ObjectRecord, RecordError},
 };
 use cairn_chain_client::{ChainClient, DealView};
 use cairn_primitives::{
 	sector::{DeadlineWindow, SectorState, SectorView},
 	BlockNumber, DealId, SectorNumber,
 };
-use cairn_provider_api::{Amount as WireAmount, Hash32};
+use cairn_provider_api::Hash32;
+use cairn_units::{human_time, Amount};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -59,7 +58,7 @@ struct Deal {
 	ends: Option<BlockNumber>,
 	duration: Option<BlockNumber>,
 	proven_blocks: Option<BlockNumber>,
-	due: Option<WireAmount>,
+	due: Option<Amount>,
 	next_deadline: Option<Deadline>,
 }
 
@@ -92,22 +91,27 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		(Some(root), Some(content)) => content.root == *root,
 		(Some(_), None) => false,
 	};
-	for mut record in records
+	for found in records
 		.all()?
 		.into_iter()
-		.filter(|record| record.genesis_hash == genesis_hash)
+		.filter(|record| record.genesis_hash == genesis_hash && asked(record))
 	{
-		if !asked(&record) {
-			continue;
-		}
+		// A put that runs at the same time keeps its own record; then nothing is saved here. Read again under
+		// the lock: what a put has signed meanwhile must not be overwritten.
+		let (lock, mut record) = match records.lock(&found.id) {
+			Ok(lock) => match records.load(&found.id) {
+				Ok(record) => (Some(lock), record),
+				Err(RecordError::Missing { .. }) => continue,
+				Err(error) => return Err(error.into()),
+			},
+			Err(_) => (None, found),
+		};
 		let before = record.clone();
 		follow::refresh(&chain, &record.client.0.clone(), &mut record.deals).await?;
-		if record != before {
-			// A put that runs at the same time keeps its own record; then there is nothing to do.
-			if let Ok(_lock) = records.lock(&record.id) {
-				records.save(&record)?;
-			}
+		if record != before && lock.is_some() {
+			records.save(&record)?;
 		}
+		drop(lock);
 		let mut deals = Vec::new();
 		for deal in &record.deals {
 			deals.push(deal_of_record(&chain, &mut cache, deal).await?);
@@ -160,7 +164,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 					proven,
 					next,
 					left,
-					deal.due.map_or_else(String::new, |due| Amount(due.0).to_string()),
+					deal.due.map_or_else(String::new, |due| due.to_string()),
 				]
 			});
 			let header = [
@@ -221,11 +225,11 @@ async fn deal_of_record(chain: &ChainClient, cache: &mut Cache, deal: &DealRecor
 	if let Some(view) = on_chain {
 		return deal_on_chain(chain, cache, &view).await;
 	}
-	let (state, reason) = match &deal.state {
-		DealState::Failed { reason } => ("failed", Some(reason.clone())),
+	let reason = deal.state.failure().map(str::to_owned);
+	let state = match &deal.state {
 		// The chain forgets deals after their last settlement.
-		DealState::Active { .. } => ("ended", None),
-		other => (other.name(), None),
+		DealState::Active { .. } => "ended",
+		other => other.name(),
 	};
 	let (since, ends) = match deal.state {
 		DealState::Active { since, ends, .. } => (Some(since), Some(ends)),
@@ -292,7 +296,7 @@ async fn deal_on_chain(chain: &ChainClient, cache: &mut Cache, view: &DealView) 
 		ends: view.ends,
 		duration: Some(view.deal.duration),
 		proven_blocks: Some(view.proven_blocks),
-		due: Some(WireAmount(view.due)),
+		due: Some(Amount(view.due)),
 		next_deadline,
 	})
 }

@@ -14,7 +14,7 @@ use cairn_provider_api::{DealProgress, DealStatus};
 
 /// Deals read in one request.
 const PAGE: u32 = 128;
-/// Most deals of the account that are searched.
+/// Most deals of an account that are listed.
 const MAX_DEALS: usize = 65_536;
 
 /// A deal's state, as the chain shows it.
@@ -32,18 +32,32 @@ fn state_of(view: &DealView) -> DealState {
 	}
 }
 
-/// Every deal of an account, as client or provider.
+/// The deals of an account, as client or provider, by their numbers: the first ones if there are
+/// extremely many.
 pub async fn deals_of(chain: &ChainClient, account: &[u8; 32]) -> Result<Vec<DealView>, CliError> {
-	let query = chain.query();
 	let mut deals: Vec<DealView> = Vec::new();
-	loop {
-		let page = query
-			.deals_of(account, deals.last().map(|deal| deal.id), PAGE)
-			.await?;
-		let is_last = (page.len() as u32) < PAGE;
+	each_page(chain, account, |page| {
 		deals.extend(page);
-		if is_last || deals.len() >= MAX_DEALS {
-			return Ok(deals);
+		deals.len() < MAX_DEALS
+	})
+	.await?;
+	Ok(deals)
+}
+
+/// Hands an account's deals over, a page at a time, while `more` are wanted.
+async fn each_page(
+	chain: &ChainClient,
+	account: &[u8; 32],
+	mut more: impl FnMut(Vec<DealView>) -> bool,
+) -> Result<(), CliError> {
+	let query = chain.query();
+	let mut after = None;
+	loop {
+		let page = query.deals_of(account, after, PAGE).await?;
+		let is_last = (page.len() as u32) < PAGE;
+		after = page.last().map(|deal| deal.id);
+		if !more(page) || is_last {
+			return Ok(());
 		}
 	}
 }
@@ -60,36 +74,70 @@ pub async fn refresh(
 	client: &[u8; 32],
 	deals: &mut [DealRecord],
 ) -> Result<BlockNumber, CliError> {
-	let open = |deal: &DealRecord| !matches!(deal.state, DealState::Failed { .. } | DealState::Active { .. });
 	// The head first: a deal published afterwards is not taken for one that never was.
 	let now = chain.finalized().await?.number;
-	if !deals.iter().any(open) {
-		return Ok(now);
-	}
-	let on_chain = deals_of(chain, client).await?;
-	for deal in deals.iter_mut().filter(|deal| open(deal)) {
-		match on_chain
-			.iter()
-			.find(|view| view.deal.proposal_hash == deal.proposal_hash.0)
-		{
-			Some(view) => deal.state = state_of(view),
-			None => {
-				if let Some(reason) = over(deal, now) {
-					deal.state = DealState::Failed { reason };
+	let query = chain.query();
+	let mut unknown: Vec<&mut DealRecord> = Vec::new();
+	for deal in deals.iter_mut().filter(|deal| may_change(deal, now)) {
+		let id = match deal.state.deal_id() {
+			Some(id) => Some(id),
+			None => query.deal_of_proposal(&deal.proposal_hash.0).await?,
+		};
+		match id {
+			Some(id) => {
+				deal.state = match query.deal(id).await? {
+					Some(view) => state_of(&view),
+					None => DealState::Failed {
+						reason: "the deal is over: it ran out, or was not activated in time".to_owned(),
+					},
 				}
 			}
+			// The chain forgets which deal a proposal became when the proposal's time is over.
+			None if deal.start_by() < now => unknown.push(deal),
+			None => {}
 		}
+	}
+	if !unknown.is_empty() {
+		each_page(chain, client, |page| {
+			for view in page {
+				if let Some(index) = unknown
+					.iter()
+					.position(|deal| deal.proposal_hash.0 == view.deal.proposal_hash)
+				{
+					unknown.swap_remove(index).state = state_of(&view);
+				}
+			}
+			!unknown.is_empty()
+		})
+		.await?;
+	}
+	for deal in unknown {
+		fail(deal);
 	}
 	Ok(now)
 }
 
-/// Why a deal that is not on chain at block `now` will never be (again); `None` if it may.
-fn over(deal: &DealRecord, now: BlockNumber) -> Option<String> {
-	if matches!(deal.state, DealState::Published { .. }) {
-		return Some("the deal was not activated in time and is over".to_owned());
+/// Whether the chain may know something about a deal that the record does not.
+fn may_change(deal: &DealRecord, now: BlockNumber) -> bool {
+	match deal.state {
+		DealState::Active { .. } => false,
+		// Whoever refused it holds a valid proposal.
+		DealState::Failed { .. } => deal.start_by() >= now && !deal.signature.0.is_empty(),
+		_ => true,
 	}
-	let start_by = deal.decode_proposal().map_or(0, |proposal| proposal.start_by);
-	(now > start_by).then(|| format!("the provider did not publish the deal by block {start_by}"))
+}
+
+/// Marks a deal as failed that is not on chain though its time to be published has passed. Why it was given
+/// up before, if it was, says more.
+fn fail(deal: &mut DealRecord) {
+	let reason = match deal.state.failure() {
+		Some(reason) => reason.to_owned(),
+		None => format!(
+			"the provider did not publish the deal by block {}",
+			deal.start_by()
+		),
+	};
+	deal.state = DealState::Failed { reason };
 }
 
 /// Changes recorded deals by what a block's events say. Gives whether one changed.
@@ -157,9 +205,10 @@ fn by_id(deals: &mut [DealRecord], id: u64) -> Option<&mut DealRecord> {
 /// Marks deals whose time to be published has passed as failed. Gives whether one changed.
 pub fn expire(deals: &mut [DealRecord], now: BlockNumber) -> bool {
 	let mut changed = false;
-	for deal in deals.iter_mut().filter(|deal| deal.state.draws_on_escrow()) {
-		if let Some(reason) = over(deal, now) {
-			deal.state = DealState::Failed { reason };
+	for deal in deals {
+		let waits = deal.state.draws_on_escrow() || matches!(deal.state, DealState::Abandoned { .. });
+		if waits && deal.start_by() < now {
+			fail(deal);
 			changed = true;
 		}
 	}
@@ -203,36 +252,7 @@ pub fn describe(status: &DealStatus) -> String {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use crate::record::Proposal;
-	use cairn_primitives::{
-		deal::{DealPayload, PayloadKind},
-		PieceInfo, Tier,
-	};
-	use cairn_provider_api::Hash32;
-
-	fn deal(hash: u8) -> DealRecord {
-		let proposal = Proposal {
-			piece: PieceInfo {
-				commitment: [1; 32],
-				size_log2: 11,
-				payload_size: 2000,
-			},
-			payload: DealPayload::V1 {
-				kind: PayloadKind::Public,
-				root: vec![1].try_into().unwrap(),
-			},
-			client: [2; 32],
-			provider: [3; 32],
-			tier: Tier::Hot,
-			start_by: 100,
-			duration: 30,
-			price_per_block: 7,
-			provider_collateral: 9,
-			nonce: 1,
-			label: Default::default(),
-		};
-		DealRecord::signed(&proposal, Hash32([hash; 32]), vec![1; 65], "http://p".into(), 210)
-	}
+	use crate::example_deal::deal;
 
 	fn published(deal: u64, hash: u8) -> ChainEvent {
 		ChainEvent::Market(MarketEvent::DealPublished {
@@ -272,6 +292,32 @@ mod tests {
 		);
 	}
 
+	/// What was given up may still come about, and is then paid for like any other deal.
+	#[test]
+	fn abandoned_deals_are_followed() {
+		let mut deals = [deal(1), deal(2), deal(3)];
+		for deal in &mut deals {
+			deal.state = DealState::Abandoned {
+				reason: "silent".to_owned(),
+			};
+		}
+		deals[2].state = DealState::Failed {
+			reason: "refused".to_owned(),
+		};
+		assert!(deals.iter().all(|deal| may_change(deal, 100)));
+		assert!(!may_change(&deals[2], 101));
+		assert!(apply(&mut deals, &[published(7, 1), published(8, 3)]));
+		assert_eq!(deals[0].state, DealState::Published { deal_id: 7 });
+		assert_eq!(deals[2].state, DealState::Published { deal_id: 8 });
+		assert!(expire(&mut deals, 101));
+		assert_eq!(
+			deals[1].state,
+			DealState::Failed {
+				reason: "silent".to_owned()
+			}
+		);
+	}
+
 	#[test]
 	fn deals_that_never_start_fail() {
 		let mut deals = [deal(1), deal(2)];
@@ -280,6 +326,7 @@ mod tests {
 		assert!(expire(&mut deals, 101));
 		assert!(matches!(deals[0].state, DealState::Failed { .. }));
 		assert_eq!(deals[1].state, DealState::Published { deal_id: 7 });
+		assert!(!expire(&mut deals, 101));
 		let not_started = MarketEvent::DealNotStarted {
 			deal: 7,
 			refund: 1,

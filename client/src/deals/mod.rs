@@ -1,6 +1,7 @@
 //! Making deals: choosing providers, funding the escrow, proposing, uploading, following a deal until
 //! its sector is proven.
 
+mod archive;
 pub mod escrow;
 pub mod follow;
 pub mod offers;

@@ -96,7 +96,8 @@ pub fn describe(error: &ProviderError) -> String {
 }
 
 /// Proposes a deal and uploads its data, as far as the provider still needs either. Transient failures
-/// are retried. Gives the state reached: `Uploaded` or `Failed`.
+/// are retried. Gives the state reached: `Uploaded`, `Failed` if the provider refused for good, `Abandoned`
+/// if it could not be dealt with and what it has is unknown.
 ///
 /// `reached` is told each state on the way, so that it can be recorded.
 pub async fn propose_and_upload(
@@ -109,12 +110,19 @@ pub async fn propose_and_upload(
 ) -> Result<DealState, CliError> {
 	let state = match attempt(http, deal, archive, size, reached, uploaded).await? {
 		Ok(()) => DealState::Uploaded,
-		Err(error) => DealState::Failed {
-			reason: describe(&error),
-		},
+		Err(error) => given_up(&error),
 	};
 	reached(&state)?;
 	Ok(state)
+}
+
+/// The state of a deal that came to nothing with this provider.
+fn given_up(error: &ProviderError) -> DealState {
+	let reason = describe(error);
+	match error {
+		ProviderError::Refused { .. } if !error.is_transient() => DealState::Failed { reason },
+		_ => DealState::Abandoned { reason },
+	}
 }
 
 /// The outer error is ours, the inner one the provider's.
@@ -261,6 +269,34 @@ mod tests {
 			duration: 100,
 		};
 		judge(&info, &candidate, &need, &[9; 32], 100_000)
+	}
+
+	#[test]
+	fn only_a_refusal_is_an_end() {
+		let url: Url = "http://p".parse().unwrap();
+		let refused = |kind| ProviderError::Refused {
+			url: url.clone(),
+			problem: Box::new(cairn_provider_api::Problem::new(kind, "no")),
+		};
+		for error in [
+			refused(cairn_provider_api::ErrorKind::Busy),
+			ProviderError::Silent {
+				url: url.clone(),
+				seconds: 60,
+			},
+			ProviderError::Malformed {
+				url: url.clone(),
+				reason: String::new(),
+			},
+			ProviderError::Status {
+				url: url.clone(),
+				status: 404,
+			},
+		] {
+			assert!(matches!(given_up(&error), DealState::Abandoned { .. }), "{error}");
+		}
+		let error = refused(cairn_provider_api::ErrorKind::PriceTooLow);
+		assert!(matches!(given_up(&error), DealState::Failed { .. }));
 	}
 
 	#[test]

@@ -9,29 +9,26 @@
 use super::{
 	escrow, follow,
 	offers::gather,
-	packing,
 	placement::{describe_misfits, rank, Candidate, Need},
 	proposing::{probe, propose_and_upload, Reachable},
 	terms::{self, Terms},
 };
 use crate::{
 	account::{display, short, Account},
-	amount::Amount,
-	block_span::human_blocks,
 	context::Context,
 	error::{CliError, ErrorKind},
 	progress::Progress,
 	provider::ProviderClient,
-	record::{Content, DealRecord, DealState, ObjectRecord, Records},
+	record::{DealRecord, DealState, ObjectRecord, Records},
 };
-use cairn_car::PackOptions;
 use cairn_chain_client::{ChainClient, Submitter};
 use cairn_dag::Cid;
 use cairn_primitives::BlockNumber;
-use cairn_provider_api::{Amount as WireAmount, DealProgress, Hash32};
+use cairn_provider_api::{DealProgress, Hash32};
+use cairn_units::{human_blocks, Amount};
 use futures::{future::join_all, stream, StreamExt};
 use indicatif::HumanBytes;
-use std::{collections::HashSet, path::PathBuf, sync::Mutex, time::Duration};
+use std::{collections::HashSet, sync::Mutex, time::Duration};
 use tokio::sync::mpsc;
 
 /// Rounds of replacing providers that fail.
@@ -48,10 +45,6 @@ pub struct Choices {
 	pub max_price: Option<u128>,
 	/// Blocks within which the deals should start.
 	pub start_within: BlockNumber,
-	/// Free text in the deals.
-	pub label: Vec<u8>,
-	/// How files are packed.
-	pub pack: PackOptions,
 }
 
 /// A `put` under way.
@@ -74,6 +67,10 @@ pub struct Storing<'a> {
 	pub block_time: Duration,
 	/// The bars.
 	pub progress: Progress,
+	/// Whether this process has made the archive, or compared it with the record.
+	pub archive_checked: bool,
+	/// Deals that had failed when this process began: their providers are asked again.
+	pub failed_before: HashSet<Hash32>,
 }
 
 /// A provider that was chosen.
@@ -88,13 +85,20 @@ impl Storing<'_> {
 	/// # Errors
 	/// If not every copy comes about. What did is recorded.
 	pub async fn run(&mut self, choices: &Choices, wait: bool) -> Result<(), CliError> {
-		follow::refresh(&self.chain, &self.account.id(), &mut self.record.deals).await?;
+		let now = follow::refresh(&self.chain, &self.account.id(), &mut self.record.deals).await?;
+		self.record.revive(now);
+		let failed = self
+			.record
+			.deals
+			.iter()
+			.filter(|deal| matches!(deal.state, DealState::Failed { .. }));
+		self.failed_before = failed.map(|deal| deal.proposal_hash).collect();
 		self.save()?;
 		for _ in 0..MAX_ROUNDS {
 			if !self.record.needs_archive() {
 				break;
 			}
-			self.ensure_archive(choices).await?;
+			self.ensure_archive().await?;
 			self.place(choices).await?;
 			self.propose_and_upload_all().await?;
 		}
@@ -113,96 +117,12 @@ impl Storing<'_> {
 		if !self.record.deals.is_empty() {
 			return Ok(());
 		}
-		if let Some(archive) = self
-			.record
-			.content
-			.as_ref()
-			.and_then(|content| content.archive.as_ref())
-		{
-			// A left over file in the cache folder costs space, not correctness.
-			let _ = std::fs::remove_file(archive);
-		}
+		self.remove_archives();
 		Ok(self.records.remove(&self.record.id)?)
 	}
 
-	fn save(&self) -> Result<(), CliError> {
+	pub(super) fn save(&self) -> Result<(), CliError> {
 		Ok(self.records.save(&self.record)?)
-	}
-
-	/// Packs the object, unless its archive is there.
-	async fn ensure_archive(&mut self, choices: &Choices) -> Result<(), CliError> {
-		if let Some(archive) = self
-			.record
-			.content
-			.as_ref()
-			.and_then(|content| content.archive.as_ref())
-		{
-			let size = std::fs::metadata(archive).map_or(0, |metadata| metadata.len());
-			if self
-				.record
-				.content
-				.as_ref()
-				.is_some_and(|content| content.payload_size == size)
-			{
-				return Ok(());
-			}
-		}
-		let archive: PathBuf = self
-			.context
-			.settings
-			.cache_dir
-			.value
-			.join("put")
-			.join(format!("{}.car", self.record.id));
-		let packed = packing::pack(
-			&self.record.sources,
-			&archive,
-			choices.pack.clone(),
-			&self.progress,
-		)
-		.await?;
-		let piece = packing::piece_of(&archive, &self.progress).await?;
-		let content = Content {
-			root: packed.root.to_string(),
-			size: packed.content_size,
-			commitment: Hash32(piece.commitment),
-			size_log2: piece.size_log2,
-			payload_size: piece.payload_size,
-			archive: Some(archive),
-		};
-		if let Some(before) = &self.record.content {
-			if before.piece() != piece {
-				return Err(CliError::new(
-					ErrorKind::Verification,
-					format!("{} has changed since its deals were signed", self.record.name()),
-				)
-				.hint("run the command again to store it as it is now"));
-			}
-		}
-		self.context.output.note(format!(
-			"{} packed: {} in {} blocks, root {}",
-			self.record.name(),
-			HumanBytes(packed.content_size),
-			packed.blocks,
-			packed.root
-		));
-		self.record.content = Some(content);
-		self.save()
-	}
-
-	/// Deletes the archive once nothing needs it.
-	fn drop_archive(&mut self) -> Result<(), CliError> {
-		if self.record.needs_archive() {
-			return Ok(());
-		}
-		let Some(content) = &mut self.record.content else {
-			return Ok(());
-		};
-		if let Some(archive) = content.archive.take() {
-			// Left over files in the cache folder cost space, not correctness.
-			let _ = std::fs::remove_file(archive);
-		}
-		self.save()
 	}
 
 	/// Signs deals for the copies that have none.
@@ -227,7 +147,7 @@ impl Storing<'_> {
 			need,
 			root: root.to_bytes(),
 			client: self.account.id(),
-			label: choices.label.clone(),
+			label: self.record.label.clone().into_bytes(),
 			parameters: self.chain.query().parameters().await?,
 			now: self.chain.finalized().await?.number,
 			start_within: choices.start_within,
@@ -271,7 +191,7 @@ impl Storing<'_> {
 		));
 		// A price limit is consent to any price below it.
 		let asked = choices.max_price.is_none().then_some(question.as_str());
-		escrow::ensure(
+		let _escrow_lock = escrow::ensure(
 			self.context,
 			&self.chain,
 			&self.submitter,
@@ -310,7 +230,13 @@ impl Storing<'_> {
 			.collect();
 		let offers = gather(&self.chain, &named).await?;
 		let (mut candidates, misfits) = rank(&offers, &terms.need);
-		let mut used: HashSet<[u8; 32]> = self.record.deals.iter().map(|deal| deal.provider.0).collect();
+		let mut used: HashSet<[u8; 32]> = self
+			.record
+			.deals
+			.iter()
+			.filter(|deal| !self.failed_before.contains(&deal.proposal_hash))
+			.map(|deal| deal.provider.0)
+			.collect();
 		for view in follow::deals_of(&self.chain, &self.account.id()).await? {
 			if view.deal.piece.commitment == terms.need.piece.commitment {
 				used.insert(view.deal.provider);
@@ -418,17 +344,11 @@ impl Storing<'_> {
 			.into_inner()
 			.unwrap_or_else(|poisoned| poisoned.into_inner());
 		for outcome in outcomes {
-			match outcome? {
-				(provider, DealState::Failed { reason }) => {
-					self.context
-						.output
-						.warn(format!("{} failed: {reason}", short(&provider)));
-				}
-				(provider, _) => {
-					self.context
-						.output
-						.note(format!("{} has the data and verified it", short(&provider)));
-				}
+			let (provider, state) = outcome?;
+			let output = &self.context.output;
+			match state.failure() {
+				Some(reason) => output.warn(format!("{} failed: {reason}", short(&provider))),
+				None => output.note(format!("{} has the data and verified it", short(&provider))),
 			}
 		}
 		Ok(())
@@ -439,7 +359,7 @@ impl Storing<'_> {
 		let from = follow::refresh(&self.chain, &self.account.id(), &mut self.record.deals).await?;
 		self.save()?;
 		let pending =
-			|deal: &DealRecord| !matches!(deal.state, DealState::Active { .. } | DealState::Failed { .. });
+			|deal: &DealRecord| deal.state.is_alive() && !matches!(deal.state, DealState::Active { .. });
 		if !self.record.deals.iter().any(pending) {
 			return Ok(());
 		}
@@ -522,6 +442,11 @@ impl Storing<'_> {
 	fn judge(&self) -> Result<(), CliError> {
 		let alive = self.record.alive().count();
 		let wanted = usize::from(self.record.wanted.copies);
+		if alive > wanted {
+			self.context.output.warn(format!(
+				"there are {alive} copies instead of {wanted}: a provider that had been given up published its deal"
+			));
+		}
 		if alive >= wanted {
 			return Ok(());
 		}
@@ -529,21 +454,21 @@ impl Storing<'_> {
 			.record
 			.deals
 			.iter()
-			.filter_map(|deal| match &deal.state {
-				DealState::Failed { reason } => Some(format!("{}: {reason}", short(&deal.provider.0))),
-				_ => None,
+			.filter_map(|deal| {
+				let reason = deal.state.failure()?;
+				Some(format!("{}: {reason}", short(&deal.provider.0)))
 			})
 			.collect();
 		Err(CliError::new(
 			ErrorKind::Provider,
 			format!("{alive} of {wanted} copies came about ({})", reasons.join("; ")),
 		)
-		.hint("run the same command again to replace the failed ones"))
+		.hint("run the same command again to go on with other providers, or with these when they are back"))
 	}
 
 	/// Price of the deals that have not failed.
-	pub fn price(&self) -> WireAmount {
-		WireAmount(
+	pub fn price(&self) -> Amount {
+		Amount(
 			self.record
 				.alive()
 				.fold(0, |sum, deal| sum.saturating_add(deal.total_price.0)),

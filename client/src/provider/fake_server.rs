@@ -35,6 +35,10 @@ pub struct Faults {
 	pub refuse_data: bool,
 	/// Responses with blocks end after this many bytes.
 	pub cut_blocks_after: Option<usize>,
+	/// Responses with blocks stop after this many bytes, and the connection stays open.
+	pub stall_blocks_after: Option<usize>,
+	/// Responses with blocks come byte by byte, with pauses.
+	pub drip_blocks: bool,
 	/// This byte of responses with blocks is flipped.
 	pub flip_byte: Option<usize>,
 	/// Blocks of this DAG are sent instead of those asked for.
@@ -213,6 +217,21 @@ async fn ipfs(
 	let (mut car, _) = writer.finish().unwrap();
 	if let Some(byte) = state.faults.flip_byte.and_then(|at| car.get_mut(at)) {
 		*byte ^= 1;
+	}
+	if let Some(limit) = state.faults.stall_blocks_after {
+		let sent = Bytes::from(car).slice(..limit);
+		let sent = futures::stream::iter([Ok::<_, std::io::Error>(sent)]);
+		return Body::from_stream(sent.chain(futures::stream::pending())).into_response();
+	}
+	if state.faults.drip_blocks {
+		let drops = futures::stream::iter(0..car.len()).then(move |at| {
+			let byte = Bytes::copy_from_slice(&car[at..=at]);
+			async move {
+				tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+				Ok::<_, std::io::Error>(byte)
+			}
+		});
+		return Body::from_stream(drops).into_response();
 	}
 	match state.faults.cut_blocks_after.filter(|limit| *limit < car.len()) {
 		None => car.into_response(),

@@ -3,7 +3,6 @@
 //! Nothing that a server says is believed: deals are checked on chain, blocks against their CIDs, and
 //! every response is read with a bound.
 
-mod endpoint;
 #[cfg(test)]
 pub mod fake_server;
 mod rpc;
@@ -11,7 +10,6 @@ mod upload;
 #[cfg(test)]
 mod upload_tests;
 
-pub use endpoint::endpoints;
 pub use upload::{upload, UploadSource};
 
 use cairn_provider_api::Problem;
@@ -22,7 +20,9 @@ use url::Url;
 const MAX_ANSWER: usize = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence within a response.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
+/// Most characters of a server's message that are passed on.
+const MAX_MESSAGE: usize = 500;
 /// Longest time for a JSON-RPC answer.
 const RPC_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -190,14 +190,20 @@ impl ProviderClient {
 		let url = response.url().clone();
 		let body = self.bounded(response).await.unwrap_or_default();
 		match serde_json::from_slice::<Problem>(&body) {
-			Ok(problem) => Err(ProviderError::Refused {
-				url: self.base.clone(),
-				problem: Box::new(problem),
-			}),
+			Ok(problem) => Err(self.refused(problem)),
 			Err(_) => Err(ProviderError::Status {
 				url,
 				status: status.as_u16(),
 			}),
+		}
+	}
+
+	fn refused(&self, mut problem: Problem) -> ProviderError {
+		problem.message = one_line(&problem.message);
+		problem.hint = problem.hint.as_deref().map(one_line);
+		ProviderError::Refused {
+			url: self.base.clone(),
+			problem: Box::new(problem),
 		}
 	}
 
@@ -221,9 +227,33 @@ impl ProviderClient {
 	}
 }
 
+/// A server's text as one line of bounded length: it is shown to people among our own lines, and recorded.
+fn one_line(text: &str) -> String {
+	let mut line: String = text
+		.chars()
+		.take(MAX_MESSAGE)
+		.map(|c| if c.is_control() { ' ' } else { c })
+		.collect();
+	if text.chars().nth(MAX_MESSAGE).is_some() {
+		line.push('…');
+	}
+	line
+}
+
 #[cfg(test)]
 mod tests {
 	use super::*;
+
+	#[test]
+	fn messages_of_servers_are_one_short_line() {
+		assert_eq!(one_line("all good"), "all good");
+		assert_eq!(one_line("no\nerror: forged\x1b[31m"), "no error: forged [31m");
+		assert_eq!(one_line(&"ä".repeat(MAX_MESSAGE)), "ä".repeat(MAX_MESSAGE));
+		assert_eq!(
+			one_line(&"ä".repeat(MAX_MESSAGE + 1)),
+			"ä".repeat(MAX_MESSAGE) + "…"
+		);
+	}
 
 	#[test]
 	fn resources_keep_the_base_path() {

@@ -1,7 +1,7 @@
 //! The JSON-RPC half of the interface.
 
-use super::{ProviderClient, ProviderError, RPC_TIMEOUT};
-use cairn_provider_api::{rpc, DealStatus, Hash32, Info, Problem, ProposeDeal, ProposedDeal};
+use super::{one_line, ProviderClient, ProviderError, RPC_TIMEOUT};
+use cairn_provider_api::{rpc, DealProgress, DealStatus, Hash32, Info, Problem, ProposeDeal, ProposedDeal};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 
 #[derive(Serialize)]
@@ -34,12 +34,17 @@ impl ProviderClient {
 
 	/// Proposes a deal. Proposing it again gives its present state.
 	pub async fn propose_deal(&self, proposal: &ProposeDeal) -> Result<ProposedDeal, ProviderError> {
-		self.call(rpc::PROPOSE_DEAL, [proposal]).await
+		let mut proposed: ProposedDeal = self.call(rpc::PROPOSE_DEAL, [proposal]).await?;
+		shorten(&mut proposed.progress);
+		Ok(proposed)
 	}
 
 	/// Where a deal stands, as the provider sees it.
 	pub async fn deal_status(&self, proposal_hash: &Hash32) -> Result<DealStatus, ProviderError> {
-		self.call(rpc::DEAL_STATUS, [proposal_hash]).await
+		let mut status: DealStatus = self.call(rpc::DEAL_STATUS, [proposal_hash]).await?;
+		shorten(&mut status.progress);
+		status.delayed_by = status.delayed_by.as_deref().map(one_line);
+		Ok(status)
 	}
 
 	async fn call<P: Serialize, R: DeserializeOwned>(
@@ -89,11 +94,18 @@ impl ProviderClient {
 			.data
 			.and_then(|data| serde_json::from_value::<Problem>(data).ok());
 		match problem {
-			Some(problem) => ProviderError::Refused {
-				url: self.base.clone(),
-				problem: Box::new(problem),
-			},
-			None => self.malformed(format!("JSON-RPC error {}: {}", error.code, error.message)),
+			Some(problem) => self.refused(problem),
+			None => self.malformed(format!(
+				"JSON-RPC error {}: {}",
+				error.code,
+				one_line(&error.message)
+			)),
 		}
+	}
+}
+
+fn shorten(progress: &mut DealProgress) {
+	if let DealProgress::Failed { reason } = progress {
+		*reason = one_line(reason);
 	}
 }

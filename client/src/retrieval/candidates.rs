@@ -4,8 +4,9 @@
 //! deal for the object, and at last every other provider, who may have it as part of something larger.
 //! The chain is asked only when the others did not deliver.
 
-use crate::{error::CliError, provider::endpoints};
+use crate::error::CliError;
 use cairn_chain_client::{ChainClient, ChainError, ProviderContact, ProviderView};
+use cairn_provider_api::endpoint;
 use futures::future::BoxFuture;
 use std::{
 	collections::{HashSet, VecDeque},
@@ -184,7 +185,7 @@ pub async fn all_providers(chain: &ChainClient, limit: usize) -> Result<Vec<Prov
 /// The servers that a provider registered.
 pub fn urls(provider: &ProviderView) -> Vec<Url> {
 	let ProviderContact::V1 { addresses, .. } = &provider.contact;
-	endpoints(addresses.iter().map(|address| address.as_slice()))
+	endpoint::urls(addresses.iter().map(|address| address.as_slice()))
 }
 
 #[cfg(test)]

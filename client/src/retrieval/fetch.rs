@@ -17,6 +17,7 @@ use std::{
 		atomic::{AtomicU64, Ordering},
 		Arc,
 	},
+	time::{Duration, Instant},
 };
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use url::Url;
@@ -27,6 +28,10 @@ const CONCURRENT_REQUESTS: usize = 4;
 const MAX_BLOCKS: usize = 1 << 20;
 /// Rounds over all candidates that may fail, as long as each round brings something.
 const MAX_ROUNDS: u32 = 8;
+/// Time in which a response must bring [`PACE_BYTES`]. A byte now and then would otherwise keep a reader
+/// for ever from asking others.
+const PACE_WINDOW: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
+const PACE_BYTES: usize = 16 * 1024;
 
 /// Why one provider could not deliver.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +39,15 @@ pub enum FetchError {
 	/// The provider refused or was not reached.
 	#[error(transparent)]
 	Provider(#[from] ProviderError),
-	/// What it sent is no CAR, breaks off, or holds a block that does not match its CID.
+	/// What it sent is no CAR, ends too early, or holds a block that does not match its CID.
 	#[error("the archive it sent is damaged")]
-	Car(#[from] ReadError),
+	Car(#[source] ReadError),
+	/// It went silent in the middle, or delivers next to nothing.
+	#[error("it delivers too slowly, or nothing any more")]
+	Stalled,
+	/// The connection broke in the middle.
+	#[error("the transfer broke off")]
+	Broken(#[source] io::Error),
 	/// It sent a block that does not belong to what was asked for.
 	#[error("it sent block {cid}, which was not asked for")]
 	Unrequested {
@@ -60,6 +71,16 @@ pub enum FetchError {
 	/// A block cannot be kept: not the provider's fault.
 	#[error("cannot keep a block on disk")]
 	Disk(#[source] io::Error),
+}
+
+impl From<ReadError> for FetchError {
+	fn from(error: ReadError) -> Self {
+		match error {
+			ReadError::Io(error) if error.kind() == io::ErrorKind::TimedOut => FetchError::Stalled,
+			ReadError::Io(error) => FetchError::Broken(error),
+			error => FetchError::Car(error),
+		}
+	}
 }
 
 /// Why an object was not retrieved.
@@ -254,13 +275,15 @@ async fn fetch(
 			}
 		}
 	};
-	let body = stream::unfold(Some(response), |response| async move {
-		let mut response = response?;
+	let body = stream::unfold(Some((response, Pace::new())), |state| async move {
+		let (mut response, mut pace) = state?;
 		let chunk: io::Result<Bytes> = match tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await {
-			Ok(Ok(Some(chunk))) => return Some((Ok(chunk), Some(response))),
+			Ok(Ok(Some(chunk))) if pace.keeps(chunk.len()) => {
+				return Some((Ok(chunk), Some((response, pace))))
+			}
 			Ok(Ok(None)) => return None,
 			Ok(Err(error)) => Err(io::Error::other(error.without_url())),
-			Err(_) => Err(io::ErrorKind::TimedOut.into()),
+			Ok(Ok(Some(_))) | Err(_) => Err(io::ErrorKind::TimedOut.into()),
 		};
 		Some((chunk, None))
 	});
@@ -271,9 +294,39 @@ async fn fetch(
 		.unwrap_or_else(|error| Err(FetchError::Disk(io::Error::other(error))))
 }
 
-/// Reads a CAR and keeps the blocks that belong to the DAG under `root`. Any other block ends it: a
-/// provider could otherwise fill the disk with blocks that are valid but foreign.
-fn receive(
+/// How fast a response comes.
+struct Pace {
+	window_start: Instant,
+	bytes: usize,
+}
+
+impl Pace {
+	fn new() -> Self {
+		Pace {
+			window_start: Instant::now(),
+			bytes: 0,
+		}
+	}
+
+	/// Counts bytes that came; false if too few came within the last window.
+	fn keeps(&mut self, bytes: usize) -> bool {
+		self.bytes = self.bytes.saturating_add(bytes);
+		if self.window_start.elapsed() < PACE_WINDOW {
+			return true;
+		}
+		let fast_enough = self.bytes >= PACE_BYTES;
+		*self = Pace::new();
+		fast_enough
+	}
+}
+
+/// Reads a CAR and keeps the blocks that belong to the DAG under `root`; adds the bytes of new ones to
+/// `received`. Any other block ends it: a provider could otherwise fill the disk with blocks that are valid
+/// but foreign.
+///
+/// # Errors
+/// See [`FetchError`].
+pub fn receive(
 	reader: impl Read,
 	root: Cid,
 	blocks: &BlockStore,
@@ -307,32 +360,23 @@ fn receive(
 	Ok(())
 }
 
+/// Notes what a block links to.
 fn follow(block: &Block, known: &mut HashMap<Cid, bool>) -> Result<(), FetchError> {
-	let cid = *block.cid();
-	if cid.codec() == Codec::Raw.code() {
-		return Ok(());
-	}
-	for child in links(block).map_err(|source| FetchError::Codec { cid, source })? {
-		known.entry(child).or_insert(false);
-		// Blocks inside their CIDs are never sent, but what they link to is.
-		if let Some(inner) = Block::from_identity(&child) {
-			if known.insert(child, true) == Some(false) {
-				follow_identity(&inner, known)?;
+	let mut unread = vec![block.clone()];
+	while let Some(block) = unread.pop() {
+		let cid = *block.cid();
+		if cid.codec() == Codec::Raw.code() {
+			continue;
+		}
+		for child in links(&block).map_err(|source| FetchError::Codec { cid, source })? {
+			known.entry(child).or_insert(false);
+			// Blocks inside their CIDs are never sent, but what they link to is.
+			if let Some(inner) = Block::from_identity(&child) {
+				if known.insert(child, true) == Some(false) {
+					unread.push(inner);
+				}
 			}
 		}
-	}
-	Ok(())
-}
-
-/// Identity blocks are as short as their CIDs, so that links of links need no stack to speak of: one
-/// level is followed, deeper nesting does not fit in a CID.
-fn follow_identity(block: &Block, known: &mut HashMap<Cid, bool>) -> Result<(), FetchError> {
-	let cid = *block.cid();
-	if cid.codec() == Codec::Raw.code() {
-		return Ok(());
-	}
-	for child in links(block).map_err(|source| FetchError::Codec { cid, source })? {
-		known.entry(child).or_insert(false);
 	}
 	Ok(())
 }
@@ -342,6 +386,8 @@ mod tests {
 	use super::*;
 	use cairn_car::CarWriter;
 	use cairn_dag::{
+		cid::multihash::Multihash,
+		codec::dag_pb::{PbLink, PbNode},
 		unixfs::import::{ImportOptions, Importer},
 		walk::{walk, Scope},
 		BlockSource, MemoryBlocks,
@@ -441,6 +487,34 @@ mod tests {
 			status(&blocks, &wanted(root)).unwrap(),
 			Status::Missing(_)
 		));
+	}
+
+	/// Nodes inside CIDs inside CIDs.
+	#[test]
+	fn blocks_below_nested_identity_cids_belong_to_the_object() {
+		let leaf = Block::encode(Codec::Raw, &b"leaf"[..]);
+		let over = |cid: Cid| {
+			let link = PbLink {
+				cid,
+				name: None,
+				tsize: None,
+			};
+			let node = PbNode {
+				links: vec![link],
+				data: None,
+			};
+			node.encode()
+		};
+		let inline = |bytes: Vec<u8>| Cid::new_v1(Codec::DagPb.code(), Multihash::wrap(0, &bytes).unwrap());
+		let nested = inline(over(inline(over(*leaf.cid()))));
+		let root = Block::encode(Codec::DagPb, over(nested));
+		let (_folder, blocks) = folder();
+		let sent = car(*root.cid(), &[root.clone(), leaf.clone()]);
+		receive(&sent[..], *root.cid(), &blocks, &AtomicU64::new(0)).unwrap();
+		assert_eq!(
+			status(&blocks, &wanted(*root.cid())).unwrap(),
+			Status::Complete(*root.cid())
+		);
 	}
 
 	#[test]

@@ -18,6 +18,7 @@ use cairn_dag::{
 	},
 	Cid, MemoryBlocks,
 };
+use std::sync::Mutex;
 use url::Url;
 
 struct Silent;
@@ -26,6 +27,19 @@ impl Observer for Silent {
 	fn asking(&self, _: &Candidate) {}
 	fn received(&self, _: u64) {}
 	fn failed(&self, _: &Candidate, _: &FetchError) {}
+}
+
+/// Remembers who failed, and how.
+#[derive(Default)]
+struct Failures(Mutex<Vec<(Url, String)>>);
+
+impl Observer for Failures {
+	fn asking(&self, _: &Candidate) {}
+	fn received(&self, _: u64) {}
+	fn failed(&self, candidate: &Candidate, error: &FetchError) {
+		let failure = (candidate.url.clone(), error.to_string());
+		self.0.lock().unwrap().push(failure);
+	}
 }
 
 /// A file of 1,024 leaves in a tree of six levels.
@@ -123,6 +137,34 @@ async fn the_next_server_goes_on_where_one_failed() {
 	// What the first one delivered is not asked for again.
 	assert!(!third.requests().contains(&root.to_string()));
 	assert!(third.requests().len() < 100, "{}", third.requests().len());
+}
+
+#[tokio::test]
+async fn servers_that_stall_are_left_for_the_next() {
+	let (root, blocks, expected) = object();
+	let stalls = Faults {
+		stall_blocks_after: Some(100_000),
+		..Faults::default()
+	};
+	let drips = Faults {
+		drip_blocks: true,
+		..Faults::default()
+	};
+	let stalling = FakeServer::start(stalls, 0, blocks.clone()).await;
+	let dripping = FakeServer::start(drips, 0, blocks.clone()).await;
+	let good = FakeServer::start(Faults::default(), 0, blocks).await;
+	for first in [&stalling, &dripping] {
+		let (place, failures) = (place(), Failures::default());
+		let mut candidates = candidates(&[first, &good]);
+		let http = http_client().unwrap();
+		let retrieved = retrieve(&http, &wanted(root), &place.blocks, &mut candidates, &failures)
+			.await
+			.unwrap();
+		assert_eq!(content(&place, &retrieved, ByteRange::ALL), expected);
+		assert_eq!(retrieved.from.last(), Some(&good.url));
+		let failures = failures.0.into_inner().unwrap();
+		assert_eq!(failures, [(first.url.clone(), FetchError::Stalled.to_string())]);
+	}
 }
 
 #[tokio::test]

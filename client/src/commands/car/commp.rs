@@ -26,10 +26,9 @@ struct Report {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let piece = packing::piece_of(&args.file, &Progress::new(&context.output)).await?;
-	let v1 = piece_cid::v1(&piece.commitment);
 	let report = Report {
-		piece_cid: piece_cid::v2(&piece).unwrap_or(v1).to_string(),
-		piece_cid_v1: v1.to_string(),
+		piece_cid: piece_cid::of(&piece).to_string(),
+		piece_cid_v1: piece_cid::v1(&piece.commitment).to_string(),
 		commitment: Hash32(piece.commitment),
 		padded_size: piece.padded_size(),
 		payload_size: piece.payload_size,

@@ -4,6 +4,7 @@ use crate::{
 	context::Context,
 	deals::packing,
 	error::{CliError, ErrorKind},
+	new_file::refuse_existing,
 	progress::Progress,
 };
 use cairn_car::PackOptions;
@@ -70,11 +71,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			PathBuf::from(name)
 		}
 	};
-	if output.exists() && !args.force {
-		return Err(
-			CliError::new(ErrorKind::File, format!("{} exists already", output.display()))
-				.hint("--force replaces it"),
-		);
+	if !args.force {
+		refuse_existing(&output)?;
 	}
 	let mut options = PackOptions {
 		wrap: args.wrap,

@@ -1,13 +1,14 @@
 //! `cairn car extract`
 
 use crate::{
+	commands::get::Symlinks,
 	context::Context,
 	error::{CliError, ErrorKind},
 };
 use cairn_car::{CarFile, ReadOptions};
 use cairn_dag::unixfs::{
 	export::{tree, ExportOptions},
-	resolve,
+	resolve, ResolveError,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub struct Args {
 	/// Replace a file that exists; folders are never replaced
 	#[arg(long, short)]
 	force: bool,
+	/// What to do with symbolic links
+	#[arg(long, value_enum, default_value = "within")]
+	symlinks: Symlinks,
 }
 
 #[derive(Serialize)]
@@ -55,7 +59,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 }
 
 fn extract(args: Args) -> Result<Report, CliError> {
-	let archive = CarFile::open(&args.archive, ReadOptions::default())?;
+	let archive = CarFile::open(&args.archive, ReadOptions::default())
+		.map_err(|error| CliError::from(error).during(args.archive.display()))?;
 	let [root] = archive.roots() else {
 		return Err(CliError::new(
 			ErrorKind::Verification,
@@ -64,10 +69,17 @@ fn extract(args: Args) -> Result<Report, CliError> {
 	};
 	let root = *root;
 	let target = resolve(&archive, &root, &args.path)
-		.map_err(|error| CliError::new(ErrorKind::NotFound, error.to_string()))?
+		.map_err(|error| {
+			let kind = match &error {
+				ResolveError::NotFound { .. } => ErrorKind::NotFound,
+				_ => ErrorKind::Verification,
+			};
+			CliError::new(kind, error.to_string())
+		})?
 		.cid;
 	let output = args.output.unwrap_or_else(|| PathBuf::from(target.to_string()));
 	let options = ExportOptions {
+		symlinks: args.symlinks.into(),
 		overwrite: args.force,
 		..ExportOptions::default()
 	};

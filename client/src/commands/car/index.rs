@@ -2,14 +2,15 @@
 
 use crate::{
 	context::Context,
-	error::{CliError, ErrorKind},
+	error::CliError,
+	new_file::{refuse_existing, NewFile},
 };
 use cairn_car::{CarReader, CarV2Writer, IndexFormat};
 use serde::Serialize;
 use std::{
 	fs::File,
 	io::{BufReader, BufWriter},
-	path::{Path, PathBuf},
+	path::PathBuf,
 };
 
 /// Write a CARv2 with an index from any archive
@@ -50,22 +51,15 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 }
 
 fn index(args: &Args) -> Result<Report, CliError> {
-	if args.output.exists() && !args.force {
-		return Err(CliError::new(
-			ErrorKind::File,
-			format!("{} exists already", args.output.display()),
-		)
-		.hint("--force replaces it"));
+	if !args.force {
+		refuse_existing(&args.output)?;
 	}
 	let file =
 		File::open(&args.archive).map_err(|error| CliError::from(error).during(args.archive.display()))?;
 	let mut reader = CarReader::new(BufReader::new(file))?;
 	let roots = reader.roots().to_vec();
-	let folder = match args.output.parent() {
-		Some(parent) if !parent.as_os_str().is_empty() => parent,
-		_ => Path::new("."),
-	};
-	let out = BufWriter::new(tempfile::NamedTempFile::new_in(folder)?);
+	let output = NewFile::beside(&args.output)?;
+	let out = BufWriter::new(output.file());
 	// The header is written last; unusual roots need more room than the usual one.
 	let mut writer = match roots.as_slice() {
 		[root] if root.to_bytes().len() == 36 => CarV2Writer::new(out, IndexFormat::default())?,
@@ -82,9 +76,8 @@ fn index(args: &Args) -> Result<Report, CliError> {
 		writer.put(&block)?;
 	}
 	let (out, written) = writer.finish(&roots)?;
-	let file = out.into_inner().map_err(|error| error.into_error())?;
-	file.as_file().sync_all()?;
-	file.persist(&args.output).map_err(|error| error.error)?;
+	out.into_inner().map_err(|error| error.into_error())?;
+	output.keep(args.force)?;
 	Ok(Report {
 		output: args.output.display().to_string(),
 		roots: roots.iter().map(ToString::to_string).collect(),

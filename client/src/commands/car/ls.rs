@@ -3,7 +3,7 @@
 use crate::{
 	context::Context,
 	error::{CliError, ErrorKind},
-	output::{table, write_table},
+	output::{printable, table, write_table, Output},
 };
 use cairn_car::{CarFile, CarReader, ReadOptions};
 use cairn_dag::{
@@ -18,6 +18,8 @@ use std::{
 
 /// Most entries listed.
 const MAX_ENTRIES: usize = 1_000_000;
+/// Most bytes of their paths: a name may be megabytes long, and be part of thousands of paths.
+const MAX_PATH_BYTES: usize = 256 << 20;
 /// Deepest folder listed.
 const MAX_DEPTH: usize = 128;
 
@@ -53,15 +55,17 @@ struct Block {
 }
 
 /// Runs the command.
-pub fn run(context: &Context, args: Args) -> Result<(), CliError> {
-	match args.blocks {
-		true => blocks(context, &args.archive),
-		false => files(context, &args.archive),
-	}
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+	let output = context.output;
+	tokio::task::spawn_blocking(move || match args.blocks {
+		true => blocks(output, &args.archive),
+		false => files(output, &args.archive),
+	})
+	.await?
 }
 
 /// One result per block: archives have millions.
-fn blocks(context: &Context, archive: &Path) -> Result<(), CliError> {
+fn blocks(output: Output, archive: &Path) -> Result<(), CliError> {
 	let file = File::open(archive).map_err(|error| CliError::from(error).during(archive.display()))?;
 	let mut reader = CarReader::new(file)?;
 	while let Some(section) = reader.next_section()? {
@@ -70,25 +74,25 @@ fn blocks(context: &Context, archive: &Path) -> Result<(), CliError> {
 			offset: section.offset,
 			size: section.block.data().len(),
 		};
-		context.output.result("cairn.car-block/1", &block, |out| {
+		output.result("cairn.car-block/1", &block, |out| {
 			writeln!(out, "{:>12} {:>9} {}", block.offset, block.size, block.cid)
 		})?;
 	}
 	Ok(())
 }
 
-fn files(context: &Context, path: &Path) -> Result<(), CliError> {
-	let archive = CarFile::open(path, ReadOptions::default())?;
-	let mut entries = Vec::new();
+fn files(output: Output, path: &Path) -> Result<(), CliError> {
+	let archive = CarFile::open(path, ReadOptions::default())
+		.map_err(|error| CliError::from(error).during(path.display()))?;
+	let mut listing = Listing::default();
 	for root in archive.roots() {
-		let name = root.to_string();
-		walk(&archive, root, name, 0, &mut entries)?;
+		walk(&archive, root, root.to_string(), 0, &mut listing)?;
 	}
 	let files = Files {
 		roots: archive.roots().iter().map(Cid::to_string).collect(),
-		entries,
+		entries: listing.entries,
 	};
-	context.output.result("cairn.car-files/1", &files, |out| {
+	output.result("cairn.car-files/1", &files, |out| {
 		let rows = files.entries.iter().map(|entry| {
 			[
 				entry.kind.to_owned(),
@@ -101,14 +105,21 @@ fn files(context: &Context, path: &Path) -> Result<(), CliError> {
 	})
 }
 
+#[derive(Default)]
+struct Listing {
+	entries: Vec<Entry>,
+	path_bytes: usize,
+}
+
 fn walk(
 	archive: &CarFile<File>,
 	cid: &Cid,
 	path: String,
 	depth: usize,
-	entries: &mut Vec<Entry>,
+	listing: &mut Listing,
 ) -> Result<(), CliError> {
-	if entries.len() >= MAX_ENTRIES || depth > MAX_DEPTH {
+	listing.path_bytes = listing.path_bytes.saturating_add(path.len());
+	if listing.entries.len() >= MAX_ENTRIES || listing.path_bytes > MAX_PATH_BYTES || depth > MAX_DEPTH {
 		return Err(CliError::new(
 			ErrorKind::Verification,
 			"the archive has too many or too deep folders to list",
@@ -125,7 +136,7 @@ fn walk(
 		Some(Kind::Symlink) => "link",
 		None => "missing",
 	};
-	entries.push(Entry {
+	listing.entries.push(Entry {
 		path: path.clone(),
 		kind: name,
 		size,
@@ -135,13 +146,9 @@ fn walk(
 		let children =
 			list(archive, cid).map_err(|error| CliError::new(ErrorKind::Verification, error.to_string()))?;
 		for child in children {
-			// Names are shown, never used: control characters must not reach the terminal.
-			let name: String = child
-				.name
-				.chars()
-				.map(|c| if c.is_control() { '?' } else { c })
-				.collect();
-			walk(archive, &child.cid, format!("{path}/{name}"), depth + 1, entries)?;
+			// Names are shown, never used.
+			let path = format!("{path}/{}", printable(&child.name));
+			walk(archive, &child.cid, path, depth + 1, listing)?;
 		}
 	}
 	Ok(())

@@ -25,7 +25,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), CliError> {
 	match command {
 		Command::Create(args) => create::run(context, args).await,
 		Command::Extract(args) => extract::run(context, args).await,
-		Command::Ls(args) => ls::run(context, args),
+		Command::Ls(args) => ls::run(context, args).await,
 		Command::Verify(args) => verify::run(context, args).await,
 		Command::Index(args) => index::run(context, args).await,
 		Command::Commp(args) => commp::run(context, args).await,

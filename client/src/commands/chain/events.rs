@@ -32,7 +32,7 @@ pub struct Args {
 	every: bool,
 	#[command(flatten)]
 	subject: Subject,
-	/// End with the first event of this name that concerns --provider, --sector, --deal and --account
+	/// End with the first event of this name that concerns --provider, --sector, --deal and --about
 	#[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(EVENT_NAMES), hide_possible_values = true)]
 	until: Option<String>,
 	/// Give up after this many blocks (exit code 12)

@@ -1,7 +1,6 @@
 //! `cairn chain params`
 
 use crate::{
-	block_span::human_blocks,
 	block_time::block_time,
 	context::Context,
 	error::CliError,
@@ -10,6 +9,7 @@ use crate::{
 	settings::TierName,
 };
 use cairn_primitives::params::ProtocolParameters;
+use cairn_units::human_blocks;
 use indicatif::HumanBytes;
 use serde::Serialize;
 

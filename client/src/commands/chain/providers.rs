@@ -2,7 +2,6 @@
 
 use crate::{
 	account::display,
-	amount::Amount,
 	context::Context,
 	deals::offers::{gather, provider},
 	error::CliError,
@@ -12,9 +11,9 @@ use crate::{
 };
 use cairn_chain_client::{Ask, ChainClient, ProviderContact, ProviderView};
 use cairn_primitives::BlockNumber;
-use cairn_provider_api::Amount as WireAmount;
+use cairn_provider_api::endpoint;
+use cairn_units::Amount;
 use indicatif::HumanBytes;
-use multiaddr::Multiaddr;
 use serde::Serialize;
 use url::Url;
 
@@ -60,7 +59,7 @@ struct Offer {
 	proof_type: u16,
 	tier: TierName,
 	sector_size: u64,
-	price_per_gib: WireAmount,
+	price_per_gib: Amount,
 	min_piece_size: u64,
 	max_piece_size: u64,
 	min_duration: BlockNumber,
@@ -85,10 +84,7 @@ async fn describe(chain: &ChainClient, view: &ProviderView) -> Result<Provider, 
 		beneficiary: display(&view.beneficiary),
 		addresses: addresses
 			.iter()
-			.map(|bytes| match Multiaddr::try_from(bytes.to_vec()) {
-				Ok(address) => address.to_string(),
-				Err(_) => format!("0x{}", hex::encode(bytes)),
-			})
+			.map(|bytes| endpoint::text(bytes).unwrap_or_else(|| format!("0x{}", hex::encode(bytes))))
 			.collect(),
 		urls: urls(view),
 		live_sectors: view.live_sectors,
@@ -108,7 +104,7 @@ async fn describe(chain: &ChainClient, view: &ProviderView) -> Result<Provider, 
 					proof_type: offer.proof_type.0,
 					tier: offer.spec.tier.into(),
 					sector_size: offer.spec.sector_size(),
-					price_per_gib: WireAmount(price_per_gib),
+					price_per_gib: Amount(price_per_gib),
 					min_piece_size: 1u64.checked_shl(min_piece_log2.into()).unwrap_or(u64::MAX),
 					max_piece_size: 1u64.checked_shl(max_piece_log2.into()).unwrap_or(u64::MAX),
 					min_duration,
@@ -156,7 +152,7 @@ pub async fn list(context: &Context, args: ListArgs) -> Result<(), CliError> {
 					} else {
 						format!("{} (closed)", ask.tier)
 					},
-					Amount(ask.price_per_gib.0).to_string(),
+					ask.price_per_gib.to_string(),
 					HumanBytes(ask.max_piece_size.min(ask.sector_size)).to_string(),
 					format!("{} to {}", ask.min_duration, ask.max_duration),
 					url.clone(),
@@ -215,7 +211,7 @@ pub async fn show(context: &Context, args: ShowArgs) -> Result<(), CliError> {
 				"ask           {} sectors of {}: {} per GiB and block, pieces of {} to {}, {} to {} blocks{}",
 				ask.tier,
 				HumanBytes(ask.sector_size),
-				Amount(ask.price_per_gib.0),
+				ask.price_per_gib,
 				HumanBytes(ask.min_piece_size),
 				HumanBytes(ask.max_piece_size),
 				ask.min_duration,

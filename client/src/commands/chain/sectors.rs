@@ -2,7 +2,6 @@
 
 use crate::{
 	account::display,
-	amount::Amount,
 	commands::status::state_name,
 	context::Context,
 	deals::offers::provider,
@@ -10,7 +9,8 @@ use crate::{
 	output::{table, write_table},
 };
 use cairn_primitives::{sector::SectorView, BlockNumber, DealId, SectorNumber};
-use cairn_provider_api::{Amount as WireAmount, Hash32};
+use cairn_provider_api::Hash32;
+use cairn_units::Amount;
 use serde::Serialize;
 
 /// Sectors read in one request.
@@ -43,7 +43,7 @@ struct Sector {
 	deadline: Option<u32>,
 	partition: Option<u32>,
 	proven_blocks: u32,
-	held: WireAmount,
+	held: Amount,
 }
 
 impl From<&SectorView> for Sector {
@@ -59,7 +59,7 @@ impl From<&SectorView> for Sector {
 			deadline: view.location.map(|(deadline, _)| deadline),
 			partition: view.location.map(|(_, partition)| partition),
 			proven_blocks: view.proven_blocks,
-			held: WireAmount(view.held),
+			held: Amount(view.held),
 		}
 	}
 }
@@ -101,7 +101,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 					.deadline
 					.map_or_else(String::new, |deadline| deadline.to_string()),
 				sector.proven_blocks.to_string(),
-				Amount(sector.held.0).to_string(),
+				sector.held.to_string(),
 			]
 		});
 		let header = [

@@ -1,8 +1,9 @@
 //! `cairn deal cancel`
 
-use crate::{amount::Amount, context::Context, error::CliError};
+use crate::{context::Context, error::CliError};
 use cairn_chain_client::{calls, ChainEvent, MarketEvent};
-use cairn_provider_api::{Amount as WireAmount, Hash32};
+use cairn_provider_api::Hash32;
+use cairn_units::Amount;
 use serde::Serialize;
 
 /// Withdraw a proposal that was made on chain and is not accepted yet
@@ -19,7 +20,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct Report {
 	proposal_hash: Hash32,
-	refund: WireAmount,
+	refund: Amount,
 	block: u32,
 }
 
@@ -35,16 +36,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	});
 	let report = Report {
 		proposal_hash: args.proposal,
-		refund: WireAmount(refund),
+		refund: Amount(refund),
 		block: included.block.number,
 	};
 	context
 		.output
 		.result("cairn.proposal-cancelled/1", &report, |out| {
-			writeln!(
-				out,
-				"withdrawn; {} returned to the escrow",
-				Amount(report.refund.0)
-			)
+			writeln!(out, "withdrawn; {} returned to the escrow", report.refund)
 		})
 }

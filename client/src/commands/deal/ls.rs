@@ -26,10 +26,7 @@ struct Report {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-	let account = match &args.account {
-		Some(text) => context.parse_account(text)?,
-		None => context.own_account()?,
-	};
+	let account = context.account_or_own(args.account.as_deref())?;
 	let chain = context.connect().await?;
 	let deals = follow::deals_of(&chain, &account).await?;
 	let report = Report {

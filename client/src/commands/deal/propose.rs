@@ -2,8 +2,6 @@
 
 use super::steps::ProposalFile;
 use crate::{
-	amount::Amount,
-	block_span::BlockSpan,
 	block_time::block_time,
 	context::Context,
 	deals::{
@@ -21,6 +19,7 @@ use cairn_car::{CarFile, ReadOptions};
 use cairn_chain_client::calls;
 use cairn_dag::Cid;
 use cairn_primitives::Balance;
+use cairn_units::{Amount, BlockSpan};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -61,6 +60,9 @@ pub struct Args {
 	/// Where the proposal is written [default: the archive's name and .proposal.json]
 	#[arg(long, short, value_name = "FILE")]
 	output: Option<PathBuf>,
+	/// Replace a proposal that exists
+	#[arg(long, short)]
+	force: bool,
 }
 
 #[derive(Serialize)]
@@ -77,6 +79,13 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		name.push(".proposal.json");
 		name.into()
 	});
+	if output.symlink_metadata().is_ok() && !args.force {
+		return Err(
+			CliError::new(ErrorKind::File, format!("{} exists already", output.display())).hint(
+				"go on with `cairn deal send`, or replace it with --force; its deal is made all the same",
+			),
+		);
+	}
 	let root = match args.root {
 		Some(root) => root,
 		None => only_root(args.archive.clone()).await?,
@@ -154,7 +163,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			Amount(total),
 			Amount(deposit)
 		);
-		escrow::ensure(
+		let _escrow_lock = escrow::ensure(
 			context,
 			&chain,
 			&submitter,
@@ -163,10 +172,19 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			Some(&question),
 		)
 		.await?;
-		submitter.submit(calls::market::propose_deal(&proposal)).await?;
+		// The file first: after a crash it tells that, and under which hash, the proposal may be on chain.
 		file.on_chain = true;
+		file.save(&output, args.force)?;
+		if let Err(error) = submitter.submit(calls::market::propose_deal(&proposal)).await {
+			if error.had_no_effect() {
+				// Otherwise it stays, and the error says to look.
+				std::fs::remove_file(&output)?;
+			}
+			return Err(error.into());
+		}
+	} else {
+		file.save(&output, args.force)?;
 	}
-	file.save(&output)?;
 	let report = Report {
 		file: output.display().to_string(),
 		proposal: &file,

@@ -7,9 +7,10 @@ use crate::{
 	error::{CliError, ErrorKind},
 	progress::Progress,
 	provider::{http_client, ProviderClient},
-	record::{DealRecord, DealState},
+	record::{DealRecord, DealState, Proposal},
 	retrieval::candidates::urls,
 };
+use cairn_chain_client::ChainClient;
 use cairn_primitives::Balance;
 use cairn_provider_api::Hash32;
 use serde::Serialize;
@@ -62,8 +63,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let chain = context.connect().await?;
 	file.check_chain(&chain.genesis_hash())?;
 	let total = proposal.total_price().unwrap_or(Balance::MAX);
-	// A proposal on chain has drawn its price already.
-	if !file.on_chain && chain.query().escrow(&proposal.client).await? < total {
+	if lacks_escrow(context, &chain, &file, &proposal).await? {
 		let (chain, account, submitter) = context.signer().await?;
 		if account.id() != proposal.client {
 			return Err(CliError::new(
@@ -103,8 +103,13 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let reached = |_: &DealState| Ok(());
 	let state = proposing::propose_and_upload(&http, &deal, &args.archive, size, &reached, &uploaded).await?;
 	bar.finish_and_clear();
-	if let DealState::Failed { reason } = state {
-		return Err(CliError::new(ErrorKind::Provider, reason));
+	match &state {
+		DealState::Failed { reason } => return Err(CliError::new(ErrorKind::Provider, reason)),
+		DealState::Abandoned { reason } => {
+			return Err(CliError::new(ErrorKind::Provider, reason)
+				.hint("run the same command again: the proposal stays the same, and is published once only"))
+		}
+		_ => {}
 	}
 	let report = Report {
 		proposal_hash: file.proposal_hash,
@@ -123,6 +128,25 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 			)
 		},
 	)
+}
+
+/// Whether the escrow does not cover a proposal that will be drawn from it, beside what `put` has signed.
+async fn lacks_escrow(
+	context: &Context,
+	chain: &ChainClient,
+	file: &ProposalFile,
+	proposal: &Proposal,
+) -> Result<bool, CliError> {
+	let query = chain.query();
+	// Both have drawn the price already.
+	if file.on_chain || query.deal_of_proposal(&file.proposal_hash.0).await?.is_some() {
+		return Ok(false);
+	}
+	let now = chain.finalized().await?.number;
+	let records = context.records().all()?;
+	let others = escrow::outstanding(&records, &chain.genesis_hash(), &proposal.client, now);
+	let needed = proposal.total_price().unwrap_or(Balance::MAX);
+	Ok(query.escrow(&proposal.client).await? < needed.saturating_add(others.expected))
 }
 
 /// The first server that answers.

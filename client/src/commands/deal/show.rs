@@ -1,9 +1,8 @@
 //! `cairn deal show`
 
-use super::steps::TermsView;
+use super::steps::{root, TermsView};
 use crate::{
 	account::display,
-	amount::Amount,
 	context::Context,
 	deals::{follow::describe, offers},
 	error::{CliError, ErrorKind},
@@ -12,9 +11,9 @@ use crate::{
 	settings::TierName,
 };
 use cairn_chain_client::{ChainClient, DealView, ProviderView};
-use cairn_dag::Cid;
 use cairn_primitives::{BlockNumber, DealId, SectorNumber};
-use cairn_provider_api::{piece_cid, Amount as WireAmount, DealStatus, Hash32, HexBytes};
+use cairn_provider_api::{piece_cid, DealStatus, Hash32};
+use cairn_units::Amount;
 use serde::Serialize;
 
 /// Most providers asked about a proposal that nobody is known to have.
@@ -47,43 +46,37 @@ pub struct DealReport {
 	tier: TierName,
 	start_by: BlockNumber,
 	duration: BlockNumber,
-	price_per_block: WireAmount,
-	provider_collateral: WireAmount,
+	price_per_block: Amount,
+	provider_collateral: Amount,
 	sector: Option<SectorNumber>,
 	since: Option<BlockNumber>,
 	ends: Option<BlockNumber>,
 	proven_blocks: BlockNumber,
-	due: WireAmount,
+	due: Amount,
 }
 
 impl From<&DealView> for DealReport {
 	fn from(view: &DealView) -> Self {
 		let deal = &view.deal;
-		let root = Cid::try_from(deal.payload.root());
 		DealReport {
 			deal_id: view.id,
 			proposal_hash: Hash32(deal.proposal_hash),
 			state: if deal.is_active() { "active" } else { "published" },
-			root: root.map_or_else(
-				|_| HexBytes(deal.payload.root().to_vec()).to_string(),
-				|root| root.to_string(),
-			),
-			piece_cid: piece_cid::v2(&deal.piece)
-				.unwrap_or_else(|| piece_cid::v1(&deal.piece.commitment))
-				.to_string(),
+			root: root(&deal.payload),
+			piece_cid: piece_cid::of(&deal.piece).to_string(),
 			payload_size: deal.piece.payload_size,
 			client: display(&deal.client),
 			provider: display(&deal.provider),
 			tier: deal.tier.into(),
 			start_by: deal.start_by,
 			duration: deal.duration,
-			price_per_block: WireAmount(deal.price_per_block),
-			provider_collateral: WireAmount(deal.provider_collateral),
+			price_per_block: Amount(deal.price_per_block),
+			provider_collateral: Amount(deal.provider_collateral),
 			sector: deal.sector(),
 			since: view.ends.map(|ends| ends.saturating_sub(deal.duration)),
 			ends: view.ends,
 			proven_blocks: view.proven_blocks,
-			due: WireAmount(view.due),
+			due: Amount(view.due),
 		}
 	}
 }
@@ -181,9 +174,9 @@ fn print(context: &Context, view: &DealView) -> Result<(), CliError> {
 			"proven      {} of {} blocks",
 			report.proven_blocks, report.duration
 		)?;
-		writeln!(out, "price       {} per block", Amount(report.price_per_block.0))?;
-		writeln!(out, "due         {}", Amount(report.due.0))?;
-		writeln!(out, "collateral  {}", Amount(report.provider_collateral.0))
+		writeln!(out, "price       {} per block", report.price_per_block)?;
+		writeln!(out, "due         {}", report.due)?;
+		writeln!(out, "collateral  {}", report.provider_collateral)
 	})
 }
 

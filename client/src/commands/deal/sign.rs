@@ -5,9 +5,8 @@ use crate::{
 	context::Context,
 	error::{CliError, ErrorKind},
 };
-use cairn_chain_client::MultiSignature;
+use cairn_keystore::SignatureError;
 use cairn_provider_api::HexBytes;
-use codec::DecodeAll;
 use std::path::PathBuf;
 
 /// Sign a proposal, or attach a signature made by a wallet
@@ -49,7 +48,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		}
 	};
 	file.signature = Some(HexBytes(signature));
-	file.save(&args.proposal)?;
+	file.save(&args.proposal, true)?;
 	context.output.result_or_line(
 		"cairn.deal-proposal/1",
 		&file,
@@ -65,23 +64,19 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	)
 }
 
-/// SCALE of a `MultiSignature` from what a wallet gave. sr25519 ones are checked here; the others by the
-/// provider and the chain.
+/// SCALE of a `MultiSignature` from what a wallet gave, checked.
 fn foreign_signature(bytes: Vec<u8>, client: &[u8; 32], message: &[u8]) -> Result<Vec<u8>, CliError> {
 	let encoded = match bytes.len() {
 		64 => [&[1][..], &bytes].concat(),
 		_ => bytes,
 	};
-	let signature = MultiSignature::decode_all(&mut encoded.as_slice())
-		.map_err(|_| CliError::new(ErrorKind::Usage, "this is not the hex of a signature"))?;
-	if let MultiSignature::Sr25519(signature) = signature {
-		if !cairn_keystore::verify(client, message, &signature) {
-			return Err(CliError::new(
-				ErrorKind::Key,
-				"the signature is not the client's over this proposal",
-			));
-		}
-	}
+	cairn_keystore::verify_multi_signature(client, message, &encoded).map_err(|error| match error {
+		SignatureError::Malformed => CliError::new(ErrorKind::Usage, "this is not the hex of a signature"),
+		SignatureError::Wrong => CliError::new(
+			ErrorKind::Key,
+			"the signature is not the client's over this proposal",
+		),
+	})?;
 	Ok(encoded)
 }
 

@@ -2,13 +2,15 @@
 
 use crate::{
 	account::display,
-	amount::Amount,
 	error::{CliError, ErrorKind},
+	new_file::NewFile,
 	record::Proposal,
 	settings::TierName,
 };
 use cairn_dag::Cid;
-use cairn_provider_api::{piece_cid, Amount as WireAmount, Hash32, HexBytes};
+use cairn_primitives::deal::DealPayload;
+use cairn_provider_api::{piece_cid, Hash32, HexBytes};
+use cairn_units::Amount;
 use codec::{DecodeAll, Encode};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -64,38 +66,40 @@ pub struct TermsView {
 	/// Blocks.
 	pub duration: u32,
 	/// Plancks per block.
-	pub price_per_block: WireAmount,
+	pub price_per_block: Amount,
 	/// Plancks for the whole duration.
-	pub total_price: Option<WireAmount>,
+	pub total_price: Option<Amount>,
 	/// Plancks that the provider puts up.
-	pub provider_collateral: WireAmount,
+	pub provider_collateral: Amount,
 	/// Decimal, since it exceeds what JSON numbers hold.
 	pub nonce: String,
 	/// The label, as far as it is text.
 	pub label: String,
 }
 
+/// The root of a deal's payload: a CID, or hex digits if the client put something else there.
+pub fn root(payload: &DealPayload) -> String {
+	match Cid::try_from(payload.root()) {
+		Ok(root) => root.to_string(),
+		Err(_) => HexBytes(payload.root().to_vec()).to_string(),
+	}
+}
+
 impl From<&Proposal> for TermsView {
 	fn from(proposal: &Proposal) -> Self {
-		let root = Cid::try_from(proposal.payload.root());
 		let piece = &proposal.piece;
 		TermsView {
-			root: root.map_or_else(
-				|_| HexBytes(proposal.payload.root().to_vec()).to_string(),
-				|root| root.to_string(),
-			),
-			piece_cid: piece_cid::v2(piece)
-				.unwrap_or_else(|| piece_cid::v1(&piece.commitment))
-				.to_string(),
+			root: root(&proposal.payload),
+			piece_cid: piece_cid::of(piece).to_string(),
 			payload_size: piece.payload_size,
 			client: display(&proposal.client),
 			provider: display(&proposal.provider),
 			tier: proposal.tier.into(),
 			start_by: proposal.start_by,
 			duration: proposal.duration,
-			price_per_block: WireAmount(proposal.price_per_block),
-			total_price: proposal.total_price().map(WireAmount),
-			provider_collateral: WireAmount(proposal.provider_collateral),
+			price_per_block: Amount(proposal.price_per_block),
+			total_price: proposal.total_price().map(Amount),
+			provider_collateral: Amount(proposal.provider_collateral),
 			nonce: proposal.nonce.to_string(),
 			label: String::from_utf8_lossy(&proposal.label).into_owned(),
 		}
@@ -119,12 +123,12 @@ impl TermsView {
 			"duration    {} blocks, active by block #{}",
 			self.duration, self.start_by
 		)?;
-		write!(out, "price       {} per block", Amount(self.price_per_block.0))?;
+		write!(out, "price       {} per block", self.price_per_block)?;
 		match self.total_price {
-			Some(total) => writeln!(out, ", {} in all", Amount(total.0))?,
+			Some(total) => writeln!(out, ", {total} in all")?,
 			None => writeln!(out)?,
 		}
-		writeln!(out, "collateral  {}", Amount(self.provider_collateral.0))?;
+		writeln!(out, "collateral  {}", self.provider_collateral)?;
 		if !self.label.is_empty() {
 			let label: String = self
 				.label
@@ -190,21 +194,17 @@ impl ProposalFile {
 		))
 	}
 
-	/// Writes the file, whole or not at all.
+	/// Writes the file, whole or not at all. Without `replace` only where there is none.
 	///
 	/// # Errors
 	/// If it cannot be written.
-	pub fn save(&self, path: &Path) -> Result<(), CliError> {
-		let folder = match path.parent() {
-			Some(parent) if !parent.as_os_str().is_empty() => parent,
-			_ => Path::new("."),
-		};
+	pub fn save(&self, path: &Path, replace: bool) -> Result<(), CliError> {
 		let json = serde_json::to_vec_pretty(self).map_err(io::Error::from)?;
-		let mut file = tempfile::NamedTempFile::new_in(folder)?;
-		file.write_all(&json)?;
-		file.write_all(b"\n")?;
-		file.persist(path).map_err(|error| error.error)?;
-		Ok(())
+		let file = NewFile::beside(path)?;
+		let mut out = file.file();
+		out.write_all(&json)?;
+		out.write_all(b"\n")?;
+		file.keep(replace)
 	}
 
 	/// Refuses a proposal for another chain.
@@ -225,40 +225,14 @@ impl ProposalFile {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use cairn_primitives::{
-		deal::{DealPayload, PayloadKind},
-		PieceInfo, Tier,
-	};
-
-	fn proposal() -> Proposal {
-		Proposal {
-			piece: PieceInfo {
-				commitment: [1; 32],
-				size_log2: 11,
-				payload_size: 2000,
-			},
-			payload: DealPayload::V1 {
-				kind: PayloadKind::Public,
-				root: vec![1, 0x55].try_into().unwrap(),
-			},
-			client: [2; 32],
-			provider: [3; 32],
-			tier: Tier::Hot,
-			start_by: 100,
-			duration: 30,
-			price_per_block: 7,
-			provider_collateral: 9,
-			nonce: u64::MAX,
-			label: b"a\x1b[31m".to_vec().try_into().unwrap(),
-		}
-	}
+	use crate::example_deal::proposal;
 
 	#[test]
 	fn files_come_back_and_tampering_is_noticed() {
 		let folder = tempfile::tempdir().unwrap();
 		let path = folder.path().join("p.json");
 		let file = ProposalFile::new(&proposal(), [9; 32]);
-		file.save(&path).unwrap();
+		file.save(&path, false).unwrap();
 		let (loaded, decoded) = ProposalFile::load(&path).unwrap();
 		assert_eq!(decoded, proposal());
 		assert_eq!(loaded.signing_bytes, file.signing_bytes);
@@ -270,22 +244,24 @@ mod tests {
 			proposal: HexBytes(dearer.encode()),
 			..file.clone()
 		};
-		tampered.save(&path).unwrap();
+		tampered.save(&path, true).unwrap();
 		assert!(ProposalFile::load(&path).is_err());
 		// What people read always follows from what is signed.
 		let mut lying = file;
-		lying.terms.price_per_block = WireAmount(1);
-		lying.save(&path).unwrap();
+		lying.terms.price_per_block = Amount(1);
+		lying.save(&path, true).unwrap();
 		assert_eq!(
 			ProposalFile::load(&path).unwrap().0.terms.price_per_block,
-			WireAmount(7)
+			Amount(7)
 		);
 	}
 
 	#[test]
 	fn control_characters_do_not_reach_the_terminal() {
+		let mut proposal = proposal();
+		proposal.label = b"a\x1b[31m".to_vec().try_into().unwrap();
 		let mut out = Vec::new();
-		TermsView::from(&proposal()).write(&mut out).unwrap();
+		TermsView::from(&proposal).write(&mut out).unwrap();
 		assert!(!out.contains(&0x1b));
 	}
 }

@@ -7,7 +7,7 @@ use crate::{
 	output::{table, write_table},
 };
 use cairn_keystore::{
-	KeyFile, Keypair, Mnemonic, Overwrite, Password, PasswordSource, ScryptCost, SecretUri, WordCount,
+	KeyFile, Keypair, Mnemonic, Overwrite, PasswordSource, ScryptCost, SecretUri, WordCount,
 };
 use serde::Serialize;
 use std::{
@@ -112,7 +112,7 @@ pub async fn import(context: &Context, args: ImportArgs) -> Result<(), CliError>
 			let file = KeyFile::load(&path)
 				.map_err(|error| CliError::new(ErrorKind::Key, format!("{}: {error}", path.display())))?;
 			// The password is checked now rather than when the account is needed.
-			let password = read_password(context, "Password of the file: ")?;
+			let password = context.password_source().read("Password of the file: ")?;
 			let checked = file.clone();
 			tokio::task::spawn_blocking(move || checked.decrypt(&password)).await??;
 			let keystore = context.keystore();
@@ -149,7 +149,8 @@ async fn keep(context: &Context, name: &str, keypair: Keypair) -> Result<Created
 		)
 		.hint("choose another name; an account is never overwritten"));
 	}
-	let password = new_password(context, name)?;
+	let question = format!("New password for {name}: ");
+	let password = context.password_source().read_new(&question)?;
 	let (label, address) = (name.to_owned(), keypair.address());
 	let file = tokio::task::spawn_blocking(move || {
 		KeyFile::encrypt(&keypair, &password, &label, ScryptCost::Strong)
@@ -164,29 +165,11 @@ async fn keep(context: &Context, name: &str, keypair: Keypair) -> Result<Created
 	})
 }
 
-fn read_password(context: &Context, question: &str) -> Result<Password, CliError> {
-	Ok(context
-		.password_source()
-		.read(|| rpassword::prompt_password(question))?)
-}
-
-/// A password for a new file: asked for twice where it is typed.
-fn new_password(context: &Context, name: &str) -> Result<Password, CliError> {
-	let source = context.password_source();
-	let password = source.read(|| rpassword::prompt_password(format!("New password for {name}: ")))?;
-	if source == PasswordSource::Prompt {
-		let again = source.read(|| rpassword::prompt_password("Once more: "))?;
-		if again.as_str() != password.as_str() {
-			return Err(CliError::new(ErrorKind::Key, "the passwords differ"));
-		}
-	}
-	Ok(password)
-}
-
 /// A phrase or secret URI: without echo from the terminal, or all of standard input.
 fn read_secret() -> Result<String, CliError> {
 	if io::stdin().is_terminal() {
-		return Ok(rpassword::prompt_password("Recovery phrase: ")?);
+		let phrase = PasswordSource::Prompt.read("Recovery phrase: ")?;
+		return Ok(phrase.as_str().to_owned());
 	}
 	let mut secret = String::new();
 	io::stdin()
@@ -235,10 +218,7 @@ pub fn list(context: &Context) -> Result<(), CliError> {
 
 /// Prints an address.
 pub fn address(context: &Context, args: AddressArgs) -> Result<(), CliError> {
-	let account = match &args.account {
-		Some(text) => context.parse_account(text)?,
-		None => context.own_account()?,
-	};
+	let account = context.account_or_own(args.account.as_deref())?;
 	let address = Address {
 		address: display(&account),
 		public_key: format!("0x{}", hex::encode(account)),

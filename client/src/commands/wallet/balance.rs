@@ -2,12 +2,11 @@
 
 use crate::{
 	account::display,
-	amount::Amount,
 	context::Context,
 	error::CliError,
 	output::{table, write_table},
 };
-use cairn_provider_api::Amount as WireAmount;
+use cairn_units::Amount;
 use serde::Serialize;
 
 /// Show what an account has, and what of it is held for what
@@ -20,9 +19,9 @@ pub struct Args {
 #[derive(Serialize)]
 struct Report {
 	account: String,
-	free: WireAmount,
-	frozen: WireAmount,
-	escrow: WireAmount,
+	free: Amount,
+	frozen: Amount,
+	escrow: Amount,
 	held: Vec<Held>,
 	nonce: u32,
 }
@@ -31,52 +30,45 @@ struct Report {
 struct Held {
 	pallet: String,
 	reason: String,
-	amount: WireAmount,
+	amount: Amount,
 }
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-	let account = match &args.account {
-		Some(text) => context.parse_account(text)?,
-		None => context.own_account()?,
-	};
+	let account = context.account_or_own(args.account.as_deref())?;
 	let chain = context.connect().await?;
 	let query = chain.query();
 	let balance = query.balance(&account).await?;
 	let holds = query.holds(&account).await?;
 	let report = Report {
 		account: display(&account),
-		free: WireAmount(balance.free),
-		frozen: WireAmount(balance.frozen),
-		escrow: WireAmount(query.escrow(&account).await?),
+		free: Amount(balance.free),
+		frozen: Amount(balance.frozen),
+		escrow: Amount(query.escrow(&account).await?),
 		held: holds
 			.into_iter()
 			.map(|hold| Held {
 				pallet: hold.pallet,
 				reason: hold.reason,
-				amount: WireAmount(hold.amount),
+				amount: Amount(hold.amount),
 			})
 			.collect(),
 		nonce: balance.nonce,
 	};
-	let essential = Amount(report.free.0).to_string();
+	let essential = report.free.to_string();
 	context
 		.output
 		.result_or_line("cairn.balance/1", &report, &essential, |out| {
-			let mut rows = vec![[
-				"free".to_owned(),
-				Amount(report.free.0).to_string(),
-				String::new(),
-			]];
+			let mut rows = vec![["free".to_owned(), report.free.to_string(), String::new()]];
 			if report.frozen.0 > 0 {
 				let note = "part of free that cannot be spent".to_owned();
-				rows.push(["frozen".to_owned(), Amount(report.frozen.0).to_string(), note]);
+				rows.push(["frozen".to_owned(), report.frozen.to_string(), note]);
 			}
 			for hold in &report.held {
 				let name = format!("{}.{}", hold.pallet, hold.reason);
 				rows.push([
 					name.clone(),
-					Amount(hold.amount.0).to_string(),
+					hold.amount.to_string(),
 					explain(&hold.pallet, &hold.reason).to_owned(),
 				]);
 			}

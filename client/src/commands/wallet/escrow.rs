@@ -1,12 +1,11 @@
 //! `cairn wallet add-balance | withdraw`
 
 use crate::{
-	amount::Amount,
 	context::Context,
 	error::{CliError, ErrorKind},
 };
 use cairn_chain_client::{calls, Call};
-use cairn_provider_api::Amount as WireAmount;
+use cairn_units::Amount;
 use serde::Serialize;
 
 /// Move money from the account into its escrow, from which deals are paid
@@ -33,9 +32,9 @@ pub struct WithdrawArgs {
 
 #[derive(Serialize)]
 struct Report {
-	amount: WireAmount,
-	escrow: WireAmount,
-	fee: WireAmount,
+	amount: Amount,
+	escrow: Amount,
+	fee: Amount,
 	block: u32,
 }
 
@@ -74,12 +73,12 @@ async fn change(
 	let (chain, account, submitter) = context.signer().await?;
 	let included = submitter.submit(call(amount)).await?;
 	let report = Report {
-		amount: WireAmount(amount.0),
-		escrow: WireAmount(chain.query().escrow(&account.id()).await?),
-		fee: WireAmount(included.fee),
+		amount,
+		escrow: Amount(chain.query().escrow(&account.id()).await?),
+		fee: Amount(included.fee),
 		block: included.block.number,
 	};
 	context.output.result("cairn.escrow/1", &report, |out| {
-		writeln!(out, "{amount} {what}; it holds {} now", Amount(report.escrow.0))
+		writeln!(out, "{amount} {what}; it holds {} now", report.escrow)
 	})
 }

@@ -1,8 +1,8 @@
 //! `cairn wallet fund`
 
-use crate::{account::display, amount::Amount, context::Context, error::CliError};
+use crate::{account::display, context::Context, error::CliError};
 use cairn_chain_client::{ChainEvent, FaucetEvent};
-use cairn_provider_api::Amount as WireAmount;
+use cairn_units::Amount;
 use serde::Serialize;
 
 /// Ask a test network's faucet for money
@@ -17,16 +17,13 @@ pub struct Args {
 #[derive(Serialize)]
 struct Report {
 	account: String,
-	amount: WireAmount,
+	amount: Amount,
 	block: u32,
 }
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-	let account = match &args.account {
-		Some(text) => context.parse_account(text)?,
-		None => context.own_account()?,
-	};
+	let account = context.account_or_own(args.account.as_deref())?;
 	let chain = context.connect().await?;
 	let included = chain.drip(account).await.map_err(|error| {
 		CliError::from(error)
@@ -40,10 +37,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	});
 	let report = Report {
 		account: display(&account),
-		amount: WireAmount(amount),
+		amount: Amount(amount),
 		block: included.block.number,
 	};
 	context.output.result("cairn.faucet/1", &report, |out| {
-		writeln!(out, "{} received {}", report.account, Amount(report.amount.0))
+		writeln!(out, "{} received {}", report.account, report.amount)
 	})
 }
