@@ -2,7 +2,7 @@
 
 use anyhow::{ensure, Context, Result};
 use std::{
-	collections::BTreeMap,
+	collections::{BTreeMap, BTreeSet},
 	fs,
 	path::{Path, PathBuf},
 	time::{SystemTime, UNIX_EPOCH},
@@ -103,6 +103,23 @@ pub fn ensure_equal(left: &Path, right: &Path) -> Result<()> {
 /// When one cannot be read.
 pub fn contents(path: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
 	let mut files = BTreeMap::new();
+	for name in names(path)? {
+		let file = match name.as_os_str().is_empty() {
+			true => path.to_owned(),
+			false => path.join(&name),
+		};
+		let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+		files.insert(name, bytes);
+	}
+	Ok(files)
+}
+
+/// The names that [`contents`] has.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn names(path: &Path) -> Result<BTreeSet<PathBuf>> {
+	let mut names = BTreeSet::new();
 	let mut open = vec![path.to_owned()];
 	while let Some(next) = open.pop() {
 		if next.is_dir() {
@@ -110,11 +127,10 @@ pub fn contents(path: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
 				open.push(entry?.path());
 			}
 		} else {
-			let bytes = fs::read(&next).with_context(|| format!("cannot read {}", next.display()))?;
-			files.insert(next.strip_prefix(path)?.to_owned(), bytes);
+			names.insert(next.strip_prefix(path)?.to_owned());
 		}
 	}
-	Ok(files)
+	Ok(names)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Requests that no well-behaved client would send.
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use serde_json::{json, Value};
 use std::{
 	io::{Read, Write},
@@ -10,7 +10,7 @@ use std::{
 use ureq::Agent;
 
 /// Generous for a program on the same machine.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -24,6 +24,26 @@ pub struct Answer {
 }
 
 impl Answer {
+	/// Reads what a server sent on a connection that it has closed since. Bodies are taken as they are.
+	///
+	/// # Errors
+	/// When it is no answer.
+	pub fn parse(bytes: &[u8]) -> Result<Self> {
+		let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+		let end = end.with_context(|| format!("no answer: {:?}", String::from_utf8_lossy(bytes)))?;
+		let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+		let mut lines = head.lines();
+		let status = lines.next().and_then(|line| line.split(' ').nth(1));
+		let headers = lines.filter_map(|line| line.split_once(':'));
+		Ok(Self {
+			status: status.context("no status")?.parse()?,
+			headers: headers
+				.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+				.collect(),
+			body: bytes[end + 4..].to_vec(),
+		})
+	}
+
 	/// A header field.
 	pub fn header(&self, name: &str) -> Option<&str> {
 		self.headers
@@ -52,6 +72,34 @@ impl Answer {
 			.with_context(|| format!("no problem: {problem}"))?;
 		Ok(kind.to_owned())
 	}
+
+	/// Fails unless the answer is this problem, explained and with what to do about it.
+	///
+	/// # Errors
+	/// When it is another answer.
+	pub fn is_problem(&self, status: u16, kind: &str) -> Result<()> {
+		let shown = String::from_utf8_lossy(&self.body);
+		ensure!(
+			self.status == status && self.problem()? == kind,
+			"not {status} {kind} but {}: {shown}",
+			self.status
+		);
+		explains_itself(&self.json()?)
+	}
+}
+
+/// Fails unless a problem says what went wrong and what to do about it.
+///
+/// # Errors
+/// When it does not.
+pub fn explains_itself(problem: &Value) -> Result<()> {
+	for field in ["message", "hint"] {
+		ensure!(
+			problem[field].as_str().is_some_and(|text| text.len() > 10),
+			"no {field}: {problem}"
+		);
+	}
+	Ok(())
 }
 
 fn agent() -> Agent {
@@ -152,7 +200,13 @@ pub fn raw(url: &str, bytes: &[u8]) -> Result<Vec<u8>> {
 	let mut stream = connect(url)?;
 	// A server that has seen enough may close while this is still writing.
 	let _ = stream.write_all(bytes);
+	Ok(rest(stream))
+}
+
+/// Everything that comes until the server closes the connection, or nothing for [`TIMEOUT`].
+pub fn rest(mut stream: TcpStream) -> Vec<u8> {
 	let mut answer = Vec::new();
+	// A reset ends it as well: the server had not read everything.
 	let _ = stream.read_to_end(&mut answer);
-	Ok(answer)
+	answer
 }

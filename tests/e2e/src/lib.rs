@@ -8,8 +8,10 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod disk;
 pub mod files;
 pub mod http;
+pub mod memory;
 pub mod money;
 mod network;
 mod user;

@@ -9,7 +9,7 @@ use std::{
 	time::Duration,
 };
 use xtask::{
-	network::{Client, Node, Offer, Programs, Provider},
+	network::{free_port, Client, Node, Offer, Programs, Provider, ProviderSpec},
 	process::{Supervisor, GRACE},
 	step::note,
 	workspace::{cache_folder, Workspace},
@@ -101,23 +101,37 @@ impl Network {
 		})
 	}
 
+	/// Writes the configuration of a provider that is to be started: TOML without the version.
+	///
+	/// # Errors
+	/// When it cannot be written.
+	pub fn configure(&self, name: &str, settings: &str) -> Result<()> {
+		let folder = self.folder.join(name);
+		fs::create_dir_all(&folder)?;
+		fs::write(folder.join("config.toml"), format!("version = 1\n{settings}"))
+			.with_context(|| format!("cannot configure {name}"))
+	}
+
 	/// Registers and starts a provider owned by a development account, which sells `proof_type`.
 	///
 	/// # Errors
 	/// When either fails.
 	pub fn provider(&self, name: &str, owner: &str, proof_type: &'static str) -> Result<Provider> {
-		let offer = Offer {
-			proof_type,
-			price: "1 CAIRN",
+		let spec = ProviderSpec {
+			name,
+			owner,
+			offer: Offer {
+				proof_type,
+				price: "1 CAIRN",
+			},
+			port: free_port()?,
 		};
 		Provider::start(
 			&self.supervisor,
 			&self.programs,
 			&self.folder,
 			&self.node.url(),
-			name,
-			owner,
-			offer,
+			spec,
 		)
 	}
 

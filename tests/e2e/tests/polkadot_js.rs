@@ -2,13 +2,7 @@
 
 use anyhow::Result;
 use cairn_e2e::on_network;
-use std::{
-	fs,
-	path::{Path, PathBuf},
-	process::Command,
-	time::SystemTime,
-};
-use xtask::{network::Programs, step, workspace::Workspace};
+use xtask::{network::Programs, polkadot_js::Scripts, workspace::Workspace};
 
 #[test]
 fn a_client_proposes_a_deal_on_chain() -> Result<()> {
@@ -47,40 +41,10 @@ fn key_files_go_both_ways() -> Result<()> {
 	)
 }
 
-/// The scripts' folder, with what they need.
-struct Scripts<'a> {
-	workspace: &'a Workspace,
-	folder: PathBuf,
-}
-
-impl<'a> Scripts<'a> {
-	/// Installs what the lock file names, unless it is there.
-	fn install(workspace: &'a Workspace) -> Result<Self> {
-		let folder = workspace.root().join("tests/polkadot-js");
-		let scripts = Self { workspace, folder };
-		// npm writes the former when it has finished.
-		let installed = changed(&scripts.folder.join("node_modules/.package-lock.json"));
-		if installed.is_none() || installed < changed(&scripts.folder.join("package-lock.json")) {
-			step::run(scripts.command("npm").args(["ci", "--no-audit", "--no-fund"]))?;
-		}
-		Ok(scripts)
-	}
-
-	fn run(&self, arguments: &[&str], environment: &[(&str, &Path)]) -> Result<()> {
-		step::run(
-			self.command("node")
-				.args(arguments)
-				.envs(environment.iter().copied()),
-		)
-	}
-
-	fn command(&self, program: &str) -> Command {
-		let mut command = self.workspace.command(program);
-		command.current_dir(&self.folder);
-		command
-	}
-}
-
-fn changed(file: &Path) -> Option<SystemTime> {
-	fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
+/// The reference follows from the client's copy of the metadata, which a test of the runtime compares with the
+/// runtime. `cargo xtask metadata` brings both up to date.
+#[test]
+fn the_books_chain_reference_is_up_to_date() -> Result<()> {
+	let workspace = Workspace::locate()?;
+	Scripts::install(&workspace)?.run(&["chain-reference.mjs", "--check"], &[])
 }

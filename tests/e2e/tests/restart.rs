@@ -38,7 +38,7 @@ fn a_provider_that_crashes_at_any_point_of_the_pipeline_goes_on() -> Result<()> 
 		let mut stored = Vec::new();
 		for (index, point) in POINTS.into_iter().enumerate() {
 			let tier = match point {
-				"sector:ticket" | "seal:layer" => "sealed",
+				"sector:ticket" | "seal:layer" | "finish:due" => "sealed",
 				_ => "hot",
 			};
 			eprintln!("== {point}");

@@ -7,6 +7,7 @@ use cairn_e2e::{
 	on_network,
 };
 use std::fs;
+use xtask::network::Provider;
 
 /// Blocks that the deals last: three proving periods of the development chain.
 const DURATION: u32 = 60;
@@ -33,20 +34,34 @@ fn life(proof_type: &'static str, size: usize) -> Result<()> {
 		let copy = network.folder().join("copy");
 		user.get(&put.root, &copy)?;
 		ensure_equal(&file, &copy)?;
+		// At once: the chain has the sector active, and the provider may not know it yet.
+		without_payloads(&provider, || {
+			let copy = network.folder().join("copy of the new replica");
+			user.get(&put.root, &copy)?;
+			ensure_equal(&file, &copy)
+		})?;
 
 		ledger.settle_in_the_middle(deal)?;
 
 		// The replica alone is enough: what is kept beside it for retrieval is unsealed anew.
-		let pieces = provider.folder().join("storage/pieces");
-		for entry in fs::read_dir(&pieces)? {
-			fs::remove_file(entry?.path())?;
-		}
-		let copy = network.folder().join("copy of the replica");
-		user.get(&put.root, &copy)?;
-		ensure_equal(&file, &copy)?;
-		ensure!(fs::read_dir(&pieces)?.count() > 0, "nothing was unsealed");
+		without_payloads(&provider, || {
+			let copy = network.folder().join("copy of the replica");
+			user.get(&put.root, &copy)?;
+			ensure_equal(&file, &copy)
+		})?;
 
 		ledger.until_the_end(deal)?;
 		ledger.close(deal)
 	})
+}
+
+/// Takes what is kept beside the replicas away, and sees that reading brings it back.
+fn without_payloads(provider: &Provider, read: impl FnOnce() -> Result<()>) -> Result<()> {
+	let pieces = provider.folder().join("storage/pieces");
+	for entry in fs::read_dir(&pieces)? {
+		fs::remove_file(entry?.path())?;
+	}
+	read()?;
+	ensure!(fs::read_dir(&pieces)?.count() > 0, "nothing was unsealed");
+	Ok(())
 }
