@@ -9,7 +9,8 @@ use serde_json::{json, Value};
 
 /// Storage key of `System::BlockWeight`: twox128 of pallet and item.
 const BLOCK_WEIGHT_KEY: &str = "0x26aa394eea5630e07c48ae0c9558cef734abf5cb34d6244378cddbf18e849d96";
-/// What a block may use: compute in picoseconds, proof size in bytes, body in bytes.
+/// What a block may use, as `runtime/src/configs.rs` sets it: compute in picoseconds, proof size in bytes, body in
+/// bytes.
 const LIMITS: Usage = Usage {
 	ref_time: 2_000_000_000_000,
 	proof_size: 10 * 1024 * 1024,

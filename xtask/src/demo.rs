@@ -2,7 +2,7 @@
 
 use crate::{
 	block_budget::BlockBudget,
-	network::{Client, Node, Offer, Programs, Provider},
+	network::{free_port, plancks, Client, Node, Offer, Programs, Provider, ProviderSpec},
 	process::{Supervisor, GRACE},
 	setup::{self, Needs},
 	step::{self, step},
@@ -161,8 +161,13 @@ impl Demo {
 			"half a minute",
 			|| {
 				for (name, owner, offer) in offers {
-					let provider =
-						Provider::start(supervisor, programs, folder, &node.url(), name, owner, offer)?;
+					let spec = ProviderSpec {
+						name,
+						owner,
+						offer,
+						port: free_port()?,
+					};
+					let provider = Provider::start(supervisor, programs, folder, &node.url(), spec)?;
 					step::note(&format!(
 						"{name}: {} at {}, {}",
 						offer.proof_type,
@@ -338,20 +343,20 @@ impl Demo {
 		println!("\nSettled");
 		for deal in settled["deals"].as_array().into_iter().flatten() {
 			println!(
-				"  deal {}: {} for {} proven blocks",
+				"  deal {}: {} CAIRN for {} proven blocks",
 				deal["deal"],
-				cairn(&deal["paid"]),
+				in_cairn(plancks(&deal["paid"])?, 9),
 				deal["paid_blocks"]
 			);
 		}
-		println!("\nFree balances (fees, deposits and pledges included)");
+		println!("\nFree balances in CAIRN (fees, deposits and pledges included)");
 		println!("  {:10} {:>22} {:>22} {:>20}", "", "before", "after", "change");
 		for ((name, before), (_, after)) in before.iter().zip(self.balances(wallet)?) {
 			let change = i128::try_from(after)? - i128::try_from(*before)?;
 			println!(
 				"  {name:10} {:>22} {:>22} {:>+20.6}",
-				amount(*before),
-				amount(after),
+				in_cairn(*before, 6),
+				in_cairn(after, 6),
 				change as f64 / 1e12
 			);
 		}
@@ -389,14 +394,7 @@ impl Demo {
 	}
 }
 
-fn amount(plancks: u128) -> String {
-	format!("{:.6}", plancks as f64 / 1e12)
-}
-
-fn cairn(value: &Value) -> String {
-	let plancks = value
-		.as_str()
-		.and_then(|text| text.parse::<u128>().ok())
-		.unwrap_or_default();
-	format!("{:.9} CAIRN", plancks as f64 / 1e12)
+/// An amount in CAIRN with a fixed number of decimal places, so that columns align.
+fn in_cairn(plancks: u128, places: usize) -> String {
+	format!("{:.places$}", plancks as f64 / 1e12)
 }

@@ -7,13 +7,17 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod bench;
 pub mod block_budget;
 pub mod demo;
+pub mod devnet;
 pub mod metadata;
 pub mod network;
+pub mod polkadot_js;
 pub mod process;
 mod scale;
 pub mod setup;
 pub mod step;
 pub mod test;
+pub mod weights;
 pub mod workspace;

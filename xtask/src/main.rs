@@ -4,10 +4,13 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use xtask::{
+	bench::{self, BenchArgs},
 	demo::{self, DemoArgs},
-	metadata::{self, MetadataArgs},
+	devnet::{self, DevnetArgs},
+	metadata,
 	setup::{self, Needs},
 	test::{self, TestArgs},
+	weights::{self, WeightsArgs},
 	workspace::Workspace,
 };
 
@@ -33,8 +36,14 @@ enum Command {
 	/// Starts a development chain and three providers, stores the file with them, waits for their proofs, kills
 	/// one, waits for its fault, retrieves the file from the others, settles, and prints what the chain says.
 	Demo(DemoArgs),
-	/// Refresh the client's copy of the runtime's metadata
-	Metadata(MetadataArgs),
+	/// Run a development chain and three providers that keep their data, until Ctrl-C
+	Devnet(DevnetArgs),
+	/// Refresh what is written from the runtime's metadata: the client's copy, the book's chain reference
+	Metadata,
+	/// Measure the figures of the book's performance tables
+	Bench(BenchArgs),
+	/// Measure the calls' weights in the runtime's Wasm and write them into the pallets
+	Weights(WeightsArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +66,9 @@ fn execute(command: Command) -> Result<()> {
 		}
 		Command::Test(args) => test::run(&Workspace::locate()?, &args),
 		Command::Demo(args) => demo::run(&Workspace::locate()?, &args),
-		Command::Metadata(args) => metadata::run(&Workspace::locate()?, &args),
+		Command::Devnet(args) => devnet::run(&Workspace::locate()?, &args),
+		Command::Metadata => metadata::run(&Workspace::locate()?),
+		Command::Bench(args) => bench::run(&Workspace::locate()?, &args),
+		Command::Weights(args) => weights::run(&Workspace::locate()?, &args),
 	}
 }

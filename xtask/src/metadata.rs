@@ -1,15 +1,18 @@
-//! `cargo xtask metadata`: the client's copy of the runtime's metadata.
+//! `cargo xtask metadata`: what is written from the runtime's metadata.
+//!
+//! That is the client's copy of it and the book's chain reference. Tests fail when either is out of date: one of
+//! the runtime, and one of those of polkadot.js.
 
 use crate::{
 	network::{Node, Programs},
-	process::Supervisor,
+	polkadot_js::Scripts,
+	process::{Supervisor, GRACE},
 	scale::{compact, hex, unhex},
 	setup::{self, Needs},
 	step::{self, step},
 	workspace::{cache_folder, Workspace},
 };
-use anyhow::{bail, Context, Result};
-use clap::Args;
+use anyhow::{Context, Result};
 use serde_json::json;
 use std::{fs, time::Duration};
 
@@ -18,52 +21,38 @@ const VERSION: u32 = 16;
 /// Where the client keeps its copy.
 const COPY: &str = "crates/chain-client/metadata.scale";
 
-/// Options of `cargo xtask metadata`.
-#[derive(Args, Debug, Default)]
-pub struct MetadataArgs {
-	/// Only compare, and fail if the copy is not the runtime's
-	#[arg(long)]
-	pub check: bool,
-}
-
-/// Asks a node built from this checkout for its metadata and writes or compares the client's copy.
+/// Asks a node built from this checkout for its metadata, and writes the client's copy and the chain reference.
 ///
 /// # Errors
-/// When the node does not build or start, and with `--check` when the copy differs.
-pub fn run(workspace: &Workspace, args: &MetadataArgs) -> Result<()> {
-	setup::run(workspace, Needs::Building)?;
-	workspace.build_programs()?;
-	let current = step("Asking the node for its metadata", "less than a minute", || {
-		read(workspace)
+/// When the node does not build or start, or a file cannot be written.
+pub fn run(workspace: &Workspace) -> Result<()> {
+	// Testing: the chain reference is written by a script for Node.js.
+	setup::run(workspace, Needs::Testing)?;
+	let programs = Programs::build(workspace)?;
+	let metadata = step("Asking a node for its metadata", "less than a minute", || {
+		read(&programs)
 	})?;
 	let path = workspace.root().join(COPY);
-	let copy = fs::read(&path).unwrap_or_default();
-	if copy == current {
+	if fs::read(&path).is_ok_and(|copy| copy == metadata) {
 		step::note("the client's copy is the runtime's metadata");
-		return Ok(());
+	} else {
+		fs::write(&path, &metadata).with_context(|| format!("cannot write {}", path.display()))?;
+		step::note(&format!("{COPY} is new, {} bytes", metadata.len()));
 	}
-	if args.check {
-		bail!("{COPY} is not the runtime's metadata: run `cargo xtask metadata` and commit the file");
-	}
-	fs::write(&path, &current).with_context(|| format!("cannot write {}", path.display()))?;
-	step::note(&format!("{COPY} is new, {} bytes", current.len()));
-	Ok(())
+	step("Writing the book's chain reference", "seconds", || {
+		Scripts::install(workspace)?.run(&["chain-reference.mjs"], &[])
+	})
 }
 
-fn read(workspace: &Workspace) -> Result<Vec<u8>> {
+fn read(programs: &Programs) -> Result<Vec<u8>> {
 	let folder = cache_folder()?.join(format!("metadata-{}", std::process::id()));
-	fs::create_dir_all(&folder)?;
+	fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
 	let supervisor = Supervisor::ending_on_signals()?;
-	let node = Node::start(
-		&supervisor,
-		&Programs::built(workspace),
-		&folder,
-		Duration::from_secs(3),
-	)?;
+	let node = Node::start(&supervisor, programs, &folder, Duration::from_secs(3))?;
 	let argument = format!("0x{}", hex(&VERSION.to_le_bytes()));
 	let answer = node.rpc("state_call", json!(["Metadata_metadata_at_version", argument]))?;
-	supervisor.stop_all(crate::process::GRACE);
-	fs::remove_dir_all(&folder).ok();
+	supervisor.stop_all(GRACE);
+	fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
 	let bytes = unhex(answer.as_str().context("the node's answer is no text")?)
 		.context("the node's answer is not hexadecimal")?;
 	opaque(&bytes)

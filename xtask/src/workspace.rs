@@ -146,19 +146,29 @@ impl Workspace {
 /// # Errors
 /// When neither is set.
 pub fn cache_folder() -> Result<PathBuf> {
-	cache_folder_from(|name| env::var_os(name))
+	user_folder(|name| env::var_os(name), "XDG_CACHE_HOME", ".cache")
 		.context("neither XDG_CACHE_HOME nor HOME is set: set CARGO_TARGET_DIR to the folder to build in")
 }
 
-fn cache_folder_from(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+/// The project's folder in the one that `xdg` names, by default the one below the user's home.
+fn user_folder(variable: impl Fn(&str) -> Option<OsString>, xdg: &str, below_home: &str) -> Option<PathBuf> {
 	// The XDG specification says to ignore relative paths.
 	let absolute = |name| {
 		variable(name)
 			.map(PathBuf::from)
 			.filter(|path| path.is_absolute())
 	};
-	let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+	let base = absolute(xdg).or_else(|| absolute("HOME").map(|home| home.join(below_home)))?;
 	Some(base.join("cairn"))
+}
+
+/// The project's folder in the user's data folder: `$XDG_DATA_HOME/cairn` or `~/.local/share/cairn`.
+///
+/// # Errors
+/// When neither is set.
+pub fn data_folder() -> Result<PathBuf> {
+	user_folder(|name| env::var_os(name), "XDG_DATA_HOME", ".local/share")
+		.context("neither XDG_DATA_HOME nor HOME is set: name a folder")
 }
 
 fn own_target(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
@@ -200,8 +210,8 @@ mod tests {
 	}
 
 	#[test]
-	fn the_cache_folder_follows_xdg() {
-		let cache = |set| cache_folder_from(variables(set));
+	fn folders_follow_xdg() {
+		let cache = |set| user_folder(variables(set), "XDG_CACHE_HOME", ".cache");
 		assert_eq!(cache(&[("HOME", "/home/a")]), Some("/home/a/.cache/cairn".into()));
 		assert_eq!(
 			cache(&[("HOME", "/home/a"), ("XDG_CACHE_HOME", "/c")]),

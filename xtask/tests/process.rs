@@ -307,3 +307,10 @@ fn programs_end_where_children_are_ignored() {
 	assert_eq!(command.wait(SOON).unwrap().code(), Some(128 + 15));
 	assert!(programs.iter().all(|pid| dies(pid)));
 }
+
+#[test]
+fn an_end_can_be_waited_for_without_a_limit() {
+	let (supervisor, folder) = (Supervisor::new(), TempDir::new().unwrap());
+	let process = start(&supervisor, &folder, "exit 3");
+	assert_eq!(process.wait(Duration::MAX).unwrap().code(), Some(3));
+}

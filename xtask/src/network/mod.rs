@@ -9,7 +9,7 @@ mod provider;
 
 pub use client::{plancks, Client};
 pub use node::Node;
-pub use provider::{Offer, Provider};
+pub use provider::{Offer, Provider, ProviderSpec};
 
 use crate::{step, workspace::Workspace};
 use anyhow::{ensure, Context, Result};
@@ -85,6 +85,17 @@ pub fn free_port() -> Result<u16> {
 	let listener =
 		TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on the loopback interface")?;
 	Ok(listener.local_addr()?.port())
+}
+
+/// A TCP port of the loopback interface that was free just now: `preferred` if it was.
+///
+/// # Errors
+/// When the system has none.
+pub fn free_port_near(preferred: u16) -> Result<u16> {
+	match TcpListener::bind((Ipv4Addr::LOCALHOST, preferred)) {
+		Ok(_) => Ok(preferred),
+		Err(_) => free_port(),
+	}
 }
 
 /// Runs a program to its end and returns what it printed on standard output.

@@ -33,7 +33,20 @@ impl Node {
 		folder: &Path,
 		block_time: Duration,
 	) -> Result<Self> {
-		let port = free_port()?;
+		Self::start_on(free_port()?, supervisor, programs, folder, block_time)
+	}
+
+	/// [`Node::start`] on a given port.
+	///
+	/// # Errors
+	/// As [`Node::start`].
+	pub fn start_on(
+		port: u16,
+		supervisor: &Supervisor,
+		programs: &Programs,
+		folder: &Path,
+		block_time: Duration,
+	) -> Result<Self> {
 		let process = launch(supervisor, programs, folder, port, block_time)?;
 		let node = Self {
 			process,

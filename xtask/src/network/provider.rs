@@ -1,6 +1,6 @@
 //! A provider: its server, and the command line that sets it up.
 
-use super::{free_port, output, Programs};
+use super::{output, Programs};
 use crate::process::{Process, Spec, Supervisor};
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -23,6 +23,19 @@ pub struct Offer {
 	pub price: &'static str,
 }
 
+/// A provider to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderSpec<'a> {
+	/// Its name in the network, and of its folder.
+	pub name: &'a str,
+	/// The development account that owns it, such as `//Bob`.
+	pub owner: &'a str,
+	/// What it sells.
+	pub offer: Offer,
+	/// Where its HTTP server listens on the loopback interface.
+	pub port: u16,
+}
+
 /// A provider with its folder below the network's.
 pub struct Provider {
 	name: String,
@@ -36,7 +49,7 @@ pub struct Provider {
 }
 
 impl Provider {
-	/// Registers a provider owned by the development account `owner` (`//Bob`) and starts its server.
+	/// Registers a provider, unless it is registered already, and starts its server.
 	///
 	/// # Errors
 	/// When either fails.
@@ -45,21 +58,19 @@ impl Provider {
 		programs: &Programs,
 		folder: &Path,
 		node: &str,
-		name: &str,
-		owner: &str,
-		offer: Offer,
+		spec: ProviderSpec<'_>,
 	) -> Result<Self> {
 		let mut provider = Self {
-			name: name.to_owned(),
-			owner: owner.to_owned(),
+			name: spec.name.to_owned(),
+			owner: spec.owner.to_owned(),
 			account: String::new(),
 			program: programs.provider.clone(),
-			folder: folder.join(name),
+			folder: folder.join(spec.name),
 			node: node.to_owned(),
-			port: free_port()?,
+			port: spec.port,
 			process: None,
 		};
-		provider.init(offer)?;
+		provider.init(spec.offer)?;
 		provider.run(supervisor)?;
 		Ok(provider)
 	}

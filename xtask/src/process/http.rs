@@ -2,11 +2,14 @@
 
 use anyhow::{anyhow, bail, Context, Result};
 use serde_json::{json, Value};
-use std::time::Duration;
-use ureq::Agent;
+use std::{fs::File, path::Path, time::Duration};
+use ureq::{Agent, SendBody};
 
 /// Generous for a program on the same machine, even a busy one.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Enough for gigabytes.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 fn agent(timeout: Duration) -> Agent {
 	// A proxy is of no use for this machine's own addresses.
@@ -40,6 +43,21 @@ pub fn json_rpc(url: &str, method: &str, params: Value) -> Result<Value> {
 		.get_mut("result")
 		.map(Value::take)
 		.ok_or_else(|| anyhow!("{method}: neither a result nor an error"))
+}
+
+/// Uploads a file with PUT.
+///
+/// # Errors
+/// When it cannot be read, and when the server does not take it.
+pub fn put_file(url: &str, path: &Path) -> Result<()> {
+	let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+	let length = file.metadata()?.len();
+	agent(UPLOAD_TIMEOUT)
+		.put(url)
+		.header("content-length", length.to_string())
+		.send(SendBody::from_owned_reader(file))
+		.with_context(|| format!("cannot upload {} to {url}", path.display()))?;
+	Ok(())
 }
 
 #[cfg(test)]

@@ -15,22 +15,13 @@ const CHUNK: usize = 1 << 20;
 const TAIL_BYTES: u64 = 64 * 1024;
 
 /// A reader of a log, at a line of it. A clone goes on from the same line, independently.
+#[derive(Clone, Debug)]
 pub struct Log {
 	path: PathBuf,
 	/// Where the program's output starts; what is before is of earlier ones.
 	start: u64,
 	/// Where the next line starts.
 	position: u64,
-}
-
-impl Clone for Log {
-	fn clone(&self) -> Self {
-		Self {
-			path: self.path.clone(),
-			start: self.start,
-			position: self.position,
-		}
-	}
 }
 
 impl Log {

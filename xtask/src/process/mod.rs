@@ -13,7 +13,7 @@ mod group;
 mod http;
 mod log;
 
-pub use http::{json_rpc, responds};
+pub use http::{json_rpc, put_file, responds};
 pub use log::Log;
 
 use anyhow::{bail, Context, Result};
@@ -238,12 +238,13 @@ impl Process {
 	/// # Errors
 	/// When it is still running after `timeout`.
 	pub fn wait(&self, timeout: Duration) -> Result<ExitStatus> {
-		let deadline = Instant::now() + timeout;
+		// None: later than the clock can tell, as of `Duration::MAX`.
+		let deadline = Instant::now().checked_add(timeout);
 		loop {
 			if let Some(status) = self.exit_status() {
 				return Ok(status);
 			}
-			if Instant::now() >= deadline {
+			if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
 				bail!("{} is still running after {} s", self.name, timeout.as_secs_f32());
 			}
 			thread::sleep(POLL);
