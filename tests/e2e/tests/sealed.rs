@@ -31,15 +31,15 @@ fn life(proof_type: &'static str, size: usize) -> Result<()> {
 		let put = user.put(&file, "sealed", 1, DURATION)?;
 		let deal = &put.deals[0];
 
-		let copy = network.folder().join("copy");
-		user.get(&put.root, &copy)?;
-		ensure_equal(&file, &copy)?;
 		// At once: the chain has the sector active, and the provider may not know it yet.
 		without_payloads(&provider, || {
 			let copy = network.folder().join("copy of the new replica");
 			user.get(&put.root, &copy)?;
 			ensure_equal(&file, &copy)
 		})?;
+		let copy = network.folder().join("copy");
+		user.get(&put.root, &copy)?;
+		ensure_equal(&file, &copy)?;
 
 		ledger.settle_in_the_middle(deal)?;
 
