@@ -551,9 +551,18 @@ impl From<KeystoreError> for CliError {
 
 impl From<PasswordError> for CliError {
 	fn from(error: PasswordError) -> Self {
-		let hint = matches!(&error, PasswordError::Prompt(_))
-			.then_some("without a terminal, give the password by --password-fd or CAIRN_PASSWORD");
-		CliError::of(ErrorKind::Key, error).maybe_hint(hint)
+		let (kind, hint) = match &error {
+			// Ctrl-C at the prompt.
+			PasswordError::Prompt(prompt) if prompt.kind() == io::ErrorKind::Interrupted => {
+				(ErrorKind::Interrupted, None)
+			}
+			PasswordError::Prompt(_) => (
+				ErrorKind::Key,
+				Some("without a terminal, give the password by --password-fd or CAIRN_PASSWORD"),
+			),
+			_ => (ErrorKind::Key, None),
+		};
+		CliError::of(kind, error).maybe_hint(hint)
 	}
 }
 
@@ -632,6 +641,19 @@ mod tests {
 			String::from_utf8(out).unwrap(),
 			"error: cannot use the local record at /x\n  because: no such device\n  hint: plug it in\n"
 		);
+	}
+
+	#[test]
+	fn an_interrupted_prompt_is_no_wrong_password() {
+		let prompt = |kind| CliError::from(PasswordError::Prompt(io::Error::from(kind)));
+		let interrupted = prompt(io::ErrorKind::Interrupted);
+		assert_eq!(
+			(interrupted.kind(), interrupted.hint),
+			(ErrorKind::Interrupted, None)
+		);
+		let no_terminal = prompt(io::ErrorKind::NotFound);
+		assert_eq!(no_terminal.kind(), ErrorKind::Key);
+		assert!(no_terminal.hint.is_some());
 	}
 
 	/// As in `cairn get CID -o - | head`.

@@ -294,8 +294,14 @@ impl Storing<'_> {
 			for text in refused {
 				message.push_str(&format!("; {text}"));
 			}
-			return Err(CliError::new(ErrorKind::Provider, message)
-				.hint("ask for fewer --copies, another --tier or --duration; `cairn chain providers` shows the asks"));
+			let abandoned = |deal: &DealRecord| matches!(deal.state, DealState::Abandoned { .. });
+			let hint = match self.record.deals.iter().any(abandoned) {
+				true => "run the same command again when those who fell silent are back, or ask for fewer --copies",
+				false => {
+					"ask for fewer --copies, another --tier or --duration; `cairn chain providers` shows the asks"
+				}
+			};
+			return Err(CliError::new(ErrorKind::Provider, message).hint(hint));
 		}
 		Ok(chosen)
 	}

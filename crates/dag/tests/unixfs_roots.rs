@@ -180,16 +180,17 @@ fn check(wanted: impl Fn(&Entry) -> bool) {
 			export::file(&blocks, &imported.root, &mut read, ByteRange::ALL).unwrap();
 			assert!(read == content(&file.seed, file.size), "{}", description());
 		} else {
-			let target = tempfile::tempdir().unwrap();
-			let copy = target.path().join("copy");
-			export::tree(&blocks, &imported.root, &copy, &export::ExportOptions::default()).unwrap();
-			let again = Importer::new(&mut MemoryBlocks::new(), options.clone())
-				.path(&copy)
-				.unwrap();
-			assert_eq!(again, imported, "{}", description());
+			let count = entry.many.as_ref().map_or(0, |many| many.count);
+			// Of the folders that take long one is enough.
+			if count <= 1000 || entry.profile == "unixfs-v1-2025" {
+				let target = tempfile::tempdir().unwrap();
+				let copy = target.path().join("copy");
+				export::tree(&blocks, &imported.root, &copy, &export::ExportOptions::default()).unwrap();
+				let again = Importer::new(&mut MemoryBlocks::new(), options.clone()).path(&copy);
+				assert_eq!(again.unwrap(), imported, "{}", description());
+			}
 			let is_sharded = check_folder(&blocks, &imported.root, work.path());
-			let is_large = entry.many.is_some_and(|many| many.count > 5000);
-			assert_eq!(is_sharded, is_large || options.max_directory_size == 0);
+			assert_eq!(is_sharded, count > 5000 || options.max_directory_size == 0);
 		}
 	}
 	assert!(compared > 5, "{compared}");

@@ -556,20 +556,19 @@ fn run(seed: u64, blocks: u32) -> BTreeMap<&'static str, (u32, u32)> {
 	outcomes
 }
 
-/// Set `CAIRN_TEST_SEED` to the seed that a failed run printed.
-fn seeds() -> Vec<u64> {
-	match std::env::var("CAIRN_TEST_SEED") {
-		Ok(seed) => vec![seed.parse().expect("the seed is a number")],
-		Err(_) => vec![0xca13_3000, 0xca13_3001],
-	}
-}
+const SEEDS: [u64; 2] = [0xca13_3000, 0xca13_3001];
+const BLOCKS: u32 = 160;
 
 #[test]
 fn random_transactions_keep_the_state_consistent() {
+	// Set to the seed that a failed run printed, it repeats that run.
+	if let Ok(seed) = std::env::var("CAIRN_TEST_SEED") {
+		run(seed.parse().expect("the seed is a number"), BLOCKS);
+		return;
+	}
 	let mut total = BTreeMap::<&'static str, (u32, u32)>::new();
-	let seeds = seeds();
-	for seed in &seeds {
-		for (name, (good, bad)) in run(*seed, 160) {
+	for seed in SEEDS {
+		for (name, (good, bad)) in run(seed, BLOCKS) {
 			let sum = total.entry(name).or_default();
 			sum.0 += good;
 			sum.1 += bad;
@@ -599,9 +598,6 @@ fn random_transactions_keep_the_state_consistent() {
 		"not_started",
 	] {
 		let worked = total.get(name).map_or(0, |(worked, _)| *worked);
-		assert!(
-			worked as usize >= 3 * seeds.len(),
-			"{name} hardly ever worked: {total:?}"
-		);
+		assert!(worked > 5, "{name} hardly ever worked: {total:?}");
 	}
 }

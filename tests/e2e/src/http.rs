@@ -95,7 +95,7 @@ impl Answer {
 pub fn explains_itself(problem: &Value) -> Result<()> {
 	for field in ["message", "hint"] {
 		ensure!(
-			problem[field].as_str().is_some_and(|text| text.len() > 10),
+			problem[field].as_str().is_some_and(|text| text.contains(' ')),
 			"no {field}: {problem}"
 		);
 	}

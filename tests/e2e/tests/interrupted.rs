@@ -120,7 +120,7 @@ fn a_get_that_is_killed_leaves_nothing_half_written() -> Result<()> {
 				target.as_ref(),
 			];
 			for _ in 0..4 {
-				if kill(start(&user, arguments)?, &mut random, 2500)? {
+				if kill(start(&user, arguments)?, &mut random, 250)? {
 					break;
 				}
 				complete_or_absent(&folder, &target)?;

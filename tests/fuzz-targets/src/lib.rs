@@ -30,6 +30,7 @@ pub mod provider_api;
 pub mod retrieval;
 pub mod sdr;
 pub mod settings;
+pub mod upload;
 
 /// Most bytes of an input. More takes longer and finds nothing else: lengths that are only claimed are not
 /// limited by it.
@@ -102,6 +103,7 @@ targets! {
 	sdr::sdr, seeds, 0, 2;
 	keys::secret_uri, uri_seeds, 256 << 10, 1;
 	blocks::unixfs_node, node_seeds, 2 << 20, 1;
+	upload::upload_requests, seeds, 16 << 20, 200;
 	// Two buffers of 1 MiB, and the database's pages.
 	ingest::uploaded_car, seeds, 4 << 20, 10;
 	proof::window_proof, openings_seeds, 128 << 10, 1;

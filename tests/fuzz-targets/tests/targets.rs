@@ -153,6 +153,7 @@ tests! {
 	sdr
 	secret_uri
 	unixfs_node
+	upload_requests
 	uploaded_car
 	window_proof
 }

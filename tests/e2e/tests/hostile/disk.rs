@@ -28,8 +28,8 @@ fn full_while_data_comes_in() -> Result<()> {
 			let disk = Disk::mount(network.folder().join("bob"), ROOM)?;
 			let target = Target::start(network, "[storage]\nkeep_free = 0")?;
 			let customer = Customer::new(network)?;
-			let offer = customer.offer(&target, "file", 5_000_000)?;
-			let other = customer.offer(&target, "other", 4_000_000)?;
+			let offer = customer.offer(&target, "file", 3_000_000)?;
+			let other = customer.offer(&target, "other", 2_000_000)?;
 			target.propose(&offer)?;
 			let (payload, url) = (offer.payload()?, target.upload_url(&offer));
 

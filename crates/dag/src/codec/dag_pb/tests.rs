@@ -83,6 +83,38 @@ fn encoding_sorts_by_name_bytes_and_keeps_equal_names_in_order() {
 	);
 }
 
+/// The negative and non-canonical fixtures of ipld/codec-fixtures.
+#[test]
+fn codec_fixtures() {
+	for bytes in [
+		"1200",
+		"12000a050001020304",
+		"12020a00",
+		"12021200",
+		"120b1209736f6d65206e616d65",
+		"12021800",
+		"120318f207",
+		"12240a221220cf92fdefcdc34cac009c8b05eb662be0618db9de55ecd42785e9ec6712f8df650a0408021806\
+		 12240a221220cf92fdefcdc34cac009c8b05eb662be0618db9de55ecd42785e9ec6712f8df65",
+	] {
+		assert!(
+			matches!(decode(bytes), Err(CodecError::Malformed { .. })),
+			"{bytes}"
+		);
+	}
+	let data_first =
+		"0a02080112330a24015512205891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\
+	                  120968656c6c6f2e7478741806";
+	let canonical = "12330a24015512205891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\
+	                 120968656c6c6f2e74787418060a020801";
+	let encoded = decode(data_first).unwrap().encode();
+	assert_eq!(hex::encode(&encoded), canonical);
+	assert_eq!(
+		Block::encode(Codec::DagPb, encoded).cid().to_string(),
+		"bafybeigdcg7pksx2zk5336vrfsktjodlr4rbfz37qr3koc5xboxe5ekv24"
+	);
+}
+
 /// The malformed vectors of the specification's implementations, among others.
 #[test]
 fn strictness() {
