@@ -54,7 +54,7 @@ fn release(workspace: &Workspace, programs: &Programs) -> Result<Programs> {
 				"build",
 				"--release",
 				"--package",
-				"cairn-provider",
+				"cairn-provider-server",
 				"--package",
 				"cairn-client",
 			]))
@@ -90,13 +90,13 @@ fn measure(supervisor: &Supervisor, programs: &Programs, folder: &Path) -> Resul
 		port: free_port()?,
 	};
 	let provider = Provider::start(supervisor, programs, folder, &node.url(), spec)?;
-	let (archive, root) = step("Packing", "half a minute", || pack(&client, folder))?;
-	let length = fs::metadata(&archive)?.len() as f64;
-	let speed = |start: Instant| length / MEGABYTE / start.elapsed().as_secs_f64();
-
 	let (mut hashing, mut copying, mut ingest, mut memory) = (vec![], vec![], vec![], vec![]);
-	step("Measuring", "a minute", || {
+	step("Measuring", "two minutes", || {
 		for run in 0..RUNS {
+			// A provider takes no second hot deal for the same bytes.
+			let (archive, root) = pack(&client, folder)?;
+			let length = fs::metadata(&archive)?.len() as f64;
+			let speed = |start: Instant| length / MEGABYTE / start.elapsed().as_secs_f64();
 			let start = Instant::now();
 			step::output(Command::new("sha256sum").arg(&archive))?;
 			hashing.push(speed(start));
@@ -112,6 +112,7 @@ fn measure(supervisor: &Supervisor, programs: &Programs, folder: &Path) -> Resul
 			put_file(&format!("{}/upload/{hash}", provider.url()), &archive)?;
 			ingest.push(speed(start));
 			memory.push(peak_memory(&provider)?);
+			fs::remove_file(&archive)?;
 		}
 		Ok(())
 	})?;
@@ -156,14 +157,14 @@ fn propose(
 		"--root",
 		root,
 		"--duration",
-		"200 blocks",
+		"50 blocks",
 		"--start-within",
 		"600 blocks",
 		"--output",
 		&proposal,
 	])?;
 	client.json(["deal", "sign", &proposal])?;
-	client.json(["wallet", "add-balance", "10 CAIRN"])?;
+	client.json(["wallet", "add-balance", "1000 CAIRN"])?;
 	let signed: Value = serde_json::from_slice(&fs::read(&proposal)?)?;
 	let parameter = json!([{
 		"kind": "signed",
