@@ -9,7 +9,9 @@
 //! there: that is how `tests/interleaving.rs` runs every order of two threads' steps.
 
 /// Every point. The comment says what was done before and what comes next.
-pub const POINTS: [&str; 27] = [
+pub const POINTS: [&str; 28] = [
+	// A new database, under another name ─ it is renamed.
+	"open:created",
 	// Repository just opened: unfinished uploads became deletions ─ checking.
 	"open:recovered",
 	// An upload's row ─ its first block.

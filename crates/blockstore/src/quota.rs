@@ -7,6 +7,10 @@
 //! Bytes move from promised to used only after the transaction that made them used is on disk, and
 //! leave used only after the transaction that freed them is. So the sum here is never less than what
 //! is stored, and `used + reserved <= limit` holds at any time for new promises.
+//!
+//! Every transaction that changes what is in use hands over the sum that it left, and transactions
+//! hand over in the order in which they were committed. Differences would add up to a drift: a commit
+//! that is reported as failed may be on disk nevertheless.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -81,14 +85,8 @@ impl Ledger {
 		Ok(reservation)
 	}
 
-	/// Bytes were freed, on disk.
-	pub(crate) fn freed(&self, bytes: u64) {
-		let mut counters = self.lock();
-		counters.used = counters.used.saturating_sub(bytes);
-	}
-
-	/// Takes over a recount.
-	pub(crate) fn recounted(&self, used: u64) {
+	/// Takes over what a transaction, now on disk, left in use.
+	pub(crate) fn settle(&self, used: u64) {
 		self.lock().used = used;
 	}
 }
@@ -139,12 +137,13 @@ impl Reservation {
 		self.grow(bytes.saturating_sub(self.left))
 	}
 
-	/// `bytes` of the reservation are stored now, on disk. They must have been [ensured](Self::ensure).
-	pub(crate) fn spend(&mut self, bytes: u64) {
+	/// A transaction, now on disk, took `bytes` of the reservation and left `used` in use. They must
+	/// have been [ensured](Self::ensure).
+	pub(crate) fn spend(&mut self, bytes: u64, used: u64) {
 		let mut counters = self.ledger.lock();
 		let from_reservation = bytes.min(self.left);
 		counters.reserved -= from_reservation;
-		counters.used += bytes;
+		counters.used = used;
 		self.left -= from_reservation;
 	}
 }
@@ -186,7 +185,7 @@ mod tests {
 	fn a_reservation_gives_back_what_it_did_not_use() {
 		let ledger = Ledger::new(100, 0);
 		let mut reservation = ledger.reserve(50).unwrap();
-		reservation.spend(20);
+		reservation.spend(20, 20);
 		assert_eq!(
 			ledger.counters(),
 			Counters {
@@ -230,10 +229,8 @@ mod tests {
 		let ledger = Ledger::new(10, 50);
 		assert_eq!(ledger.available(), 0);
 		assert!(ledger.reserve(1).is_err());
-		ledger.freed(45);
+		ledger.settle(5);
 		assert!(ledger.reserve(5).is_ok());
-		ledger.freed(1000);
 		assert!(ledger.reserve(u64::MAX).is_err());
-		assert_eq!(ledger.counters().used, 0);
 	}
 }

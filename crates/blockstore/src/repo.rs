@@ -43,6 +43,7 @@ mod open;
 mod pins;
 mod read;
 mod records;
+mod room;
 mod space;
 mod upload;
 mod worker;
@@ -55,16 +56,17 @@ pub use open::{Backend, OpenError, Recovery, RepoConfig, StartupCheck};
 pub use pins::{PinError, PinId};
 pub use read::{BlockStat, ReadError};
 pub use records::ModifyError;
+pub use room::ReserveError;
 pub use space::Space;
 pub use upload::{CommitOptions, FillError, Upload, UploadError};
 pub use worker::Worker;
 
-use crate::{clock::Clock, owner_lock::OwnerLock, quota::Ledger, ChunkStore, QuotaExceeded, Reservation};
+use crate::{clock::Clock, owner_lock::OwnerLock, quota::Ledger, ChunkStore};
 use chunk_locks::ChunkLocks;
 use metadata::Metadata;
 use std::{
 	num::NonZeroU64,
-	sync::{Arc, RwLock},
+	sync::{atomic::AtomicBool, Arc, Mutex, RwLock},
 	time::Duration,
 };
 use worker::Bell;
@@ -93,6 +95,10 @@ struct Inner {
 	writing: RwLock<()>,
 	/// Wakes the worker.
 	bell: Bell,
+	/// Uploads that ended without a commit, and could not be marked so: collectors do it.
+	given_up: Mutex<Vec<u64>>,
+	/// Whether database and chunks agree, as far as is known: there was no crash, or a check since.
+	consistent: AtomicBool,
 	/// Last, so that it is released last.
 	_lock: Option<OwnerLock>,
 }
@@ -106,38 +112,6 @@ impl std::fmt::Debug for Repo {
 	}
 }
 
-impl Repo {
-	/// Sets bytes of the quota aside until the reservation is dropped. If they are not free, what is
-	/// deleted, expired or evictable is collected first.
-	///
-	/// # Errors
-	/// [`ReserveError::Quota`] if not enough can be freed.
-	pub fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
-		loop {
-			match self.inner.ledger.reserve(bytes) {
-				Ok(reservation) => return Ok(reservation),
-				Err(exceeded) => {
-					if !self.make_room(bytes)? {
-						return Err(exceeded.into());
-					}
-				}
-			}
-		}
-	}
-}
-
-/// Why bytes could not be reserved.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReserveError {
-	/// There is no room.
-	#[error(transparent)]
-	Quota(#[from] QuotaExceeded),
-	/// Room could not be made.
-	#[error("making room failed")]
-	Maintain(#[from] MaintainError),
-}
-
 /// For how long a dataset is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ttl {
@@ -149,11 +123,6 @@ pub enum Ttl {
 }
 
 impl Ttl {
-	/// So many days; [`Ttl::Never`] for none at all is refused.
-	pub fn days(days: NonZeroU64) -> Self {
-		Self::Seconds(days.saturating_mul(NonZeroU64::new(24 * 60 * 60).unwrap_or(NonZeroU64::MIN)))
-	}
-
 	/// When a dataset expires that is committed at `now`.
 	pub(crate) fn from(self, now: u64) -> Expiry {
 		match self {

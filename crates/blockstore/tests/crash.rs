@@ -4,6 +4,9 @@
 //! A test runs this test's program again, as a child that goes through a scenario and acknowledges
 //! every step on its standard output. It dies where it is told to. The parent opens what it left.
 
+// Other builds have no points.
+#![cfg(any(debug_assertions, feature = "fault-injection"))]
+
 mod fixture;
 mod random;
 

@@ -3,7 +3,7 @@
 mod fixture;
 
 use cairn_blockstore::{
-	repo::{Backend, CommitOptions, FsckOptions, FsckReport, ReadError, Recovery, StartupCheck},
+	repo::{Backend, CommitOptions, FsckOptions, FsckReport, OpenError, ReadError, Recovery, StartupCheck},
 	ChunkStore, FsChunks, PinId, Repo, RepoConfig, SqliteChunks,
 };
 use cairn_dag::Block;
@@ -267,11 +267,17 @@ fn a_repository_without_its_chunks_or_without_its_database_is_told_so() {
 	assert_readable(&repo, &blocks(0..5));
 	drop(repo);
 
-	fs::remove_file(closed.folder.path().join("metadata.redb")).unwrap();
-	let (repo, report) = closed.mend(false);
-	assert_eq!((report.stray_chunks, report.blocks), (5, 0));
-	assert_absent(&repo, &blocks(0..5));
-	store(&repo, &blocks(0..5));
+	// Not taken for an empty repository full of strays.
+	let database = closed.folder.path().join("metadata.redb");
+	let aside = closed.folder.path().join("aside");
+	fs::rename(&database, &aside).unwrap();
+	let opened = Repo::open(closed.folder.path(), &closed.config);
+	assert!(
+		matches!(&opened, Err(OpenError::NoDatabase { path }) if *path == database),
+		"{opened:?}"
+	);
+	fs::rename(&aside, &database).unwrap();
+	assert_readable(&closed.open(), &blocks(0..5));
 }
 
 #[test]
@@ -311,8 +317,8 @@ fn wrong_counts_are_recounted() {
 		(space.used, space.blocks, space.datasets, space.pending_delete),
 		(600, 6, 2, 0)
 	);
-	for n in 0..5 {
-		assert_eq!(repo.stat(shared[n].cid()).unwrap().unwrap().datasets, 2);
+	for block in &shared {
+		assert_eq!(repo.stat(block.cid()).unwrap().unwrap().datasets, 2);
 	}
 	// The counts are right: everything goes when it is deleted.
 	repo.delete(shared[0].cid()).unwrap();
@@ -429,7 +435,18 @@ fn a_repository_that_was_not_closed_is_checked_when_it_is_opened() {
 		totals.insert("unclean", 1).unwrap();
 	});
 	fs::remove_file(closed.chunk_file(&block(2, 100))).unwrap();
-	let (_repo, recovery) = Repo::open(closed.folder.path(), &config).unwrap();
+	// Whoever skips the check, or fails in it, leaves it to the next.
+	drop(closed.open());
+	let chunks = closed.folder.path().join("chunks").join("00");
+	let aside = closed.folder.path().join("aside");
+	fs::rename(&chunks, &aside).unwrap();
+	let failed = Repo::open(closed.folder.path(), &config);
+	assert!(matches!(failed, Err(OpenError::Check(_))), "{failed:?}");
+	fs::rename(&aside, &chunks).unwrap();
+	let (repo, recovery) = Repo::open(closed.folder.path(), &config).unwrap();
 	assert!(recovery.after_crash);
 	assert_eq!(recovery.check.unwrap().lost_blocks, 1);
+	drop(repo);
+	let (_repo, recovery) = Repo::open(closed.folder.path(), &config).unwrap();
+	assert_eq!(recovery, Recovery::default());
 }

@@ -8,6 +8,9 @@
 //! between. They err on the full side meanwhile.) Between any two steps it is checked that what can be read is on disk, and
 //! at the end of each order that nothing is lost, left over or counted wrong.
 
+// Other builds have no points.
+#![cfg(any(debug_assertions, feature = "fault-injection"))]
+
 mod fixture;
 mod random;
 
@@ -247,17 +250,24 @@ fn run_in_order(world: &World, threads: &[Thread], end: fn(&World), choose: &mut
 
 /// How often threads are interrupted, a thread that waits or is done not being counted. Bugs of
 /// concurrency need very few; the number of orders grows with each by a factor of the number of steps.
-const INTERRUPTIONS: usize = 3;
+/// `CAIRN_TEST_INTERRUPTIONS` asks for more.
+fn interruptions_allowed() -> usize {
+	match std::env::var("CAIRN_TEST_INTERRUPTIONS") {
+		Ok(number) => number.parse().expect("the number of interruptions is a number"),
+		Err(_) => 2,
+	}
+}
 
-/// Runs every order with at most [`INTERRUPTIONS`]. Returns how many there are.
+/// Runs every order with at most [`interruptions_allowed`]. Returns how many there are.
 fn every_order(setup: fn() -> World, threads: &[Thread], end: fn(&World)) -> usize {
 	// What was chosen, of how many, at each step of the order that comes next.
 	let mut path: Vec<(usize, usize)> = Vec::new();
 	let mut orders = 0;
+	let allowed = interruptions_allowed();
 	loop {
 		let (mut step, mut interruptions) = (0, 0);
 		run_in_order(&setup(), threads, end, &mut |choice| {
-			let of = match choice.interrupts && interruptions == INTERRUPTIONS {
+			let of = match choice.interrupts && interruptions == allowed {
 				true => 1,
 				false => choice.ready,
 			};

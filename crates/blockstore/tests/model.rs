@@ -183,12 +183,29 @@ impl Model {
 		if bytes > QUOTA {
 			return false;
 		}
+		let mut evicting = false;
 		while self.available() < bytes {
-			if !self.collect_step(usize::MAX) && self.expire_step() == 0 && !self.evict() {
+			if self.collect_step(usize::MAX) || self.expire_step() > 0 {
+				continue;
+			}
+			evicting = evicting || self.available() + self.evictable_bytes() >= bytes;
+			if !(evicting && self.evict()) {
 				return false;
 			}
 		}
 		true
+	}
+
+	/// Shared blocks count in each dataset.
+	fn evictable_bytes(&self) -> u64 {
+		let evictable = self
+			.live
+			.values()
+			.filter(|dataset| dataset.evictable && dataset.pins.is_empty());
+		evictable
+			.flat_map(|dataset| &dataset.blocks)
+			.map(|n| size(*n))
+			.sum()
 	}
 
 	/// Whether the blocks fit, after making room for them.

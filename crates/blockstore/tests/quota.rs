@@ -186,7 +186,12 @@ fn what_can_never_fit_evicts_nothing() {
 	upload(&repo, &blocks(0..5), &evictable(100));
 	assert!(matches!(repo.reserve(1001), Err(ReserveError::Quota(_))));
 	assert!(matches!(repo.upload(u64::MAX), Err(UploadError::Quota(_))));
-	assert_readable(&repo, &blocks(0..5));
+	// Not even beside what stays.
+	store(&repo, &blocks(5..7));
+	assert!(matches!(repo.reserve(801), Err(ReserveError::Quota(_))));
+	assert_readable(&repo, &blocks(0..7));
+	drop(repo.reserve(800).unwrap());
+	assert_absent(&repo, &blocks(0..5));
 }
 
 #[test]

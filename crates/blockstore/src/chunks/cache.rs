@@ -99,16 +99,6 @@ impl<S: ChunkStore> CachedChunks<S> {
 		}
 	}
 
-	/// The store behind.
-	pub fn store(&self) -> &S {
-		&self.store
-	}
-
-	/// Bytes that the cache holds, its own cost included.
-	pub fn cached_bytes(&self) -> usize {
-		self.lock().chunks.limiter().held
-	}
-
 	fn lock(&self) -> MutexGuard<'_, Cache> {
 		// Nothing in the map's own code panics between two of its states.
 		self.cache.lock().unwrap_or_else(PoisonError::into_inner)
@@ -169,6 +159,13 @@ mod tests {
 	use super::*;
 	use crate::MemoryChunks;
 	use cairn_dag::Codec;
+
+	impl<S> CachedChunks<S> {
+		/// Bytes that the cache holds, its own cost included.
+		fn cached_bytes(&self) -> usize {
+			self.cache.lock().unwrap().chunks.limiter().held
+		}
+	}
 
 	fn block(byte: u8, len: usize) -> Block {
 		Block::encode(Codec::Raw, vec![byte; len])
@@ -244,7 +241,7 @@ mod tests {
 			},
 			1 << 20,
 		));
-		let _ = cached.store().cache.set(std::sync::Arc::downgrade(&cached));
+		let _ = cached.store.cache.set(std::sync::Arc::downgrade(&cached));
 		let block = block(7, 10);
 		cached.put_many(std::slice::from_ref(&block)).unwrap();
 		// The reader began before the removal and may see the chunk; the next one may not.

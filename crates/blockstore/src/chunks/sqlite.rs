@@ -49,6 +49,12 @@ const SCHEMA: &str = "
 	COMMIT;
 ";
 
+/// Reads no value that is larger than a chunk.
+const READ: &str = "
+	SELECT CASE WHEN typeof(data) = 'blob' AND length(data) <= ?2 THEN data END
+	FROM chunks WHERE hash = ?1
+";
+
 /// All chunks in one SQLite database.
 #[derive(Debug)]
 pub struct SqliteChunks {
@@ -137,7 +143,7 @@ impl SqliteChunks {
 /// What a row holds.
 enum Found {
 	Data(Bytes),
-	/// Not a value that the store wrote.
+	/// Not a value that the store writes.
 	Strange,
 }
 
@@ -146,11 +152,9 @@ impl ChunkStore for SqliteChunks {
 		let hash = cid.hash().to_bytes();
 		let found = self.read(|connection| {
 			connection
-				.query_row("SELECT data FROM chunks WHERE hash = ?1", [hash], |row| {
+				.query_row(READ, (hash, MAX_CHUNK_BYTES as i64), |row| {
 					Ok(match row.get_ref(0)? {
-						ValueRef::Blob(data) if data.len() <= MAX_CHUNK_BYTES => {
-							Found::Data(Bytes::copy_from_slice(data))
-						}
+						ValueRef::Blob(data) => Found::Data(Bytes::copy_from_slice(data)),
 						_ => Found::Strange,
 					})
 				})

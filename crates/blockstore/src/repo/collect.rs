@@ -9,7 +9,7 @@ use super::{
 		decode_hash, member_key, members_of, BlockRow, DatasetRow, DatasetState, MetadataError, Tables,
 		Total, Wraps, BLOCKS, HIDDEN, MEMBERS,
 	},
-	Expiry, Repo,
+	Repo,
 };
 use crate::{fault_injection, ChunkError, Multihash};
 use redb::ReadableTable;
@@ -140,6 +140,7 @@ impl Repo {
 	/// # Errors
 	/// What kept it from being done; rows whose chunks are gone are collected again.
 	pub fn collect_step(&self, max_blocks: usize) -> Result<CollectStep, MaintainError> {
+		self.mark_given_up()?;
 		let Some((number, members)) = self.next_members(max_blocks.max(1))? else {
 			return Ok(CollectStep {
 				idle: true,
@@ -162,55 +163,15 @@ impl Repo {
 		fault_injection::reached("collect:compared");
 		self.inner.chunks.delete_many(&unshared)?;
 		fault_injection::reached("collect:removed");
-		let step = self
+		let order = self.inner.metadata.in_order();
+		let (step, used) = self
 			.inner
 			.metadata
 			.write(|tables| release(tables, number, lock.hashes()))?;
-		self.inner.ledger.freed(step.freed_bytes);
-		drop(lock);
+		self.inner.ledger.settle(used);
+		drop((order, lock));
 		fault_injection::reached("collect:released");
 		Ok(step)
-	}
-
-	/// Collects, expires and evicts until `bytes` are free. Returns whether they are.
-	pub(super) fn make_room(&self, bytes: u64) -> Result<bool, MaintainError> {
-		let limit = self.inner.ledger.counters().limit;
-		if bytes > limit {
-			return Ok(false);
-		}
-		loop {
-			if self.inner.ledger.available() >= bytes {
-				return Ok(true);
-			}
-			if !self.collect_step(STEP_BLOCKS)?.idle {
-				continue;
-			}
-			if self.expire_step()? == 0 && !self.evict()? {
-				// What is in use now is in use for good, or by uploads.
-				return Ok(self.inner.ledger.available() >= bytes);
-			}
-		}
-	}
-
-	/// Makes that dataset invisible which may go and would expire first.
-	fn evict(&self) -> Result<bool, MetadataError> {
-		let evicted = self.inner.metadata.write(|tables| {
-			let Some(number) = tables.evictable.first()?.map(|(key, _)| key.value().1) else {
-				return Ok::<_, MetadataError>(None);
-			};
-			let row = live_row(tables, number, "evictable")?;
-			let root = row.root;
-			tables.mark_deleting(number, row)?;
-			Ok(Some(root))
-		})?;
-		if let Some(root) = &evicted {
-			tracing::info!(
-				root = root.map(tracing::field::display),
-				"evicted a dataset to make room"
-			);
-			fault_injection::reached("evict:marked");
-		}
-		Ok(evicted.is_some())
 	}
 
 	/// The first deleted dataset, and hashes of some of its blocks.
@@ -271,8 +232,13 @@ impl Repo {
 	}
 }
 
-/// Removes a dataset's references to blocks whose unshared chunks are gone.
-fn release(tables: &mut Tables<'_>, number: u64, hashes: &[Multihash]) -> Result<CollectStep, MetadataError> {
+/// Removes a dataset's references to blocks whose unshared chunks are gone. Returns also the bytes that
+/// are in use then.
+fn release(
+	tables: &mut Tables<'_>,
+	number: u64,
+	hashes: &[Multihash],
+) -> Result<(CollectStep, u64), MetadataError> {
 	let mut step = CollectStep::default();
 	let mut bytes = 0;
 	for hash in hashes {
@@ -307,20 +273,17 @@ fn release(tables: &mut Tables<'_>, number: u64, hashes: &[Multihash]) -> Result
 	tables.subtract(Total::DeletingBytes, bytes)?;
 	tables.subtract(Total::UsedBytes, step.freed_bytes)?;
 	tables.subtract(Total::Blocks, step.freed_blocks)?;
-	Ok(step)
+	Ok((step, tables.total(Total::UsedBytes)?))
 }
 
 /// The row of a dataset that an index names.
-fn live_row(tables: &Tables<'_>, number: u64, index: &'static str) -> Result<DatasetRow, MetadataError> {
+pub(super) fn live_row(
+	tables: &Tables<'_>,
+	number: u64,
+	index: &'static str,
+) -> Result<DatasetRow, MetadataError> {
 	match tables.dataset(number)? {
 		Some(row) if row.state == DatasetState::Live => Ok(row),
 		_ => Err(MetadataError::Damaged { table: index }),
-	}
-}
-
-impl Expiry {
-	/// Whether it is past at `now`.
-	pub fn is_due(self, now: u64) -> bool {
-		self <= Self::At(now)
 	}
 }

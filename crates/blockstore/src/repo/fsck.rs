@@ -12,7 +12,7 @@ use super::{
 	Repo,
 };
 use crate::{ChunkError, Cid};
-use std::sync::PoisonError;
+use std::sync::{atomic::Ordering, PoisonError};
 
 /// Datasets that a report names.
 const NAMED_DATASETS: usize = 100;
@@ -123,6 +123,7 @@ impl Repo {
 	/// Checks the repository. Reads go on meanwhile; uploads and collectors wait.
 	///
 	/// Takes memory for a million blocks at a time, and goes through all references once per million.
+	/// What a mending check finishes counts as checked until the next crash.
 	///
 	/// # Errors
 	/// What keeps it from reading or mending.
@@ -138,11 +139,13 @@ impl Repo {
 			if resized {
 				self.recount_datasets()?;
 			}
+			let _order = self.inner.metadata.in_order();
 			let used = self
 				.inner
 				.metadata
 				.write(|tables| tables.total(Total::UsedBytes))?;
-			self.inner.ledger.recounted(used);
+			self.inner.ledger.settle(used);
+			self.inner.consistent.store(true, Ordering::SeqCst);
 		}
 		if !report.is_clean() {
 			tracing::warn!(?report, "the block store was not consistent");

@@ -5,14 +5,14 @@ mod tables;
 
 pub(super) use rows::{decode_hash, BlockRow, DatasetRow, DatasetState, Total};
 pub(super) use tables::{member_key, members_of, visibility, Tables, Visibility};
-pub(super) use tables::{BLOCKS, DATASETS, EXPIRY, HIDDEN, MEMBERS, PINS, RECORDS, ROOTS, TOTALS};
+pub(super) use tables::{BLOCKS, DATASETS, EVICTABLE, EXPIRY, HIDDEN, MEMBERS, PINS, RECORDS, ROOTS, TOTALS};
 
 use crate::fault_injection;
 use redb::{backends::InMemoryBackend, Builder, Database, ReadTransaction, ReadableDatabase};
 use std::{
-	io,
+	fs, io,
 	path::{Path, PathBuf},
-	sync::{PoisonError, RwLock},
+	sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 /// Version of the tables.
@@ -103,16 +103,38 @@ pub(super) struct Metadata {
 	cache_bytes: usize,
 	/// None: could not be opened again yet. Transactions hold the lock for reading.
 	database: RwLock<Option<Database>>,
+	/// See [`in_order`](Self::in_order).
+	order: Mutex<()>,
 }
 
 impl Metadata {
-	/// Opens the file, creating it if there is none.
+	/// Opens the file.
 	pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, redb::DatabaseError> {
-		Ok(Self {
-			path: Some(path.to_owned()),
+		let database = open_file(path, cache_bytes)?;
+		Ok(Self::new(Some(path.to_owned()), cache_bytes, database))
+	}
+
+	/// Creates the file, under another name first: a process that dies meanwhile leaves none that
+	/// cannot be opened.
+	pub(super) fn create(path: &Path, cache_bytes: usize) -> Result<Self, redb::DatabaseError> {
+		let new = path.with_extension("new");
+		match fs::remove_file(&new) {
+			Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+			_ => {}
+		}
+		drop(Builder::new().set_cache_size(cache_bytes).create(&new)?);
+		fault_injection::reached("open:created");
+		fs::rename(&new, path)?;
+		Self::open(path, cache_bytes)
+	}
+
+	fn new(path: Option<PathBuf>, cache_bytes: usize, database: Database) -> Self {
+		Self {
+			path,
 			cache_bytes,
-			database: RwLock::new(Some(open_file(path, cache_bytes)?)),
-		})
+			database: RwLock::new(Some(database)),
+			order: Mutex::new(()),
+		}
 	}
 
 	/// A database that ends with the process.
@@ -120,11 +142,7 @@ impl Metadata {
 		let database = Builder::new()
 			.set_cache_size(cache_bytes)
 			.create_with_backend(InMemoryBackend::new())?;
-		Ok(Self {
-			path: None,
-			cache_bytes,
-			database: RwLock::new(Some(database)),
-		})
+		Ok(Self::new(None, cache_bytes, database))
 	}
 
 	/// Runs `work` on a snapshot.
@@ -154,6 +172,12 @@ impl Metadata {
 			transaction.commit().map_err(MetadataError::from)?;
 			Ok(result)
 		})
+	}
+
+	/// To be held from before a transaction that changes what is in use until the ledger has taken over
+	/// the sum, so that it takes over the sums in the order of the transactions.
+	pub(super) fn in_order(&self) -> MutexGuard<'_, ()> {
+		self.order.lock().unwrap_or_else(PoisonError::into_inner)
 	}
 
 	fn with_database<T, E: Wraps>(&self, work: impl FnOnce(&Database) -> Result<T, E>) -> Result<T, E> {
@@ -196,5 +220,6 @@ impl Metadata {
 }
 
 fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, redb::DatabaseError> {
-	Builder::new().set_cache_size(cache_bytes).create(path)
+	// Not created: a repository whose disk is gone must not go on with an empty database.
+	Builder::new().set_cache_size(cache_bytes).open(path)
 }

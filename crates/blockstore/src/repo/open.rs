@@ -17,13 +17,15 @@ use crate::{
 use redb::ReadableTable;
 use std::{
 	fs, io,
+	num::NonZeroU64,
 	path::{Path, PathBuf},
-	sync::{Arc, RwLock},
+	sync::{atomic::AtomicBool, Arc, Mutex, RwLock},
 };
 
 const METADATA_FILE: &str = "metadata.redb";
 const CHUNKS_FOLDER: &str = "chunks";
 const CHUNKS_FILE: &str = "chunks.sqlite";
+const DEFAULT_TTL: Ttl = Ttl::Seconds(NonZeroU64::new(30 * 24 * 60 * 60).unwrap());
 /// Setting that names the chunk store's implementation.
 const CHUNK_STORE: &str = "chunk_store";
 
@@ -56,7 +58,7 @@ impl Default for RepoConfig {
 	fn default() -> Self {
 		Self {
 			quota: 20 << 30,
-			default_ttl: Ttl::days(std::num::NonZeroU64::MIN.saturating_add(29)),
+			default_ttl: DEFAULT_TTL,
 			backend: Backend::Fs,
 			read_cache: 32 << 20,
 			metadata_cache: 64 << 20,
@@ -100,7 +102,7 @@ impl Backend {
 /// When to compare database and chunks while opening ([`Repo::fsck`], without reading the chunks).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartupCheck {
-	/// Never.
+	/// Never. A check that is due after a crash stays due.
 	Skip,
 	/// If the last process did not close the repository.
 	AfterCrash,
@@ -156,6 +158,15 @@ pub enum OpenError {
 		/// What it was opened with.
 		expected: &'static str,
 	},
+	/// There are chunks, and the database that says what they are is gone.
+	#[error(
+		"{} is missing, and its chunks are there: restore it from a copy, or remove the chunks",
+		path.display()
+	)]
+	NoDatabase {
+		/// The file.
+		path: PathBuf,
+	},
 	/// The operating system refused.
 	#[error("cannot open the block store {}", path.display())]
 	Io {
@@ -189,7 +200,8 @@ impl Repo {
 	///
 	/// # Errors
 	/// [`OpenError::InUse`] while another has it open, [`OpenError::Newer`] for a later format,
-	/// [`OpenError::OtherBackend`] for another kind of chunk store.
+	/// [`OpenError::OtherBackend`] for another kind of chunk store, [`OpenError::NoDatabase`] if there
+	/// are chunks without a database.
 	pub fn open(folder: impl AsRef<Path>, config: &RepoConfig) -> Result<(Self, Recovery), OpenError> {
 		let folder = folder.as_ref();
 		let lock = own(folder)?;
@@ -273,6 +285,8 @@ impl Repo {
 				folder: lock.is_some().then(|| folder.to_owned()),
 				writing: RwLock::new(()),
 				bell: Bell::default(),
+				given_up: Mutex::default(),
+				consistent: AtomicBool::new(!recovery.after_crash),
 				_lock: lock,
 			}),
 		};
@@ -290,6 +304,10 @@ impl Repo {
 
 impl Drop for Inner {
 	fn drop(&mut self) {
+		if !*self.consistent.get_mut() {
+			// Not checked since a crash, or the check failed: that is still to be done.
+			return;
+		}
 		let closed = self.metadata.write(|tables| tables.set_total(Total::Unclean, 0));
 		if let Err(error) = closed {
 			// The next start takes it for a crash, and checks.
@@ -316,8 +334,19 @@ fn own(folder: &Path) -> Result<OwnerLock, OpenError> {
 
 fn open_metadata(folder: &Path, config: &RepoConfig) -> Result<Metadata, OpenError> {
 	let path = folder.join(METADATA_FILE);
-	let created = !path.exists();
-	let metadata = Metadata::open(&path, config.metadata_cache).map_err(|source| match source {
+	let exists = path.try_exists().map_err(|source| OpenError::Io {
+		path: path.clone(),
+		source,
+	})?;
+	let opened = match exists {
+		true => Metadata::open(&path, config.metadata_cache),
+		// Chunks come after the database. Without it they would all be strays.
+		false if folder.join(CHUNKS_FOLDER).exists() || folder.join(CHUNKS_FILE).exists() => {
+			return Err(OpenError::NoDatabase { path });
+		}
+		false => Metadata::create(&path, config.metadata_cache),
+	};
+	let metadata = opened.map_err(|source| match source {
 		redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse {
 			path: folder.to_owned(),
 		},
@@ -326,7 +355,7 @@ fn open_metadata(folder: &Path, config: &RepoConfig) -> Result<Metadata, OpenErr
 			source: Box::new(source),
 		},
 	})?;
-	if created {
+	if !exists {
 		sync_folder(folder)?;
 	}
 	Ok(metadata)

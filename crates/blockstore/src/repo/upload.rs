@@ -1,25 +1,25 @@
 //! Uploads: sessions whose blocks become visible together, on commit, or never.
 
+mod batch;
+mod fill;
+
+pub use fill::FillError;
+
 use super::{
 	collect::MaintainError,
-	metadata::{self, BlockRow, DatasetRow, DatasetState, MetadataError, Tables, Total, Visibility, Wraps},
-	pins, Dataset, Expiry, PinId, Repo, Ttl,
+	metadata::{self, DatasetRow, DatasetState, MetadataError, Tables, Total, Wraps},
+	pins, Dataset, PinId, Repo, ReserveError, Ttl,
 };
-use crate::{
-	chunks::check_writable, fault_injection, ChunkError, Cid, Multihash, QuotaExceeded, Reservation,
-};
+use crate::{chunks::check_writable, fault_injection, ChunkError, Cid, QuotaExceeded, Reservation};
 use cairn_dag::{Block, BlockSink, SinkError};
 use redb::ReadableTable;
 use std::{
 	path::PathBuf,
-	sync::{mpsc, PoisonError},
-	thread,
+	sync::{MutexGuard, PoisonError},
 };
 
 /// Most blocks of a batch: bounds the transaction when blocks are tiny.
 const BATCH_BLOCKS: usize = 4096;
-/// Bytes handed over at once between the thread that makes blocks and the one that writes them.
-const HANDOVER_BYTES: usize = 1 << 20;
 
 /// Why an upload failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,17 +67,6 @@ impl Wraps for UploadError {
 	}
 }
 
-/// Why [`Upload::fill`] failed.
-#[derive(Debug, thiserror::Error)]
-pub enum FillError<E> {
-	/// The blocks could not be stored.
-	#[error(transparent)]
-	Upload(#[from] UploadError),
-	/// The blocks could not be made.
-	#[error("{0}")]
-	Producer(E),
-}
-
 /// How a dataset is to be kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommitOptions {
@@ -122,8 +111,8 @@ impl Repo {
 	/// [`UploadError::Quota`] if `expected` bytes cannot be set aside.
 	pub fn upload(&self, expected: u64) -> Result<Upload, UploadError> {
 		let reservation = self.reserve(expected).map_err(|error| match error {
-			super::ReserveError::Quota(error) => UploadError::Quota(error),
-			super::ReserveError::Maintain(error) => UploadError::Maintain(error),
+			ReserveError::Quota(error) => UploadError::Quota(error),
+			ReserveError::Maintain(error) => UploadError::Maintain(error),
 		})?;
 		let number = self
 			.inner
@@ -167,47 +156,6 @@ impl Upload {
 			self.flush()?;
 		}
 		Ok(())
-	}
-
-	/// Bytes set aside for what is still to come.
-	pub fn reserved(&self) -> u64 {
-		self.reservation.left()
-	}
-
-	/// Adds blocks that `produce` makes on this thread, while another writes those made before: what
-	/// makes blocks mostly hashes, and disks are waited for. At most a few batches are in memory.
-	///
-	/// # Errors
-	/// The upload's, if writing failed, else the producer's.
-	pub fn fill<T, E>(
-		&mut self,
-		produce: impl FnOnce(&mut dyn BlockSink) -> Result<T, E>,
-	) -> Result<T, FillError<E>> {
-		let (sender, receiver) = mpsc::sync_channel::<Vec<Block>>(2);
-		thread::scope(|scope| {
-			let writer = scope.spawn(move || -> Result<(), UploadError> {
-				for blocks in receiver {
-					for block in blocks {
-						self.put(block)?;
-					}
-				}
-				Ok(())
-			});
-			let mut handover = Handover {
-				sender,
-				blocks: Vec::new(),
-				bytes: 0,
-			};
-			let produced = produce(&mut handover);
-			// If the writer is gone, its error says why.
-			let _ = handover.send();
-			drop(handover);
-			match writer.join() {
-				Ok(written) => written?,
-				Err(panic) => std::panic::resume_unwind(panic),
-			}
-			produced.map_err(FillError::Producer)
-		})
 	}
 
 	/// Writes what is left and makes the dataset visible under its root, in one transaction. A dataset
@@ -260,11 +208,11 @@ impl Upload {
 		Ok(committed)
 	}
 
-	/// Gives the upload up. Dropping it does the same, but cannot report a failure: then the blocks
-	/// stay until the repository is opened again.
+	/// Gives the upload up. Dropping it does the same, without reporting a failure.
 	///
 	/// # Errors
-	/// If the database cannot be written.
+	/// If the database cannot be written. The blocks are invisible all the same, and collected when it
+	/// can be.
 	pub fn abort(mut self) -> Result<(), MetadataError> {
 		self.abandon()
 	}
@@ -274,16 +222,10 @@ impl Upload {
 			return Ok(());
 		}
 		self.state = Session::Closed;
-		let number = self.number;
-		self.repo
-			.inner
-			.metadata
-			.write(|tables| match tables.dataset(number)? {
-				Some(row) => tables.mark_deleting(number, row),
-				None => Ok(()),
-			})?;
+		self.repo.given_up().push(self.number);
+		let marked = self.repo.mark_given_up();
 		self.repo.inner.bell.ring();
-		Ok(())
+		marked
 	}
 
 	fn check_open(&self) -> Result<(), UploadError> {
@@ -299,136 +241,6 @@ impl Upload {
 			_ => Err(MetadataError::Damaged { table: "datasets" }),
 		}
 	}
-
-	/// Writes the batch: rows, then chunks.
-	fn flush(&mut self) -> Result<(), UploadError> {
-		if self.batch.is_empty() {
-			return Ok(());
-		}
-		let batch = std::mem::take(&mut self.batch);
-		self.batch_bytes = 0;
-		let result = self.write(batch);
-		if result.is_err() {
-			self.state = Session::Failed;
-		}
-		result
-	}
-
-	fn write(&mut self, mut batch: Vec<Block>) -> Result<(), UploadError> {
-		// In the order of the keys, so that neighbours share the database's pages.
-		batch.sort_by_cached_key(|block| block.cid().hash().to_bytes());
-		batch.dedup_by(|a, b| a.cid().hash() == b.cid().hash());
-		loop {
-			match self.try_write(&batch) {
-				// Without locks: what makes room may have to remove chunks that were locked for this.
-				Err(UploadError::Quota(exceeded)) => {
-					if !self.repo.make_room(exceeded.needed)? {
-						return Err(exceeded.into());
-					}
-				}
-				result => return result,
-			}
-		}
-	}
-
-	fn try_write(&mut self, batch: &[Block]) -> Result<(), UploadError> {
-		let repo = self.repo.clone();
-		repo.check_disk(batch)?;
-		let _writing = repo.inner.writing.read().unwrap_or_else(PoisonError::into_inner);
-		let _lock = repo
-			.inner
-			.locks
-			.write(batch.iter().map(|block| *block.cid().hash()).collect());
-		fault_injection::reached("upload:locked");
-		let rows = repo.inner.metadata.write(|tables| self.add_rows(tables, batch))?;
-		self.reservation.spend(rows.new_bytes);
-		fault_injection::reached("upload:rows");
-		repo.inner.chunks.put_many(&rows.to_write)?;
-		fault_injection::reached("upload:written");
-		if !rows.healed.is_empty() {
-			repo.set_lost(&rows.healed, false)?;
-			fault_injection::reached("upload:healed");
-		}
-		Ok(())
-	}
-
-	/// Adds the batch to the dataset, and tells which chunks have to be written.
-	fn add_rows(&mut self, tables: &mut Tables<'_>, batch: &[Block]) -> Result<AddedRows, UploadError> {
-		let mut dataset = self.uploading_row(tables)?;
-		let mut added = AddedRows::default();
-		let mut new_blocks = 0;
-		for block in batch {
-			let hash = *block.cid().hash();
-			let key = hash.to_bytes();
-			// A batch that failed is not tried again, so a member's chunk is on disk.
-			let member = metadata::member_key(self.number, &key);
-			let known = tables
-				.members
-				.get(member.as_slice())
-				.map_err(MetadataError::from)?;
-			if known.is_some() {
-				continue;
-			}
-			drop(known);
-			// Blocks have at most `MAX_CHUNK_BYTES`.
-			let size = u32::try_from(block.data().len()).unwrap_or(u32::MAX);
-			dataset.blocks += 1;
-			dataset.bytes += u64::from(size);
-			let row = tables
-				.blocks
-				.get(key.as_slice())
-				.map_err(MetadataError::from)?
-				.map(|row| BlockRow::decode(row.value()));
-			let row = match row {
-				None => {
-					added.new_bytes += u64::from(size);
-					new_blocks += 1;
-					added.to_write.push(block.clone());
-					BlockRow {
-						size,
-						refs: 1,
-						lost: false,
-					}
-				}
-				Some(row) => {
-					if !matches!(tables.visibility(&key)?, Visibility::Present(_)) {
-						added.to_write.push(block.clone());
-						if row.lost {
-							added.healed.push(hash);
-						}
-					}
-					BlockRow {
-						refs: row.refs.saturating_add(1),
-						..row
-					}
-				}
-			};
-			tables
-				.blocks
-				.insert(key.as_slice(), row.encode())
-				.map_err(MetadataError::from)?;
-			tables
-				.members
-				.insert(member.as_slice(), ())
-				.map_err(MetadataError::from)?;
-		}
-		self.reservation.ensure(added.new_bytes)?;
-		tables.add(Total::UsedBytes, added.new_bytes)?;
-		tables.add(Total::Blocks, new_blocks)?;
-		tables.set_dataset(self.number, &dataset)?;
-		Ok(added)
-	}
-}
-
-/// What adding rows came to.
-#[derive(Default)]
-struct AddedRows {
-	/// Bytes of blocks that had no row.
-	new_bytes: u64,
-	/// Blocks whose chunks are not certainly on disk.
-	to_write: Vec<Block>,
-	/// Those of them whose chunks were known to be damaged.
-	healed: Vec<Multihash>,
 }
 
 fn is_member(tables: &Tables<'_>, number: u64, cid: &Cid) -> Result<bool, MetadataError> {
@@ -439,10 +251,50 @@ fn is_member(tables: &Tables<'_>, number: u64, cid: &Cid) -> Result<bool, Metada
 	Ok(tables.members.get(key.as_slice())?.is_some())
 }
 
+impl Repo {
+	fn given_up(&self) -> MutexGuard<'_, Vec<u64>> {
+		// A list of numbers is whole between any two calls.
+		self.inner.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+	}
+
+	/// Turns uploads that were given up into deletions. Those that a full disk keeps from being turned
+	/// are turned the next time.
+	pub(super) fn mark_given_up(&self) -> Result<(), MetadataError> {
+		let given_up = std::mem::take(&mut *self.given_up());
+		if given_up.is_empty() {
+			return Ok(());
+		}
+		let _order = self.inner.metadata.in_order();
+		let marked = self.inner.metadata.write(|tables| {
+			for number in &given_up {
+				match tables.dataset(*number)? {
+					Some(row) if row.state == DatasetState::Uploading => {
+						tables.mark_deleting(*number, row)?;
+					}
+					// A commit that was reported as failed is on disk, and stands.
+					_ => {}
+				}
+			}
+			tables.total(Total::UsedBytes)
+		});
+		match marked {
+			Ok(used) => {
+				// A batch that was reported as failed may be on disk, and counts.
+				self.inner.ledger.settle(used);
+				Ok(())
+			}
+			Err(error) => {
+				self.given_up().extend(given_up);
+				Err(error)
+			}
+		}
+	}
+}
+
 impl Drop for Upload {
 	fn drop(&mut self) {
 		if let Err(error) = self.abandon() {
-			tracing::warn!(%error, "an upload could not be given up; the next start does it");
+			tracing::warn!(%error, "an upload could not be given up yet");
 		}
 	}
 }
@@ -450,63 +302,5 @@ impl Drop for Upload {
 impl BlockSink for Upload {
 	fn put(&mut self, block: Block) -> Result<(), SinkError> {
 		Upload::put(self, block).map_err(SinkError::new)
-	}
-}
-
-/// Collects blocks and hands them to the writer's thread.
-struct Handover {
-	sender: mpsc::SyncSender<Vec<Block>>,
-	blocks: Vec<Block>,
-	bytes: usize,
-}
-
-impl Handover {
-	fn send(&mut self) -> Result<(), SinkError> {
-		self.bytes = 0;
-		self.sender
-			.send(std::mem::take(&mut self.blocks))
-			.map_err(|_| SinkError::new(UploadError::Failed))
-	}
-}
-
-impl BlockSink for Handover {
-	fn put(&mut self, block: Block) -> Result<(), SinkError> {
-		self.bytes += block.data().len();
-		self.blocks.push(block);
-		if self.bytes >= HANDOVER_BYTES || self.blocks.len() >= BATCH_BLOCKS {
-			self.send()?;
-		}
-		Ok(())
-	}
-}
-
-impl Repo {
-	/// Refuses a batch that would take the disk's last bytes.
-	fn check_disk(&self, batch: &[Block]) -> Result<(), UploadError> {
-		let reserve = self.inner.disk_reserve;
-		let (Some(folder), true) = (&self.inner.folder, reserve > 0) else {
-			return Ok(());
-		};
-		let needed: u64 = batch.iter().map(|block| block.data().len() as u64).sum();
-		let available = match rustix::fs::statvfs(folder) {
-			Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
-			// A file system that does not tell is used as far as it goes.
-			Err(_) => return Ok(()),
-		};
-		if available < reserve.saturating_add(needed) {
-			return Err(UploadError::DiskFull {
-				path: folder.clone(),
-				available,
-				reserve,
-			});
-		}
-		Ok(())
-	}
-}
-
-impl Ttl {
-	/// When a dataset expires that is committed now.
-	pub fn expiry(self, repo: &Repo) -> Expiry {
-		self.from(repo.inner.clock.now())
 	}
 }

@@ -14,7 +14,7 @@ use crate::{
 use cairn_dag::Codec;
 use redb::ReadableTable;
 use std::{
-	collections::{BTreeSet, HashSet},
+	collections::HashSet,
 	ops::{Bound, ControlFlow},
 };
 
@@ -22,6 +22,8 @@ use std::{
 const PORTION: usize = 4096;
 /// Lost blocks whose datasets are looked for.
 const TRACED: usize = 1 << 16;
+/// Chunks of a wrong size that are remembered one by one.
+const MISFITS: usize = 1 << 20;
 
 impl Repo {
 	/// Returns whether sizes of blocks were wrong, and with them the counts of datasets.
@@ -36,14 +38,9 @@ impl Repo {
 		Ok(found.resized)
 	}
 
-	/// Goes through the chunks: strays are removed, sizes compared. Returns blocks whose chunk does
-	/// not have the size it should.
-	fn compare_listing(
-		&self,
-		options: FsckOptions,
-		report: &mut FsckReport,
-	) -> Result<BTreeSet<Vec<u8>>, FsckError> {
-		let mut misfits = BTreeSet::new();
+	/// Goes through the chunks: strays are removed, sizes compared.
+	fn compare_listing(&self, options: FsckOptions, report: &mut FsckReport) -> Result<Misfits, FsckError> {
+		let mut misfits = Misfits::Some(HashSet::new());
 		let mut strays = Vec::new();
 		let mut failed: Option<FsckError> = None;
 		self.inner.disk.list(&mut |chunk| {
@@ -68,7 +65,7 @@ impl Repo {
 					}
 				}
 				Some(row) if u64::from(row.size) != chunk.size => {
-					misfits.insert(chunk.hash.to_bytes());
+					misfits.insert(chunk.hash);
 				}
 				Some(_) => {}
 			}
@@ -96,7 +93,7 @@ impl Repo {
 	fn compare_rows(
 		&self,
 		options: FsckOptions,
-		misfits: &BTreeSet<Vec<u8>>,
+		misfits: &Misfits,
 		report: &mut FsckReport,
 	) -> Result<Found, FsckError> {
 		let mut found = Found::default();
@@ -110,7 +107,7 @@ impl Repo {
 			let mut changed = Vec::new();
 			for (key, row) in portion {
 				let hash = decode_hash(&key, "blocks")?;
-				let suspect = options.verify || row.lost || misfits.contains(&key);
+				let suspect = options.verify || row.lost || misfits.contains(&hash);
 				match (self.probe(&hash, suspect)?, row.lost) {
 					(Probe::Whole(size), was_lost) => {
 						let size = size.unwrap_or(row.size);
@@ -219,6 +216,32 @@ impl Repo {
 			}
 			Ok(())
 		})
+	}
+}
+
+/// Blocks whose chunk does not have the size it should.
+enum Misfits {
+	/// These.
+	Some(HashSet<Multihash>),
+	/// So many that every chunk is suspect.
+	Many,
+}
+
+impl Misfits {
+	fn insert(&mut self, hash: Multihash) {
+		if let Self::Some(hashes) = self {
+			hashes.insert(hash);
+			if hashes.len() > MISFITS {
+				*self = Self::Many;
+			}
+		}
+	}
+
+	fn contains(&self, hash: &Multihash) -> bool {
+		match self {
+			Self::Some(hashes) => hashes.contains(hash),
+			Self::Many => true,
+		}
 	}
 }
 
