@@ -2,7 +2,7 @@
 
 use crate::{file::MAX_HEAD, read_at::ReadAt};
 use cairn_dag::{read_cid, varint, Block, BlockError, HashFunction};
-use cid::{Cid, Version};
+use cid::Cid;
 use std::io;
 
 /// Bytes searched at a time.
@@ -32,6 +32,16 @@ struct Head {
 	len: u64,
 	/// Bytes of the section.
 	section: u64,
+}
+
+impl Head {
+	/// Whether data that matches the CID leaves no doubt that this is a section, wherever it stands: short
+	/// identity CIDs are everywhere.
+	fn proves_itself(&self) -> bool {
+		let hash = self.cid.hash();
+		HashFunction::from_code(hash.code())
+			.is_some_and(|function| function.digest_len() == hash.digest().len())
+	}
 }
 
 /// Reads sections at any position.
@@ -94,7 +104,7 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
 			for position in 0..positions {
 				let offset = start + position as u64;
 				let head = match self.head(&window[position..]) {
-					Some(head) if head.section <= self.size - offset => head,
+					Some(head) if head.proves_itself() && head.section <= self.size - offset => head,
 					_ => continue,
 				};
 				if let At::Block { .. } = self.check(offset, &head)? {
@@ -111,11 +121,13 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
 		Ok(found)
 	}
 
-	/// A section's head at the start of `bytes`, if it looks like one: only such CIDs count as can be
-	/// checked, so that little else does.
+	/// A section's head at the start of `bytes`.
 	fn head(&self, bytes: &[u8]) -> Option<Head> {
-		// Nearly all positions end here.
-		let len_len = 1 + bytes.iter().take(varint::MAX_LEN).position(|byte| *byte < 0x80)?;
+		// Nearly all positions of a search end here.
+		let len_len = 1 + bytes
+			.iter()
+			.take(varint::MAX_LEN)
+			.position(|byte| *byte < 0x80)?;
 		if !matches!(bytes.get(len_len), Some(0x01 | 0x12)) {
 			return None;
 		}
@@ -126,10 +138,7 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
 		let rest = &bytes[len_len..];
 		let within = usize::try_from(section).map_or(rest.len(), |section| section.min(rest.len()));
 		let (cid, cid_len) = read_cid(&rest[..within])?;
-		let function = HashFunction::from_code(cid.hash().code())?;
-		let plausible = cid.hash().digest().len() == function.digest_len()
-			&& (cid.version() == Version::V0 || cid.codec() != 0);
-		plausible.then_some(Head {
+		Some(Head {
 			cid,
 			len: (len_len + cid_len) as u64,
 			section: len_len as u64 + section,
