@@ -10,6 +10,25 @@
 //! - After a crash at any point nothing that was acknowledged is missing, nothing half-uploaded is
 //!   visible, and whatever is left over is collected.
 //!
+//! # On disk
+//!
+//! ```text
+//! LOCK             held (flock) while a process has the repository open
+//! metadata.redb    the database: blocks, members, datasets, indexes, pins, records, totals
+//! chunks/          the chunks of the backend `fs`: see `chunks/fs.rs`
+//! chunks.sqlite    or those of `sqlite`; beside it -wal and -shm, and .lock
+//! ```
+//!
+//! The database is created as `metadata.new` and renamed, and chunks come after it: chunks without a
+//! database mean that it was removed, and are left alone ([`OpenError::NoDatabase`]).
+//!
+//! | | 1 | 2 | 3 |
+//! |---|---|---|---|
+//! | a batch of an upload | rows, quota and totals: one transaction | chunks, synced | |
+//! | a commit | the last batch | dataset, root, indexes, pins: one transaction | |
+//! | a deletion, an expiry | state, root, indexes: one transaction | | |
+//! | a step of the collector | chunks that nothing else refers to are removed, synced | rows, quota and totals: one transaction | the dataset's row, after its last step |
+//!
 //! # How the two layers stay in step
 //!
 //! A dataset is *uploading*, *live* or *deleting*. The database counts, for each block, the datasets

@@ -254,7 +254,7 @@ mod suite {
 
 	/// For stores that outlive the process.
 	pub fn what_was_written_is_there_after_reopening(open: &dyn Fn(&Path) -> Box<dyn ChunkStore>) {
-		let folder = tempfile::tempdir().unwrap();
+		let folder = fixture::folder();
 		let blocks: Vec<_> = (0..20).map(|n| block(n, 1000)).collect();
 		let store = open(folder.path());
 		store.put_many(&blocks).unwrap();
@@ -274,7 +274,7 @@ macro_rules! run_suite {
 			$(
 				#[test]
 				fn $case() {
-					let folder = tempfile::tempdir().unwrap();
+					let folder = fixture::folder();
 					let open: fn(&Path) -> Box<dyn ChunkStore> = $open;
 					suite::$case(&*open(folder.path()));
 				}

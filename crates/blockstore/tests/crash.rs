@@ -337,7 +337,7 @@ fn recover() {
 
 /// Kills the scenario's process at the n-th passage of a point. Returns whether it got so far.
 fn die_at(point: &str, n: u32, backend: Backend) -> bool {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let output = child("go_through_the_scenario", folder.path(), backend)
 		.env(CRASH_AT, format!("{point}:{n}"))
 		.output()
@@ -378,12 +378,15 @@ fn die_at(point: &str, n: u32, backend: Backend) -> bool {
 	true
 }
 
-/// Dies at the first passages of the points, and at some of the later ones.
+/// Dies at the first passage of each point and at some of the later ones, or thoroughly at every one.
 fn die_at_each(points: impl Iterator<Item = &'static str>, backend: Backend) {
 	for point in points {
-		let (mut n, mut next) = (1, 2);
+		let mut n = 1;
 		while die_at(point, n, backend) {
-			(n, next) = (next, n + next);
+			n = match fixture::thorough() {
+				true => n + 1,
+				false => 3 * n,
+			};
 		}
 		let other_store = match backend {
 			Backend::Fs => "sqlite:",
@@ -484,8 +487,12 @@ fn go_through_random_steps() {
 fn kill_anywhere(backend: Backend) {
 	let seed = random::seed();
 	let mut rng = ChaCha8Rng::seed_from_u64(seed);
-	for round in 0..12 {
-		let folder = tempfile::tempdir().unwrap();
+	let rounds = match fixture::thorough() {
+		true => 100,
+		false => 6,
+	};
+	for round in 0..rounds {
+		let folder = fixture::folder();
 		let child_seed = seed.wrapping_add(round);
 		let until = 1 + random::below(&mut rng, 120) as usize;
 		let spins = random::below(&mut rng, 3_000_000);
@@ -500,7 +507,7 @@ fn kill_anywhere(backend: Backend) {
 			acknowledged += line.unwrap().matches(ACKNOWLEDGED).count();
 			acknowledged
 		};
-		while let Some(line) = lines.next() {
+		for line in lines.by_ref() {
 			if count(line) >= until {
 				break;
 			}

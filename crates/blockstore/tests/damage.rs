@@ -27,7 +27,7 @@ fn assert_damaged(store: &dyn ChunkStore, block: &Block) {
 
 #[test]
 fn a_damaged_file_reads_as_an_error() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let store = FsChunks::open(folder.path()).unwrap();
 	let block = block(1, 10_000);
 	let path = file_of(folder.path(), &block);
@@ -60,7 +60,7 @@ fn a_damaged_file_reads_as_an_error() {
 
 #[test]
 fn a_file_that_is_gone_is_absent() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let store = FsChunks::open(folder.path()).unwrap();
 	let block = block(1, 10);
 	store.put_many(std::slice::from_ref(&block)).unwrap();
@@ -71,7 +71,7 @@ fn a_file_that_is_gone_is_absent() {
 
 #[test]
 fn files_of_others_are_left_alone_and_unfinished_ones_removed() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let store = FsChunks::open(folder.path()).unwrap();
 	let block = block(1, 10);
 	store.put_many(std::slice::from_ref(&block)).unwrap();
@@ -96,7 +96,7 @@ fn files_of_others_are_left_alone_and_unfinished_ones_removed() {
 
 #[test]
 fn a_file_store_has_one_owner() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let store = FsChunks::open(folder.path()).unwrap();
 	let second = FsChunks::open(folder.path());
 	assert!(matches!(second, Err(OpenChunksError::InUse { path }) if path == folder.path()));
@@ -106,7 +106,7 @@ fn a_file_store_has_one_owner() {
 
 #[test]
 fn a_file_store_of_a_later_format_is_refused() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	drop(FsChunks::open(folder.path()).unwrap());
 	for found in ["cairn chunks 2", "something else"] {
 		fs::write(folder.path().join("FORMAT"), format!("{found}\n")).unwrap();
@@ -120,7 +120,7 @@ fn a_file_store_of_a_later_format_is_refused() {
 
 #[test]
 fn a_folder_with_other_files_is_not_taken_and_an_unfinished_store_is_finished() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	fs::write(folder.path().join("photo.jpg"), "").unwrap();
 	assert!(matches!(
 		FsChunks::open(folder.path()),
@@ -129,7 +129,7 @@ fn a_folder_with_other_files_is_not_taken_and_an_unfinished_store_is_finished() 
 	assert!(!folder.path().join("00").exists());
 
 	// As a crash in the middle of the first start leaves it.
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	drop(FsChunks::open(folder.path()).unwrap());
 	fs::remove_file(folder.path().join("FORMAT")).unwrap();
 	fs::remove_dir(folder.path().join("7f")).unwrap();
@@ -140,7 +140,7 @@ fn a_folder_with_other_files_is_not_taken_and_an_unfinished_store_is_finished() 
 
 #[test]
 fn a_damaged_row_reads_as_an_error() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let path = folder.path().join("chunks.sqlite");
 	let block = block(1, 10_000);
 	let damages = [
@@ -165,7 +165,7 @@ fn a_damaged_row_reads_as_an_error() {
 
 #[test]
 fn a_damaged_database_is_an_error_and_not_a_panic() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let path = folder.path().join("chunks.sqlite");
 	let blocks: Vec<_> = (0..200).map(|n| block(n, 20_000)).collect();
 	let store = SqliteChunks::open(&path).unwrap();
@@ -188,7 +188,7 @@ fn a_damaged_database_is_an_error_and_not_a_panic() {
 
 #[test]
 fn a_database_has_one_owner_and_one_purpose() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let path = folder.path().join("chunks.sqlite");
 	let store = SqliteChunks::open(&path).unwrap();
 	assert!(matches!(

@@ -37,7 +37,7 @@ impl Closed {
 		let (clock, mut config) = fixture::config(1 << 30);
 		config.startup_check = StartupCheck::Skip;
 		Self {
-			folder: tempfile::tempdir().unwrap(),
+			folder: fixture::folder(),
 			config,
 			clock,
 		}

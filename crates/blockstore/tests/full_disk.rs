@@ -24,7 +24,7 @@ const DISK: u64 = 24 << 20;
 
 /// Runs an ignored test of this file in a process whose `FOLDER` is a small disk.
 fn on_a_small_disk(name: &str) {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let mount = |then: &str| {
 		let script = format!("mount -t tmpfs -o size={DISK} tmpfs \"${FOLDER}\" && {then}");
 		let mut command = Command::new("unshare");
@@ -221,6 +221,8 @@ fn metadata_on_a_full_disk() {
 			Ok::<_, std::convert::Infallible>((Some(vec![n as u8; 100_000]), ()))
 		})
 	};
+	let mut upload = repo.upload(0).unwrap();
+	upload.put(block(50, 100)).unwrap();
 	let filler = fill(&small_disk(), 300 << 10);
 	let refused = (0..100)
 		.map(write)
@@ -234,8 +236,18 @@ fn metadata_on_a_full_disk() {
 		"{refused:?}"
 	);
 	assert_readable(&repo, &kept);
+	// It cannot be opened again while its file is away, and no other is created in its place.
+	let (database, aside) = (folder.join("metadata.redb"), folder.join("aside"));
+	fs::rename(&database, &aside).unwrap();
 	assert!(write(1000).is_err());
+	assert!(repo.get(kept[0].cid()).is_err());
+	assert!(!database.exists());
+	// Cannot be recorded now, and is made up for.
+	assert!(upload.abort().is_err());
+	fs::rename(&aside, &database).unwrap();
 	fs::remove_file(filler).unwrap();
+	repo.maintain().unwrap();
+	assert_eq!(repo.space().unwrap().hidden_datasets, 0);
 	write(1001).unwrap();
 	assert_eq!(
 		repo.record(&1001_u32.to_le_bytes()).unwrap(),

@@ -5,8 +5,8 @@
 //! of them run at a time, from one point of [`fault_injection`] to the next; between two points there is
 //! at most one transaction, one call of the chunk store, or one change of the locks, so that no finer
 //! order could make a difference. (The quota's counters follow their transaction without a point
-//! between. They err on the full side meanwhile.) Between any two steps it is checked that what can be read is on disk, and
-//! at the end of each order that nothing is lost, left over or counted wrong.
+//! between. They err on the full side meanwhile.) Between any two steps it is checked that what can be
+//! read is on disk, and at the end of each order that nothing is lost, left over or counted wrong.
 
 // Other builds have no points.
 #![cfg(any(debug_assertions, feature = "fault-injection"))]
@@ -250,11 +250,10 @@ fn run_in_order(world: &World, threads: &[Thread], end: fn(&World), choose: &mut
 
 /// How often threads are interrupted, a thread that waits or is done not being counted. Bugs of
 /// concurrency need very few; the number of orders grows with each by a factor of the number of steps.
-/// `CAIRN_TEST_INTERRUPTIONS` asks for more.
 fn interruptions_allowed() -> usize {
-	match std::env::var("CAIRN_TEST_INTERRUPTIONS") {
-		Ok(number) => number.parse().expect("the number of interruptions is a number"),
-		Err(_) => 2,
+	match fixture::thorough() {
+		true => 3,
+		false => 2,
 	}
 }
 
@@ -295,8 +294,12 @@ fn every_order(setup: fn() -> World, threads: &[Thread], end: fn(&World)) -> usi
 	}
 }
 
-fn random_orders(count: usize, setup: fn() -> World, threads: &[Thread], end: fn(&World)) {
+fn random_orders(setup: fn() -> World, threads: &[Thread], end: fn(&World)) {
 	let mut rng = random::rng();
+	let count = match fixture::thorough() {
+		true => 2000,
+		false => 100,
+	};
 	for _ in 0..count {
 		run_in_order(&setup(), threads, end, &mut |choice| {
 			(rng.next_u64() % choice.ready as u64) as usize
@@ -335,7 +338,7 @@ fn an_upload_that_shares_a_block_with_a_dataset_that_is_collected() {
 			fixture::assert_absent(&world.repo, &blocks(1..2));
 		},
 	);
-	assert!(orders > 100, "{orders}");
+	assert!(orders > 50, "{orders}");
 }
 
 #[test]
@@ -541,7 +544,6 @@ fn a_reader_while_a_dataset_goes_and_comes() {
 	}
 	every_order(stored, &[read, delete_and_collect], |_| {});
 	random_orders(
-		300,
 		stored,
 		&[read, delete_and_collect, |world| {
 			store(&world.repo, &blocks(1..3));
@@ -553,7 +555,6 @@ fn a_reader_while_a_dataset_goes_and_comes() {
 #[test]
 fn three_threads_in_random_orders() {
 	random_orders(
-		400,
 		stored,
 		&[
 			|world| {

@@ -239,7 +239,7 @@ impl Pair {
 		let (clock, config) = fixture::config(QUOTA);
 		let mut pair = Self {
 			repo: None,
-			folder: on_disk.then(|| tempfile::tempdir().unwrap()),
+			folder: on_disk.then(fixture::folder),
 			config,
 			clock,
 			chunks: Arc::default(),
@@ -544,7 +544,7 @@ fn random_sequences(sequences: usize, length: usize, on_disk: bool) {
 
 #[test]
 fn the_repository_agrees_with_the_model() {
-	random_sequences(25, 120, false);
+	random_sequences(15, 120, false);
 }
 
 #[test]

@@ -17,7 +17,7 @@ const FOLDER: &str = "CAIRN_TEST_FOLDER";
 #[test]
 fn both_backends_keep_what_was_committed() {
 	for backend in [Backend::Fs, Backend::Sqlite] {
-		let folder = tempfile::tempdir().unwrap();
+		let folder = fixture::folder();
 		let config = RepoConfig {
 			backend,
 			..fixture::config(1 << 20).1
@@ -43,7 +43,7 @@ fn both_backends_keep_what_was_committed() {
 
 #[test]
 fn a_repository_has_one_owner_in_a_process() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let (_, config) = fixture::config(1 << 20);
 	let (repo, _) = Repo::open(folder.path(), &config).unwrap();
 	let second = Repo::open(folder.path(), &config);
@@ -61,7 +61,7 @@ fn a_repository_has_one_owner_in_a_process() {
 
 #[test]
 fn a_repository_has_one_owner_among_processes() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let (_, config) = fixture::config(1 << 20);
 	let (repo, _) = Repo::open(folder.path(), &config).unwrap();
 	store(&repo, &blocks(0..2));
@@ -94,7 +94,7 @@ fn open_in_a_child() {
 
 #[test]
 fn a_later_format_and_another_backend_are_refused() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let (_, config) = fixture::config(1 << 20);
 	drop(Repo::open(folder.path(), &config).unwrap());
 	let sqlite = RepoConfig {
@@ -132,7 +132,7 @@ fn a_later_format_and_another_backend_are_refused() {
 
 #[test]
 fn a_file_that_is_no_database_is_an_error() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let (_, config) = fixture::config(1 << 20);
 	fs::write(folder.path().join("metadata.redb"), vec![7; 10_000]).unwrap();
 	assert!(matches!(
@@ -147,7 +147,7 @@ fn a_file_that_is_no_database_is_an_error() {
 #[test]
 fn reading_goes_through_the_cache_and_the_cache_forgets_what_is_collected() {
 	for read_cache in [0, 1 << 20] {
-		let folder = tempfile::tempdir().unwrap();
+		let folder = fixture::folder();
 		let config = RepoConfig {
 			read_cache,
 			..fixture::config(1 << 20).1
@@ -166,7 +166,7 @@ fn reading_goes_through_the_cache_and_the_cache_forgets_what_is_collected() {
 
 #[test]
 fn a_commit_is_the_only_thing_that_makes_a_dataset() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let (_, config) = fixture::config(1 << 20);
 	let (repo, _) = Repo::open(folder.path(), &config).unwrap();
 	let blocks = blocks(0..3);

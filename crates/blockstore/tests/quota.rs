@@ -205,7 +205,7 @@ fn a_reservation_evicts_and_a_failed_upload_does_not_count() {
 
 #[test]
 fn the_quota_counts_what_was_stored_before_and_reservations_end_with_the_process() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let (_, config) = fixture::config(1000);
 	let (repo, _) = Repo::open(folder.path(), &config).unwrap();
 	store(&repo, &blocks(0..4));
@@ -229,7 +229,7 @@ fn the_quota_counts_what_was_stored_before_and_reservations_end_with_the_process
 
 #[test]
 fn the_disk_keeps_its_reserve() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let (_, mut config) = fixture::config(1 << 40);
 	config.disk_reserve = u64::MAX / 2;
 	let (repo, _) = Repo::open(folder.path(), &config).unwrap();

@@ -74,7 +74,7 @@ fn nothing_removes_a_record() {
 
 #[test]
 fn records_are_on_disk_when_the_call_returns() {
-	let folder = tempfile::tempdir().unwrap();
+	let folder = fixture::folder();
 	let (_, config) = fixture::config(0);
 	let (repo, _) = Repo::open(folder.path(), &config).unwrap();
 	increment(&repo, b"counter");

@@ -18,8 +18,15 @@ use std::{
 /// The locks that are held.
 #[derive(Debug, Default)]
 pub(super) struct ChunkLocks {
-	held: Mutex<HashMap<Multihash, Holder>>,
+	state: Mutex<State>,
 	released: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+	held: HashMap<Multihash, Holder>,
+	/// How often locks were released.
+	releases: u64,
 }
 
 #[derive(Debug)]
@@ -31,56 +38,53 @@ enum Holder {
 }
 
 impl ChunkLocks {
-	fn lock(&self) -> MutexGuard<'_, HashMap<Multihash, Holder>> {
+	fn lock(&self) -> MutexGuard<'_, State> {
 		// No state between two changes of the map is wrong.
-		self.held.lock().unwrap_or_else(PoisonError::into_inner)
+		self.state.lock().unwrap_or_else(PoisonError::into_inner)
 	}
 
-	fn wait<'a>(
-		&'a self,
-		held: MutexGuard<'a, HashMap<Multihash, Holder>>,
-	) -> MutexGuard<'a, HashMap<Multihash, Holder>> {
+	fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
 		if fault_injection::is_observed() {
-			drop(held);
+			drop(state);
 			fault_injection::waiting();
 			return self.lock();
 		}
-		self.released.wait(held).unwrap_or_else(PoisonError::into_inner)
+		self.released.wait(state).unwrap_or_else(PoisonError::into_inner)
 	}
 
 	/// Locks chunks for writing, and waits while any of them is being removed. Each hash counts once.
 	pub(super) fn write(&self, mut hashes: Vec<Multihash>) -> ChunkLock<'_> {
 		hashes.sort_unstable();
 		hashes.dedup();
-		let mut held = self.lock();
+		let mut state = self.lock();
 		while hashes
 			.iter()
-			.any(|hash| matches!(held.get(hash), Some(Holder::Remover)))
+			.any(|hash| matches!(state.held.get(hash), Some(Holder::Remover)))
 		{
-			held = self.wait(held);
+			state = self.wait(state);
 		}
 		for hash in &hashes {
-			match held.entry(*hash).or_insert(Holder::Writers(0)) {
+			match state.held.entry(*hash).or_insert(Holder::Writers(0)) {
 				Holder::Writers(count) => *count += 1,
 				// Looked at above, under the same mutex.
 				Holder::Remover => unreachable!("a chunk that is being removed was locked for writing"),
 			}
 		}
-		drop(held);
+		drop(state);
 		ChunkLock { locks: self, hashes }
 	}
 
 	/// Locks those of the chunks that nobody has locked, for removal.
 	pub(super) fn try_remove(&self, hashes: impl IntoIterator<Item = Multihash>) -> ChunkLock<'_> {
-		let mut held = self.lock();
+		let mut state = self.lock();
 		let mut locked = Vec::new();
 		for hash in hashes {
-			if let Entry::Vacant(entry) = held.entry(hash) {
+			if let Entry::Vacant(entry) = state.held.entry(hash) {
 				entry.insert(Holder::Remover);
 				locked.push(hash);
 			}
 		}
-		drop(held);
+		drop(state);
 		ChunkLock {
 			locks: self,
 			hashes: locked,
@@ -89,9 +93,10 @@ impl ChunkLocks {
 
 	/// Waits until somebody releases a lock. The caller must hold none.
 	pub(super) fn wait_for_release(&self) {
-		let held = self.lock();
-		if !held.is_empty() {
-			drop(self.wait(held));
+		let mut state = self.lock();
+		let before = state.releases;
+		while state.releases == before && !state.held.is_empty() {
+			state = self.wait(state);
 		}
 	}
 }
@@ -113,9 +118,9 @@ impl ChunkLock<'_> {
 
 impl Drop for ChunkLock<'_> {
 	fn drop(&mut self) {
-		let mut held = self.locks.lock();
+		let mut state = self.locks.lock();
 		for hash in &self.hashes {
-			if let Entry::Occupied(mut entry) = held.entry(*hash) {
+			if let Entry::Occupied(mut entry) = state.held.entry(*hash) {
 				match entry.get_mut() {
 					Holder::Writers(count) if *count > 1 => *count -= 1,
 					_ => {
@@ -124,7 +129,8 @@ impl Drop for ChunkLock<'_> {
 				}
 			}
 		}
-		drop(held);
+		state.releases += 1;
+		drop(state);
 		self.locks.released.notify_all();
 	}
 }
@@ -155,7 +161,7 @@ mod tests {
 		drop(second);
 		assert_eq!(locks.try_remove([hash(2), hash(4)]).hashes(), [hash(2)]);
 		drop(removal);
-		assert!(locks.lock().is_empty());
+		assert!(locks.lock().held.is_empty());
 	}
 
 	#[test]
@@ -169,7 +175,7 @@ mod tests {
 			drop(removal);
 			assert_eq!(writer.join().unwrap(), 2);
 		});
-		assert!(locks.lock().is_empty());
+		assert!(locks.lock().held.is_empty());
 	}
 
 	/// Every thread counts itself in on each chunk; whoever removes must find nobody.
@@ -209,6 +215,6 @@ mod tests {
 				});
 			}
 		});
-		assert!(locks.lock().is_empty());
+		assert!(locks.lock().held.is_empty());
 	}
 }

@@ -183,7 +183,13 @@ impl Metadata {
 	fn with_database<T, E: Wraps>(&self, work: impl FnOnce(&Database) -> Result<T, E>) -> Result<T, E> {
 		let result = {
 			// Nothing under the lock can be left half-changed by a panic.
-			let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+			let read = || self.database.read().unwrap_or_else(PoisonError::into_inner);
+			let mut database = read();
+			if database.is_none() {
+				drop(database);
+				self.reopen();
+				database = read();
+			}
 			match &*database {
 				Some(database) => work(database),
 				None => Err(MetadataError::from(redb::Error::PreviousIo).into()),
