@@ -22,13 +22,6 @@
 //! The database is created as `metadata.new` and renamed, and chunks come after it: chunks without a
 //! database mean that it was removed, and are left alone ([`OpenError::NoDatabase`]).
 //!
-//! | | 1 | 2 | 3 |
-//! |---|---|---|---|
-//! | a batch of an upload | rows, quota and totals: one transaction | chunks, synced | |
-//! | a commit | the last batch | dataset, root, indexes, pins: one transaction | |
-//! | a deletion, an expiry | state, root, indexes: one transaction | | |
-//! | a step of the collector | chunks that nothing else refers to are removed, synced | rows, quota and totals: one transaction | the dataset's row, after its last step |
-//!
 //! # How the two layers stay in step
 //!
 //! A dataset is *uploading*, *live* or *deleting*. The database counts, for each block, the datasets
