@@ -123,7 +123,7 @@ impl std::fmt::Display for LostReason {
 /// Writes every block of `source` that matches its CID to `out`, each once, as a CARv2 with an index.
 ///
 /// Memory: two blocks, what [`CarV2Writer`] keeps, and, where the header is lost, the links of all blocks.
-/// Time: at most some twenty times that of hashing the archive, whatever it consists of.
+/// Time: at most some twenty times that of hashing the archive and a second, whatever it consists of.
 ///
 /// # Errors
 /// [`SalvageError`]; damage is none.

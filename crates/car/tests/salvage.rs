@@ -373,6 +373,29 @@ fn the_search_is_bounded() {
 	assert!(read < 20 * size + (70 << 20), "{read} bytes of {size} were read");
 }
 
+/// A byte between any two blocks, zero or not: each is a place to search from.
+#[test]
+fn many_small_gaps_are_no_work() {
+	for gap in [0, 0xff] {
+		let mut archive = CarWriter::new(Vec::new(), &[]).unwrap().finish().unwrap().0;
+		for n in 0..3000u32 {
+			let block = Block::encode(Codec::Raw, n.to_le_bytes().to_vec());
+			let cid = block.cid().to_bytes();
+			archive.push((cid.len() + block.data().len()) as u8);
+			archive.extend_from_slice(&cid);
+			archive.extend_from_slice(block.data());
+			archive.push(gap);
+		}
+		let size = archive.len() as u64;
+		let source = Counting(&archive, AtomicU64::new(0));
+		let mut out = Cursor::new(Vec::new());
+		let salvaged = salvage(&source, &mut out, &SalvageOptions::default()).unwrap();
+		assert_eq!(salvaged.written.blocks, 3000);
+		let read = source.1.into_inner();
+		assert!(read < 30 * size, "{read} bytes of {size} were read");
+	}
+}
+
 #[test]
 fn random_bytes_make_no_blocks() {
 	let mut rng = rng();
@@ -460,10 +483,20 @@ fn completeness_counts_what_is_missing() {
 /// The specification says that they should not be there; archives of go-car have them.
 #[test]
 fn sections_of_identity_cids_are_no_loss() {
-	let inline = Cid::new_v1(0x55, cairn_dag::cid::multihash::Multihash::wrap(0, b"inline").unwrap());
+	let inline = Cid::new_v1(
+		0x55,
+		cairn_dag::cid::multihash::Multihash::wrap(0, b"inline").unwrap(),
+	);
 	let block = Block::encode(Codec::Raw, &b"block"[..]);
-	let (mut archive, _) = CarWriter::new(Vec::new(), &[*block.cid()]).unwrap().finish().unwrap();
-	for (cid, data) in [(&inline, &b"inline"[..]), (block.cid(), block.data()), (&inline, b"")] {
+	let (mut archive, _) = CarWriter::new(Vec::new(), &[*block.cid()])
+		.unwrap()
+		.finish()
+		.unwrap();
+	for (cid, data) in [
+		(&inline, &b"inline"[..]),
+		(block.cid(), block.data()),
+		(&inline, b""),
+	] {
 		let cid = cid.to_bytes();
 		varint::encode((cid.len() + data.len()) as u64, &mut archive);
 		archive.extend_from_slice(&cid);

@@ -3,10 +3,11 @@
 use crate::{file::MAX_HEAD, read_at::ReadAt};
 use cairn_dag::{read_cid, varint, Block, BlockError, HashFunction};
 use cid::Cid;
-use std::io;
+use std::{io, ops::RangeInclusive};
 
-/// Bytes searched at a time.
-const WINDOW: usize = 256 * 1024;
+/// Bytes searched at a time: the first time few, because blocks may have nothing but a byte between them, then
+/// twice as many each time.
+const WINDOW: RangeInclusive<u64> = 256..=256 * 1024;
 
 /// Bytes that may be hashed in vain for each byte of the archive, and in any case.
 const EFFORT: (u64, u64) = (16, 64 << 20);
@@ -94,10 +95,12 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
 	/// The first position from `from` up to `to` where a block stands.
 	pub(super) fn search(&mut self, from: u64, to: u64) -> io::Result<Option<u64>> {
 		let mut start = from;
+		let mut size = *WINDOW.start();
 		let mut window = std::mem::take(&mut self.window);
 		let mut found = None;
 		while start < to && found.is_none() && !self.is_exhausted() {
-			let positions = (to - start).min(WINDOW as u64) as usize;
+			let positions = (to - start).min(size) as usize;
+			size = (size * 2).min(*WINDOW.end());
 			let len = (self.size - start).min((positions + MAX_HEAD) as u64) as usize;
 			window.resize(len, 0);
 			self.source.read_exact_at(&mut window, start)?;
@@ -124,10 +127,7 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
 	/// A section's head at the start of `bytes`.
 	fn head(&self, bytes: &[u8]) -> Option<Head> {
 		// Nearly all positions of a search end here.
-		let len_len = 1 + bytes
-			.iter()
-			.take(varint::MAX_LEN)
-			.position(|byte| *byte < 0x80)?;
+		let len_len = 1 + bytes.iter().take(varint::MAX_LEN).position(|byte| *byte < 0x80)?;
 		if !matches!(bytes.get(len_len), Some(0x01 | 0x12)) {
 			return None;
 		}
@@ -163,9 +163,10 @@ impl<'a, R: ReadAt + ?Sized> Scanner<'a, R> {
 	/// Where the zeros from `offset` on end.
 	fn zeros(&mut self, offset: u64) -> io::Result<u64> {
 		let mut position = offset;
+		let mut size = *WINDOW.start();
 		while position < self.size {
-			self.window
-				.resize((self.size - position).min(WINDOW as u64) as usize, 0);
+			self.window.resize((self.size - position).min(size) as usize, 0);
+			size = (size * 2).min(*WINDOW.end());
 			self.source.read_exact_at(&mut self.window, position)?;
 			if let Some(at) = self.window.iter().position(|byte| *byte != 0) {
 				return Ok(position + at as u64);
