@@ -26,7 +26,7 @@
 //!
 //! A dataset is *uploading*, *live* or *deleting*. The database counts, for each block, the datasets
 //! that have it in whatever state, and lists the few datasets that are not live. A block can be read if
-//! it has more references than there are invisible datasets that have it ([`metadata`]'s `visibility`).
+//! it has more references than there are invisible datasets that have it (`metadata`'s `visibility`).
 //! So neither a commit nor a deletion touches a block's row.
 //!
 //! Chunks are outside the database, so the order of writes matters:
@@ -36,10 +36,10 @@
 //!   dataset, which the next start turns into a deleting one. A chunk is written unless its block can
 //!   be read already: then, and only then, it is certainly on disk.
 //! - *Deletion*: the dataset becomes deleting. Later, step by step, chunks without other references
-//!   are removed, and after that their rows ([`collect`]). A crash between the two leaves rows of a
+//!   are removed, and after that their rows (`collect`). A crash between the two leaves rows of a
 //!   dataset that nobody can read, and the step is done again.
 //! - Between an upload that counts on a chunk and a collector that removes it stand locks on single
-//!   chunks ([`chunk_locks`]).
+//!   chunks (`chunk_locks`).
 //!
 //! # Threads
 //!
