@@ -11,8 +11,12 @@ use crate::{
 	retrieval::{fetch::RetrieveError, missing::ObjectError},
 	settings::SettingsError,
 };
+use cairn_car::{PackError, SalvageError, SplitError};
 use cairn_chain_client::{ChainError, ConnectError, DispatchFailure, SubmitError};
-use cairn_dag::unixfs::{export::ExportError, import::ImportError};
+use cairn_dag::{
+	unixfs::{export::ExportError, import::ImportError},
+	walk::{PathError, WalkError},
+};
 use cairn_keystore::{DecryptError, EncryptError, KeystoreError, PasswordError, SuriError};
 use cairn_provider_api::ErrorKind as ProblemKind;
 use cairn_units::{AmountError, BlockSpanError};
@@ -297,8 +301,6 @@ always! {
 	DecryptError => Key,
 	EncryptError => Key,
 	SuriError => Key,
-	ImportError => File,
-	cairn_car::PackError => File,
 	cairn_car::WriteError => File,
 	cairn_proving::CommPError => File,
 	reqwest::Error => Other,
@@ -310,11 +312,7 @@ macro_rules! of_archives {
 	($($error:ty),* $(,)?) => {$(
 		impl From<$error> for CliError {
 			fn from(error: $error) -> Self {
-				let kind = match io_kind(&error) {
-					None | Some(io::ErrorKind::UnexpectedEof) => ErrorKind::Verification,
-					Some(_) => ErrorKind::File,
-				};
-				CliError::of(kind, error)
+				CliError::of(kind_of_read(&error), error)
 			}
 		}
 	)*};
@@ -325,6 +323,78 @@ of_archives! {
 	cairn_car::VerifyError,
 	cairn_car::ReadError,
 	cairn_car::IndexError,
+}
+
+/// The kind of what a library reads through several layers: the disk's fault, or that of what is on it.
+fn kind_of_read(error: &(dyn Error + 'static)) -> ErrorKind {
+	match io_kind(error) {
+		None | Some(io::ErrorKind::UnexpectedEof) => ErrorKind::Verification,
+		Some(_) => ErrorKind::File,
+	}
+}
+
+impl From<ImportError> for CliError {
+	fn from(error: ImportError) -> Self {
+		let kind = match &error {
+			ImportError::InvalidOptions { .. } => ErrorKind::Usage,
+			_ => ErrorKind::File,
+		};
+		CliError::of(kind, error)
+	}
+}
+
+impl From<PackError> for CliError {
+	fn from(error: PackError) -> Self {
+		match error {
+			PackError::Import(error) => error.into(),
+			error => CliError::of(ErrorKind::File, error),
+		}
+	}
+}
+
+impl From<SplitError> for CliError {
+	fn from(error: SplitError) -> Self {
+		let (kind, hint) = match &error {
+			SplitError::Read(error) => (kind_of_read(error), None),
+			SplitError::Missing { .. } | SplitError::Codec { .. } => (
+				ErrorKind::Verification,
+				Some("--strategy simple splits any archive"),
+			),
+			SplitError::Budget { .. } => (ErrorKind::Other, Some("--strategy simple splits any archive")),
+			SplitError::TooLarge { .. } | SplitError::Header { .. } | SplitError::TooMany { .. } => {
+				(ErrorKind::Usage, Some("choose a larger --size"))
+			}
+			_ => (ErrorKind::File, None),
+		};
+		CliError::of(kind, error).maybe_hint(hint)
+	}
+}
+
+impl From<SalvageError> for CliError {
+	fn from(error: SalvageError) -> Self {
+		CliError::of(ErrorKind::File, error)
+	}
+}
+
+impl From<WalkError> for CliError {
+	fn from(error: WalkError) -> Self {
+		let (kind, hint) = match &error {
+			WalkError::Missing { .. } => (ErrorKind::NotFound, None),
+			WalkError::Budget { .. } => (ErrorKind::Other, Some("the limits of the walk can be raised")),
+			error => (kind_of_read(error), None),
+		};
+		CliError::of(kind, error).maybe_hint(hint)
+	}
+}
+
+impl From<PathError> for CliError {
+	fn from(error: PathError) -> Self {
+		let kind = match &error {
+			PathError::Missing { .. } | PathError::NotFound { .. } => ErrorKind::NotFound,
+			error => kind_of_read(error),
+		};
+		CliError::of(kind, error)
+	}
 }
 
 impl From<TermsError> for CliError {

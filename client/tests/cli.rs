@@ -3,6 +3,8 @@
 
 #![cfg(unix)]
 
+mod user;
+
 use cairn_car::CarWriter;
 use cairn_dag::{
 	codec::dag_pb::{PbLink, PbNode},
@@ -12,81 +14,13 @@ use serde_json::Value;
 use std::{
 	fs,
 	os::unix::fs::{symlink, PermissionsExt},
-	path::{Path, PathBuf},
-	process::{Command, Output},
+	path::Path,
 };
-use tempfile::TempDir;
+use user::{fields, User};
 
 const PASSWORD: &str = "correct horse battery";
 /// A phrase that nobody should see on a screen.
 const PHRASE: &str = "legal winner thank year wave sausage worth useful legal winner thank yellow";
-
-/// A user with a home of their own.
-struct User {
-	home: TempDir,
-}
-
-impl User {
-	fn new() -> Self {
-		User {
-			home: tempfile::tempdir().unwrap(),
-		}
-	}
-
-	fn path(&self, name: &str) -> PathBuf {
-		self.home.path().join(name)
-	}
-
-	fn text(&self, name: &str) -> String {
-		self.path(name).display().to_string()
-	}
-
-	fn command(&self, arguments: &[&str]) -> Command {
-		let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
-		command
-			.args(arguments)
-			.current_dir(self.home.path())
-			.env_clear()
-			.env("HOME", self.home.path())
-			.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-		command
-	}
-
-	fn run(&self, arguments: &[&str]) -> Output {
-		self.command(arguments).output().unwrap()
-	}
-
-	/// The object that a command prints. Nothing else may be printed anywhere: no progress, no notes.
-	fn json(&self, arguments: &[&str]) -> Value {
-		let output = self.run(&[&["--json"], arguments].concat());
-		let stderr = String::from_utf8(output.stderr).unwrap();
-		assert!(output.status.success(), "{arguments:?}: {stderr}");
-		assert_eq!(stderr, "", "{arguments:?}");
-		let stdout = String::from_utf8(output.stdout).unwrap();
-		assert_eq!(stdout.lines().count(), 1, "{arguments:?}: {stdout}");
-		serde_json::from_str(&stdout).unwrap()
-	}
-
-	/// The exit code of a command that fails, and its error in JSON, which says the same.
-	fn failure(&self, arguments: &[&str]) -> (i32, Value) {
-		let output = self.run(&[&["--json"], arguments].concat());
-		let code = output.status.code().unwrap();
-		assert_ne!(code, 0, "{arguments:?}");
-		assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "{arguments:?}");
-		let stderr = String::from_utf8(output.stderr).unwrap();
-		let error: Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
-		assert_eq!(error["schema"], "cairn.error/1", "{stderr}");
-		assert_eq!(error["exit_code"], code, "{stderr}");
-		(code, error)
-	}
-}
-
-/// Names of an object's fields, sorted.
-fn fields(value: &Value) -> Vec<&str> {
-	let mut names: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
-	names.sort_unstable();
-	names
-}
 
 fn origin_of<'a>(config: &'a Value, key: &str) -> (&'a str, &'a str) {
 	let rows = config["settings"].as_array().unwrap();
@@ -400,7 +334,7 @@ fn archives_from_end_to_end() {
 		created["root"].as_str().unwrap()
 	);
 	assert_eq!(output.stderr, b"");
-	let left: Vec<_> = fs::read_dir(user.home.path())
+	let left: Vec<_> = fs::read_dir(user.home())
 		.unwrap()
 		.map(|entry| entry.unwrap().file_name().into_string().unwrap())
 		.filter(|name| name.starts_with(".cairn"))
@@ -490,7 +424,7 @@ fn hostile_archives() {
 			(11, Some("verification")),
 			"{name:?}"
 		);
-		assert_eq!(fs::read_dir(user.home.path()).unwrap().count(), 1, "{name:?}");
+		assert_eq!(fs::read_dir(user.home()).unwrap().count(), 1, "{name:?}");
 	}
 	// Two entries that would be one file.
 	let twice = folder_block(&[("a", *file.cid()), ("a", *file.cid())]);

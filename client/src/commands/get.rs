@@ -235,8 +235,8 @@ fn parse_object(text: &str) -> Result<(Cid, String), CliError> {
 	Ok((root, path.trim_matches('/').to_owned()))
 }
 
-/// `FROM-TO`, both included, or `FROM-`.
-fn parse_range(text: &str) -> Result<ByteRange, String> {
+/// Reads `FROM-TO`, both included, or `FROM-`.
+pub fn parse_range(text: &str) -> Result<ByteRange, String> {
 	let malformed = || "a range is FROM-TO or FROM-, in bytes from 0, both included".to_owned();
 	let (from, to) = text.split_once('-').ok_or_else(malformed)?;
 	let start: u64 = from.parse().map_err(|_| malformed())?;

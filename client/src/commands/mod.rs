@@ -4,8 +4,9 @@ mod car;
 mod chain;
 mod completions;
 mod config;
+mod dag;
 mod deal;
-mod get;
+pub mod get;
 mod ls;
 pub mod put;
 mod settle;
@@ -29,6 +30,8 @@ pub enum Command {
 	#[command(subcommand)]
 	Car(car::Command),
 	#[command(subcommand)]
+	Dag(dag::Command),
+	#[command(subcommand)]
 	Chain(chain::Command),
 	#[command(subcommand)]
 	Config(config::Command),
@@ -46,6 +49,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), CliError> {
 		Command::Wallet(command) => wallet::run(context, command).await,
 		Command::Deal(command) => deal::run(context, command).await,
 		Command::Car(command) => car::run(context, command).await,
+		Command::Dag(command) => dag::run(context, command).await,
 		Command::Chain(command) => chain::run(context, command).await,
 		Command::Config(command) => config::run(context, command),
 		Command::Completions(args) => completions::run(args),

@@ -8,6 +8,7 @@ use cairn_car::{pack_to_file, PackOptions, Packed};
 use cairn_primitives::{draw::blake2_256, PieceInfo};
 use cairn_provider_api::Hash32;
 use cairn_proving::CommPHasher;
+use indicatif::ProgressBar;
 use std::{
 	fs::{self, File},
 	io::{self, Read},
@@ -53,25 +54,30 @@ pub async fn piece_of(file: &Path, progress: &Progress) -> Result<PieceInfo, Cli
 		.len();
 	let bar = progress.bytes("computing CommP", size);
 	tokio::task::spawn_blocking(move || {
-		let mut file = File::open(&path).map_err(|error| CliError::from(error).during(path.display()))?;
-		let mut hasher = CommPHasher::new();
-		let mut buffer = vec![0; CHUNK];
-		loop {
-			let read = file.read(&mut buffer)?;
-			if read == 0 {
-				break;
-			}
-			hasher.update(&buffer[..read]);
-			bar.inc(read as u64);
-		}
-		bar.finish_and_clear();
-		let piece = hasher.finish()?;
-		if !piece.is_valid() {
-			return Err(CliError::new(ErrorKind::File, "the archive is empty"));
-		}
-		Ok(piece)
+		let file = File::open(&path).map_err(|error| CliError::from(error).during(path.display()))?;
+		piece_of_reader(file, &bar)
 	})
 	.await?
+}
+
+/// The piece that the bytes of a reader form, counted by a bar.
+pub fn piece_of_reader(mut reader: impl Read, bar: &ProgressBar) -> Result<PieceInfo, CliError> {
+	let mut hasher = CommPHasher::new();
+	let mut buffer = vec![0; CHUNK];
+	loop {
+		let read = reader.read(&mut buffer)?;
+		if read == 0 {
+			break;
+		}
+		hasher.update(&buffer[..read]);
+		bar.inc(read as u64);
+	}
+	bar.finish_and_clear();
+	let piece = hasher.finish()?;
+	if !piece.is_valid() {
+		return Err(CliError::new(ErrorKind::File, "the archive is empty"));
+	}
+	Ok(piece)
 }
 
 /// Names, kinds, sizes and times of files and everything in folders, hashed: tells whether they changed

@@ -1,16 +1,16 @@
 //! `cairn car commp`
 
-use crate::{context::Context, deals::packing, error::CliError, progress::Progress};
+use crate::{archives::is_standard, context::Context, deals::packing, error::CliError, progress::Progress};
 use cairn_provider_api::{piece_cid, Hash32};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 /// Print a file's piece commitment: the piece CID that deals name
 ///
 /// The file may be any; deals of public objects hold archives.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-	/// The file
+	/// The file; `-` is standard input
 	file: PathBuf,
 }
 
@@ -25,7 +25,14 @@ struct Report {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-	let piece = packing::piece_of(&args.file, &Progress::new(&context.output)).await?;
+	let progress = Progress::new(&context.output);
+	let piece = match is_standard(&args.file) {
+		true => {
+			let bar = progress.counted_bytes("computing CommP");
+			tokio::task::spawn_blocking(move || packing::piece_of_reader(io::stdin().lock(), &bar)).await??
+		}
+		false => packing::piece_of(&args.file, &progress).await?,
+	};
 	let report = Report {
 		piece_cid: piece_cid::of(&piece).to_string(),
 		piece_cid_v1: piece_cid::v1(&piece.commitment).to_string(),

@@ -1,25 +1,26 @@
 //! `cairn car create`
 
 use crate::{
+	archives::{create, Sources},
 	context::Context,
-	deals::packing,
-	error::{CliError, ErrorKind},
-	new_file::refuse_existing,
+	error::CliError,
 	progress::Progress,
 };
-use cairn_car::PackOptions;
+use cairn_car::{PackOptions, Packed};
 use cairn_dag::unixfs::import::ImportOptions;
 use indicatif::HumanBytes;
 use serde::Serialize;
 use std::path::PathBuf;
 
 /// Pack files and folders into a CARv2 archive, as `put` does
+///
+/// `cairn dag import` does the same with a choice of chunks, layout and CIDs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-	/// Files and folders; several become one folder
+	/// Files and folders; several become one folder; `-` is standard input
 	#[arg(required = true, value_name = "PATH")]
 	paths: Vec<PathBuf>,
-	/// The archive [default: the first path's name and .car]
+	/// The archive; `-` is standard output [default: the first path's name and .car]
 	#[arg(long, short, value_name = "FILE")]
 	output: Option<PathBuf>,
 	/// Replace an archive that exists
@@ -38,16 +39,30 @@ pub struct Args {
 
 /// How files become blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Profile {
+pub enum Profile {
 	/// As `ipfs add --cid-version=1 --raw-leaves`: 256 KiB, 174 links
 	Ipfs,
 	/// As IPIP-499's unixfs-v1-2025: 1 MiB, 1024 links
 	#[value(name = "unixfs-v1-2025")]
 	UnixfsV1,
+	/// As IPIP-499's unixfs-v0-2015, IPFS's oldest: CIDv0, 256 KiB, 174 links
+	#[value(name = "unixfs-v0-2015")]
+	UnixfsV0,
 }
 
+impl From<Profile> for ImportOptions {
+	fn from(profile: Profile) -> Self {
+		match profile {
+			Profile::Ipfs => Self::default(),
+			Profile::UnixfsV1 => Self::unixfs_v1_2025(),
+			Profile::UnixfsV0 => Self::unixfs_v0_2015(),
+		}
+	}
+}
+
+/// What was created.
 #[derive(Serialize)]
-struct Report {
+pub struct Report {
 	root: String,
 	archive: String,
 	archive_size: u64,
@@ -58,53 +73,53 @@ struct Report {
 	directories: u64,
 }
 
+impl Report {
+	/// Prints what was packed, unless the archive took standard output.
+	pub fn print(context: &Context, packed: &Packed, archive: Option<PathBuf>) -> Result<(), CliError> {
+		let Some(archive) = archive else {
+			return Ok(());
+		};
+		let report = Report {
+			root: packed.root.to_string(),
+			archive: archive.display().to_string(),
+			archive_size: packed.car_size,
+			content_size: packed.content_size,
+			blocks: packed.blocks,
+			duplicates: packed.duplicates,
+			files: packed.files,
+			directories: packed.directories,
+		};
+		context
+			.output
+			.result_or_line("cairn.car-created/1", &report, &report.root.clone(), |out| {
+				writeln!(out, "{}", report.root)?;
+				writeln!(
+					out,
+					"{}: {} in {} files, {} blocks, {} as archive",
+					report.archive,
+					HumanBytes(report.content_size),
+					report.files,
+					report.blocks,
+					HumanBytes(report.archive_size)
+				)
+			})
+	}
+}
+
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+	let sources = Sources::parse(args.paths)?;
 	let output = match args.output {
 		Some(output) => output,
-		None => {
-			let name = args.paths.first().and_then(|path| path.file_name());
-			let name =
-				name.ok_or_else(|| CliError::new(ErrorKind::Usage, "name the archive with --output"))?;
-			let mut name = name.to_owned();
-			name.push(".car");
-			PathBuf::from(name)
-		}
+		None => sources.archive_name()?,
 	};
-	if !args.force {
-		refuse_existing(&output)?;
-	}
 	let mut options = PackOptions {
+		import: args.profile.into(),
 		wrap: args.wrap,
 		..PackOptions::default()
 	};
-	if args.profile == Profile::UnixfsV1 {
-		options.import = ImportOptions::unixfs_v1_2025();
-	}
 	options.import.hidden = !args.no_hidden;
-	let packed = packing::pack(&args.paths, &output, options, &Progress::new(&context.output)).await?;
-	let report = Report {
-		root: packed.root.to_string(),
-		archive: output.display().to_string(),
-		archive_size: packed.car_size,
-		content_size: packed.content_size,
-		blocks: packed.blocks,
-		duplicates: packed.duplicates,
-		files: packed.files,
-		directories: packed.directories,
-	};
-	context
-		.output
-		.result_or_line("cairn.car-created/1", &report, &report.root.clone(), |out| {
-			writeln!(out, "{}", report.root)?;
-			writeln!(
-				out,
-				"{}: {} in {} files, {} blocks, {} as archive",
-				report.archive,
-				HumanBytes(report.content_size),
-				report.files,
-				report.blocks,
-				HumanBytes(report.archive_size)
-			)
-		})
+	let progress = Progress::new(&context.output);
+	let (packed, archive) = create(sources, &output, args.force, options, &progress).await?;
+	Report::print(context, &packed, archive)
 }

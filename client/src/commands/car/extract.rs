@@ -1,15 +1,14 @@
 //! `cairn car extract`
 
 use crate::{
+	archives::{export, find, is_standard, open, Exporting, Object},
 	commands::get::Symlinks,
 	context::Context,
-	error::{CliError, ErrorKind},
+	error::CliError,
+	progress::Progress,
 };
-use cairn_car::{CarFile, ReadOptions};
-use cairn_dag::unixfs::{
-	export::{tree, ExportOptions},
-	resolve, ResolveError,
-};
+use cairn_dag::Cid;
+use indicatif::ProgressBar;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -18,12 +17,15 @@ use std::path::PathBuf;
 /// Every block is checked against its CID.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-	/// The archive
+	/// The archive; `-` is standard input
 	archive: PathBuf,
+	/// Which root, if the archive has several, or any other block
+	#[arg(long, value_name = "CID")]
+	root: Option<Cid>,
 	/// Path inside the archive
 	#[arg(long, value_name = "PATH", default_value = "")]
 	path: String,
-	/// Where to write [default: the root's CID]
+	/// Where to write; `-` is standard output, for a file [default: the root's CID]
 	#[arg(long, short, value_name = "PATH")]
 	output: Option<PathBuf>,
 	/// Replace a file that exists; folders are never replaced
@@ -46,7 +48,10 @@ struct Report {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-	let report = tokio::task::spawn_blocking(move || extract(args)).await??;
+	let bar = Progress::new(&context.output).counted_bytes("extracting");
+	let Some(report) = tokio::task::spawn_blocking(move || extract(args, &bar)).await?? else {
+		return Ok(());
+	};
 	context
 		.output
 		.result_or_line("cairn.car-extracted/1", &report, &report.output.clone(), |out| {
@@ -58,38 +63,32 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		})
 }
 
-fn extract(args: Args) -> Result<Report, CliError> {
-	let archive = CarFile::open(&args.archive, ReadOptions::default())
-		.map_err(|error| CliError::from(error).during(args.archive.display()))?;
-	let [root] = archive.roots() else {
-		return Err(CliError::new(
-			ErrorKind::Verification,
-			format!("the archive has {} roots, not one", archive.roots().len()),
-		));
+/// Returns nothing where the content took standard output.
+fn extract(args: Args, bar: &ProgressBar) -> Result<Option<Report>, CliError> {
+	let archive = open(&args.archive, bar)?;
+	let root = match args.root {
+		Some(root) => root,
+		None => find(&archive, &Object::default())?,
 	};
-	let root = *root;
-	let target = resolve(&archive, &root, &args.path)
-		.map_err(|error| {
-			let kind = match &error {
-				ResolveError::NotFound { .. } => ErrorKind::NotFound,
-				_ => ErrorKind::Verification,
-			};
-			CliError::new(kind, error.to_string())
-		})?
-		.cid;
-	let output = args.output.unwrap_or_else(|| PathBuf::from(target.to_string()));
-	let options = ExportOptions {
+	let object = Object {
+		root: Some(root),
+		path: args.path,
+	};
+	let target = find(&archive, &object)?;
+	let exporting = Exporting {
+		output: args.output.unwrap_or_else(|| PathBuf::from(target.to_string())),
+		range: None,
+		force: args.force,
 		symlinks: args.symlinks.into(),
-		overwrite: args.force,
-		..ExportOptions::default()
 	};
-	let exported = tree(&archive, &target, &output, &options)?;
-	Ok(Report {
+	let exported = export(&archive, &target, &exporting)?;
+	bar.finish_and_clear();
+	Ok((!is_standard(&exporting.output)).then(|| Report {
 		root: root.to_string(),
-		output: output.display().to_string(),
+		output: exporting.output.display().to_string(),
 		files: exported.files,
 		directories: exported.directories,
 		symlinks: exported.symlinks,
 		bytes: exported.bytes,
-	})
+	}))
 }

@@ -1,20 +1,20 @@
 //! `cairn car ls`
 
 use crate::{
+	archives::{open, stream, ArchiveInput},
 	context::Context,
 	error::{CliError, ErrorKind},
 	output::{printable, table, write_table, Output},
+	progress::Progress,
 };
-use cairn_car::{CarFile, CarReader, ReadOptions};
+use cairn_car::{CarFile, CarReader};
 use cairn_dag::{
 	unixfs::{list, stat, Kind, ReadError},
 	Cid,
 };
+use indicatif::ProgressBar;
 use serde::Serialize;
-use std::{
-	fs::File,
-	path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Most entries listed.
 const MAX_ENTRIES: usize = 1_000_000;
@@ -26,7 +26,7 @@ const MAX_DEPTH: usize = 128;
 /// List what is in an archive
 #[derive(Debug, clap::Args)]
 pub struct Args {
-	/// The archive
+	/// The archive; `-` is standard input
 	archive: PathBuf,
 	/// List blocks instead of files
 	#[arg(long)]
@@ -57,17 +57,18 @@ struct Block {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let output = context.output;
+	let progress = Progress::new(&output);
 	tokio::task::spawn_blocking(move || match args.blocks {
+		// No bar: the list is progress.
 		true => blocks(output, &args.archive),
-		false => files(output, &args.archive),
+		false => files(output, &args.archive, &progress.counted_bytes("reading")),
 	})
 	.await?
 }
 
 /// One result per block: archives have millions.
 fn blocks(output: Output, archive: &Path) -> Result<(), CliError> {
-	let file = File::open(archive).map_err(|error| CliError::from(error).during(archive.display()))?;
-	let mut reader = CarReader::new(file)?;
+	let mut reader = CarReader::new(stream(archive, &ProgressBar::hidden())?)?;
 	while let Some(section) = reader.next_section()? {
 		let block = Block {
 			cid: section.block.cid().to_string(),
@@ -81,9 +82,8 @@ fn blocks(output: Output, archive: &Path) -> Result<(), CliError> {
 	Ok(())
 }
 
-fn files(output: Output, path: &Path) -> Result<(), CliError> {
-	let archive = CarFile::open(path, ReadOptions::default())
-		.map_err(|error| CliError::from(error).during(path.display()))?;
+fn files(output: Output, path: &Path, bar: &ProgressBar) -> Result<(), CliError> {
+	let archive = open(path, bar)?;
 	let mut listing = Listing::default();
 	for root in archive.roots() {
 		walk(&archive, root, root.to_string(), 0, &mut listing)?;
@@ -92,6 +92,7 @@ fn files(output: Output, path: &Path) -> Result<(), CliError> {
 		roots: archive.roots().iter().map(Cid::to_string).collect(),
 		entries: listing.entries,
 	};
+	bar.finish_and_clear();
 	output.result("cairn.car-files/1", &files, |out| {
 		let rows = files.entries.iter().map(|entry| {
 			[
@@ -112,7 +113,7 @@ struct Listing {
 }
 
 fn walk(
-	archive: &CarFile<File>,
+	archive: &CarFile<ArchiveInput>,
 	cid: &Cid,
 	path: String,
 	depth: usize,

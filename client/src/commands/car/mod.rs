@@ -1,10 +1,13 @@
 //! `cairn car`
 
 mod commp;
-mod create;
+pub mod create;
 mod extract;
-mod index;
+pub mod index;
+mod join;
 mod ls;
+mod salvage;
+mod split;
 mod verify;
 
 use crate::{context::Context, error::CliError};
@@ -17,6 +20,9 @@ pub enum Command {
 	Ls(ls::Args),
 	Verify(verify::Args),
 	Index(index::Args),
+	Split(split::Args),
+	Join(join::Args),
+	Salvage(salvage::Args),
 	Commp(commp::Args),
 }
 
@@ -28,6 +34,9 @@ pub async fn run(context: &Context, command: Command) -> Result<(), CliError> {
 		Command::Ls(args) => ls::run(context, args).await,
 		Command::Verify(args) => verify::run(context, args).await,
 		Command::Index(args) => index::run(context, args).await,
+		Command::Split(args) => split::run(context, args).await,
+		Command::Join(args) => join::run(context, args).await,
+		Command::Salvage(args) => salvage::run(context, args).await,
 		Command::Commp(args) => commp::run(context, args).await,
 	}
 }

@@ -1,16 +1,16 @@
 //! `cairn car verify`
 
-use crate::{context::Context, error::CliError};
+use crate::{archives::ArchiveInput, context::Context, error::CliError, progress::Progress};
 use cairn_car::{verify, IndexCheck, VerifyOptions, Version};
 use serde::Serialize;
-use std::{fs::File, path::PathBuf};
+use std::path::PathBuf;
 
 /// Check everything that can be checked about an archive
 ///
 /// Every block against its CID, the index against the blocks, and that nothing is missing below the roots.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-	/// The archive
+	/// The archive; `-` is standard input
 	archive: PathBuf,
 	/// Do not follow links: an archive with parts of a DAG is fine
 	#[arg(long)]
@@ -28,14 +28,16 @@ struct Report {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+	let bar = Progress::new(&context.output).counted_bytes("verifying");
 	let verified = tokio::task::spawn_blocking(move || {
-		let file = File::open(&args.archive)
-			.map_err(|error| CliError::from(error).during(args.archive.display()))?;
+		let file = ArchiveInput::open(&args.archive, &bar)?;
 		let options = VerifyOptions {
 			dag: !args.partial,
 			..VerifyOptions::default()
 		};
-		Ok::<_, CliError>(verify(&file, &options)?)
+		let verified = verify(&file, &options)?;
+		bar.finish_and_clear();
+		Ok::<_, CliError>(verified)
 	})
 	.await??;
 	let report = Report {

@@ -1,0 +1,13 @@
+//! Archives as commands read and write them: files, or standard input and output.
+
+mod create;
+mod input;
+mod object;
+mod output;
+mod size;
+
+pub use create::{create, Sources};
+pub use input::{is_standard, open, stream, ArchiveInput};
+pub use object::{export, find, Exporting, Object};
+pub use output::ArchiveOutput;
+pub use size::parse_size;

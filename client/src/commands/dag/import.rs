@@ -1,0 +1,150 @@
+//! `cairn dag import`
+
+use crate::{
+	archives::{create, parse_size, Sources},
+	commands::car::{
+		create::{Profile, Report},
+		index::Format,
+	},
+	context::Context,
+	error::CliError,
+	progress::Progress,
+};
+use cairn_car::PackOptions;
+use cairn_dag::{
+	unixfs::import::{ImportOptions, Layout},
+	CidVersion, HashFunction,
+};
+use std::path::PathBuf;
+
+/// Make an archive of files and folders, with a choice of how they become blocks
+///
+/// The profile sets everything; what else is given overrides it. The same options give the same CIDs as IPFS.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+	/// Files and folders; several become one folder; `-` is standard input
+	#[arg(required = true, value_name = "PATH")]
+	paths: Vec<PathBuf>,
+	/// The archive; `-` is standard output [default: the first path's name and .car]
+	#[arg(long, short, value_name = "FILE")]
+	output: Option<PathBuf>,
+	/// Replace an archive that exists
+	#[arg(long, short)]
+	force: bool,
+	/// Put a single file into a folder, so that its name is kept
+	#[arg(long)]
+	wrap: bool,
+	/// Leave out entries of folders whose names start with a dot
+	#[arg(long)]
+	no_hidden: bool,
+	/// How files become blocks
+	#[arg(long, value_enum, default_value = "ipfs")]
+	profile: Profile,
+	/// Bytes of a chunk, at most 2MiB
+	#[arg(long, value_name = "SIZE", value_parser = parse_size)]
+	chunk_size: Option<u64>,
+	/// Most links of a file's inner block, at least 2
+	#[arg(long, value_name = "N")]
+	max_links: Option<usize>,
+	/// How the blocks of a file hang together
+	#[arg(long, value_enum)]
+	layout: Option<TreeLayout>,
+	/// Whether chunks are raw blocks or dag-pb
+	#[arg(long, value_name = "BOOL")]
+	raw_leaves: Option<bool>,
+	/// Version of the CIDs of all but raw blocks
+	#[arg(long, value_name = "0|1", value_parser = clap::value_parser!(u8).range(0..=1))]
+	cid_version: Option<u8>,
+	/// Hash function of the CIDs
+	#[arg(long, value_enum)]
+	hash: Option<Hash>,
+	/// Format of the index
+	#[arg(long, value_enum, default_value = "multihash-sorted")]
+	index: Format,
+}
+
+/// How the blocks of a file hang together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum TreeLayout {
+	/// All chunks at one depth
+	Balanced,
+	/// The first chunks near the root: for reading from the start
+	Trickle,
+}
+
+/// Hash functions that CIDs are made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Hash {
+	#[value(name = "sha2-256")]
+	Sha2_256,
+	#[value(name = "sha2-512")]
+	Sha2_512,
+	#[value(name = "blake3")]
+	Blake3,
+	#[value(name = "blake2b-256")]
+	Blake2b256,
+	#[value(name = "keccak-256")]
+	Keccak256,
+}
+
+impl From<Hash> for HashFunction {
+	fn from(hash: Hash) -> Self {
+		match hash {
+			Hash::Sha2_256 => Self::Sha2_256,
+			Hash::Sha2_512 => Self::Sha2_512,
+			Hash::Blake3 => Self::Blake3,
+			Hash::Blake2b256 => Self::Blake2b256,
+			Hash::Keccak256 => Self::Keccak256,
+		}
+	}
+}
+
+impl Args {
+	fn import_options(&self) -> ImportOptions {
+		let mut options = ImportOptions {
+			hidden: !self.no_hidden,
+			..self.profile.into()
+		};
+		if let Some(size) = self.chunk_size {
+			// What does not fit is too large as well.
+			options.chunk_size = usize::try_from(size).unwrap_or(usize::MAX);
+		}
+		if let Some(links) = self.max_links {
+			options.max_links = links;
+		}
+		match self.layout {
+			Some(TreeLayout::Balanced) => options.layout = Layout::Balanced,
+			Some(TreeLayout::Trickle) => options.layout = Layout::Trickle,
+			None => {}
+		}
+		if let Some(raw) = self.raw_leaves {
+			options.raw_leaves = raw;
+		}
+		match self.cid_version {
+			Some(0) => options.cid_version = CidVersion::V0,
+			Some(_) => options.cid_version = CidVersion::V1,
+			None => {}
+		}
+		if let Some(hash) = self.hash {
+			options.hash = hash.into();
+		}
+		options
+	}
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+	let options = PackOptions {
+		import: args.import_options(),
+		index: args.index.into(),
+		wrap: args.wrap,
+	};
+	let sources = Sources::parse(args.paths)?;
+	let output = match args.output {
+		Some(output) => output,
+		None => sources.archive_name()?,
+	};
+	let progress = Progress::new(&context.output);
+	let (packed, archive) = create(sources, &output, args.force, options, &progress).await?;
+	Report::print(context, &packed, archive)
+}
