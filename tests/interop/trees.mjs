@@ -56,16 +56,16 @@ export function treeOnDisk(top) {
 	return tree;
 }
 
-/** The tree below a CID as the library exports it from a block store. */
-export async function exportedTree(root, blocks) {
+/** The tree below a CID as the library exports it from a block store, with the library's options. */
+export async function exportedTree(root, blocks, options) {
 	const tree = new Map();
-	for await (const { cid, path } of recursive(root, blocks)) {
-		const entry = await exporter(cid, blocks);
+	for await (const { cid, path } of recursive(root, blocks, options)) {
+		const entry = await exporter(cid, blocks, options);
 		const what = entry.unixfs?.type === 'symlink'
 			? `link to ${Buffer.from(entry.unixfs.data)}`
 			: entry.type === 'directory'
 				? 'folder'
-				: describeFile(await all(entry.content()));
+				: describeFile(await all(entry.content(options)));
 		tree.set(path.split('/').slice(1).join('/'), what);
 	}
 	return tree;
