@@ -9,6 +9,7 @@ import { createReadStream, lstatSync, mkdirSync, readFileSync, readdirSync, read
 import { dirname, join, relative } from 'node:path';
 import { exporter, recursive } from 'ipfs-unixfs-exporter';
 import { importer } from 'ipfs-unixfs-importer';
+import { all } from './blocks.mjs';
 import { content } from './content.mjs';
 
 /** Writes entries `{path, seed, size}`, `{path, link}`, or `{path: 'folder/'}` below `top`. */
@@ -94,15 +95,6 @@ export async function imported(top, blocks, options) {
 		last = result;
 	}
 	return last.cid;
-}
-
-/** Everything that an iterable of byte arrays yields. */
-export async function all(parts) {
-	const collected = [];
-	for await (const part of parts) {
-		collected.push(part);
-	}
-	return Buffer.concat(collected);
 }
 
 /** Fails unless two trees are the same, saying where they differ. */
