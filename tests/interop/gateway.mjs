@@ -141,11 +141,17 @@ async function plainHttp() {
 	console.log('CARs of ranges: the same bytes');
 }
 
+/** Finds nobody. Helia asks the gateways that it knows when its routers are done, and waits for ever if it has none. */
+const NOBODY = {
+	name: 'nobody',
+	async *findProviders() {},
+};
+
 /** Helia without libp2p, on the gateway alone. */
 async function heliaNode() {
 	const { createHeliaLight } = await import('helia');
 	const { withHTTP } = await import('@helia/http');
-	return withHTTP(createHeliaLight(), {
+	return withHTTP(createHeliaLight({ routers: [NOBODY] }), {
 		delegatedRouters: [],
 		recursiveGateways: [options.gateway],
 		allowInsecure: true,
@@ -193,7 +199,7 @@ async function verifiedFetch() {
 		allowInsecure: true,
 		allowLocal: true,
 		// Neither listens nor looks for anybody.
-		libp2pConfig: { addresses: { listen: [] }, peerDiscovery: [], services: {} },
+		libp2pConfig: { addresses: { listen: [] }, transports: [], peerDiscovery: [], services: {} },
 	});
 	try {
 		const body = async (response) => Buffer.from(await response.arrayBuffer());
