@@ -53,15 +53,15 @@ const inFolder = Object.values(
 	),
 ).flatMap((paths) => paths.slice(0, 5));
 
-/** First and last byte of parts of a file of `size` bytes. */
+/** First and last byte of parts of a file of `size` bytes, the whole file last: helia keeps the blocks that it has had. */
 function ranges(size) {
 	const middle = Math.floor(size / 2);
 	return [
 		[0, 0],
-		[0, size - 1],
 		[middle, middle + 1],
 		[middle - 1000, middle + 300_000],
 		[size - 1, size - 1],
+		[0, size - 1],
 	];
 }
 
@@ -164,7 +164,6 @@ async function helia() {
 	const node = await heliaNode();
 	try {
 		const fs = unixfs(node);
-		assert.ok((await all(fs.cat(file.cid))).equals(bytes));
 		for (const [first, last] of ranges(bytes.length)) {
 			const part = await all(fs.cat(file.cid, { offset: first, length: last - first + 1 }));
 			assert.ok(part.equals(bytes.subarray(first, last + 1)));
@@ -174,7 +173,8 @@ async function helia() {
 			assert.ok(found.equals(readFileSync(join(folder.path, path))), path);
 		}
 		assertSameTree(await exportedTree(folder.cid, node.blockstore), treeOnDisk(folder.path));
-		await assert.rejects(all(fs.cat(ABSENT, { signal: AbortSignal.timeout(30_000) })));
+		const absent = all(fs.cat(ABSENT, { signal: AbortSignal.timeout(30_000) }));
+		await assert.rejects(absent, { name: 'LoadBlockFailedError' });
 	} finally {
 		await node.stop();
 	}
@@ -203,15 +203,15 @@ async function verifiedFetch() {
 	});
 	try {
 		const body = async (response) => Buffer.from(await response.arrayBuffer());
-		const response = await fetch(`ipfs://${file.cid}`);
-		assert.equal(response.status, 200);
-		assert.ok((await body(response)).equals(bytes));
 		for (const [first, last] of ranges(bytes.length)) {
 			const part = await fetch(`ipfs://${file.cid}`, { headers: { range: `bytes=${first}-${last}` } });
 			assert.equal(part.status, 206);
 			assert.equal(part.headers.get('content-range'), `bytes ${first}-${last}/${bytes.length}`);
 			assert.ok((await body(part)).equals(bytes.subarray(first, last + 1)));
 		}
+		const response = await fetch(`ipfs://${file.cid}`);
+		assert.equal(response.status, 200);
+		assert.ok((await body(response)).equals(bytes));
 		for (const path of inFolder) {
 			const found = await fetch(`ipfs://${folder.cid}/${escaped(path)}`);
 			assert.equal(found.status, 200, path);
