@@ -11,7 +11,7 @@
 // Exits with 0 if everything arrives and is right, else with 1.
 
 import assert from 'node:assert/strict';
-import { lstatSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CarBlockIterator } from '@ipld/car';
@@ -20,7 +20,7 @@ import { exporter } from 'ipfs-unixfs-exporter';
 import { CID } from 'multiformats/cid';
 import { sha256 } from 'multiformats/hashes/sha2';
 import { all, assertVerified } from './blocks.mjs';
-import { assertSameTree, exportedTree, treeOnDisk } from './trees.mjs';
+import { assertSameTree, exportedTree, isFile, treeOnDisk } from './trees.mjs';
 
 const RAW = 'application/vnd.ipld.raw';
 const CAR = 'application/vnd.ipld.car';
@@ -48,7 +48,7 @@ const bytes = readFileSync(file.path);
 /** Paths of files in the folder: of each folder a few. */
 const inFolder = Object.values(
 	Object.groupBy(
-		[...treeOnDisk(folder.path).keys()].filter((path) => lstatSync(join(folder.path, path)).isFile()),
+		[...treeOnDisk(folder.path)].filter(([, what]) => isFile(what)).map(([path]) => path),
 		(path) => dirname(path),
 	),
 ).flatMap((paths) => paths.slice(0, 5));

@@ -39,9 +39,12 @@ function* onDisk(top, path = top) {
 	}
 }
 
-export function describeFile(bytes) {
+function describeFile(bytes) {
 	return `${bytes.length} bytes, ${createHash('sha256').update(bytes).digest('hex')}`;
 }
+
+/** Whether a tree says that an entry is a file. */
+export const isFile = (what) => / bytes, /.test(what);
 
 /** The tree at a path of the disk. */
 export function treeOnDisk(top) {
