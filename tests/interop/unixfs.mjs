@@ -5,39 +5,20 @@
 //
 // crates/dag/tests/unixfs_roots.rs makes the same input from the descriptions in the file.
 
-import { createHash } from 'node:crypto';
 import { BlackHoleBlockstore } from 'blockstore-core/black-hole';
 import { MemoryBlockstore } from 'blockstore-core/memory';
 import { importer } from 'ipfs-unixfs-importer';
-import { fixedSize } from 'ipfs-unixfs-importer/chunker';
-import { balanced, trickle } from 'ipfs-unixfs-importer/layout';
+import { content } from './content.mjs';
 import { golden } from './golden.mjs';
+import { PROFILES, importerOptions } from './profiles.mjs';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** The options that the table gives names to; tests/unixfs_roots.rs has the same table. */
-const PROFILES = {
-	// `ipfs add --cid-version=1 --raw-leaves`.
-	default: { chunkSize: 256 * KIB, maxLinks: 174, rawLeaves: true, cidVersion: 1, directorySize: 'links' },
-	'unixfs-v1-2025': { chunkSize: MIB, maxLinks: 1024, rawLeaves: true, cidVersion: 1, directorySize: 'block' },
-	'unixfs-v0-2015': { chunkSize: 256 * KIB, maxLinks: 174, rawLeaves: false, cidVersion: 0, directorySize: 'links' },
-};
-
-/** `size` bytes that depend on `seed`: SHA-256 of the seed and a counter, again and again. */
-function* content(seed, size) {
-	for (let counter = 0, left = size; left > 0; counter += 1, left -= 32) {
-		const number = Buffer.alloc(8);
-		number.writeBigUInt64BE(BigInt(counter));
-		const digest = createHash('sha256').update(seed).update(number).digest();
-		yield digest.subarray(0, Math.min(32, left));
-	}
-}
-
 /** The importer's candidates for an entry: `{file}`, `{folder}`, or `{many}` small files in a folder. */
 function candidates({ file, folder, many }) {
 	if (file) {
-		return [{ content: [Buffer.concat([...content(file.seed, file.size)])] }];
+		return [{ content: [content(file.seed, file.size)] }];
 	}
 	if (folder) {
 		return folder.map(({ path, seed, size, link }) => {
@@ -46,7 +27,7 @@ function candidates({ file, folder, many }) {
 			}
 			return path.endsWith('/')
 				? { path: `root/${path.slice(0, -1)}` }
-				: { path: `root/${path}`, content: [Buffer.concat([...content(seed, size)])] };
+				: { path: `root/${path}`, content: [content(seed, size)] };
 		});
 	}
 	return Array.from({ length: many.count }, (_, index) => ({
@@ -56,19 +37,8 @@ function candidates({ file, folder, many }) {
 }
 
 async function root(entry) {
-	const options = { ...PROFILES[entry.profile], ...entry.options };
-	const layout = options.layout === 'trickle' ? trickle : balanced;
-	const imported = importer(candidates(entry), new BlackHoleBlockstore(), {
-		chunker: fixedSize({ chunkSize: options.chunkSize }),
-		layout: layout({ maxChildrenPerNode: options.maxLinks }),
-		rawLeaves: options.rawLeaves,
-		cidVersion: options.cidVersion,
-		shardSplitStrategy: `${options.directorySize}-bytes`,
-		shardSplitThresholdBytes: options.maxDirectorySize ?? 256 * KIB,
-		// As IPFS does it in Go: a trickle tree has a root even over a single leaf, and leaves of their own type.
-		reduceSingleLeafToSelf: options.layout !== 'trickle',
-		leafType: options.layout === 'trickle' ? 'raw' : 'file',
-	});
+	const options = importerOptions(entry.profile, entry.options);
+	const imported = importer(candidates(entry), new BlackHoleBlockstore(), options);
 	let last;
 	for await (const result of imported) {
 		last = result;

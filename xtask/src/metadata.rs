@@ -5,9 +5,9 @@
 
 use crate::{
 	network::{Node, Programs},
-	polkadot_js::Scripts,
 	process::{Supervisor, GRACE},
 	scale::{compact, hex, unhex},
+	scripts::Scripts,
 	setup::{self, Needs},
 	step::{self, step},
 	workspace::{cache_folder, Workspace},
@@ -40,7 +40,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
 		step::note(&format!("{COPY} is new, {} bytes", metadata.len()));
 	}
 	step("Writing the book's chain reference", "seconds", || {
-		Scripts::install(workspace)?.run(&["chain-reference.mjs"], &[])
+		Scripts::polkadot_js(workspace)?.run(&["chain-reference.mjs"], &[])
 	})
 }
 

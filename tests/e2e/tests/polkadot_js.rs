@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use cairn_e2e::on_network;
-use xtask::{network::Programs, polkadot_js::Scripts, workspace::Workspace};
+use xtask::{network::Programs, scripts::Scripts, workspace::Workspace};
 
 #[test]
 fn a_client_proposes_a_deal_on_chain() -> Result<()> {
 	on_network("polkadot-js", |network| {
-		let scripts = Scripts::install(&network.workspace)?;
+		let scripts = Scripts::polkadot_js(&network.workspace)?;
 		let node = network.node.url();
 		scripts.run(&["propose-deal.mjs", "--node", &node], &[])
 	})
@@ -16,7 +16,7 @@ fn a_client_proposes_a_deal_on_chain() -> Result<()> {
 #[test]
 fn a_client_proposes_to_a_running_provider() -> Result<()> {
 	on_network("polkadot-js-provider", |network| {
-		let scripts = Scripts::install(&network.workspace)?;
+		let scripts = Scripts::polkadot_js(&network.workspace)?;
 		let provider = network.provider("bob", "//Bob", "hot-8MiB")?;
 		let node = network.node.url();
 		let arguments = [
@@ -34,7 +34,7 @@ fn a_client_proposes_to_a_running_provider() -> Result<()> {
 fn key_files_go_both_ways() -> Result<()> {
 	let workspace = Workspace::locate()?;
 	let programs = Programs::find(&workspace)?;
-	let scripts = Scripts::install(&workspace)?;
+	let scripts = Scripts::polkadot_js(&workspace)?;
 	scripts.run(
 		&["key-files.mjs", "round-trip"],
 		&[("CAIRN_PROGRAM", &programs.client)],
@@ -46,5 +46,5 @@ fn key_files_go_both_ways() -> Result<()> {
 #[test]
 fn the_books_chain_reference_is_up_to_date() -> Result<()> {
 	let workspace = Workspace::locate()?;
-	Scripts::install(&workspace)?.run(&["chain-reference.mjs", "--check"], &[])
+	Scripts::polkadot_js(&workspace)?.run(&["chain-reference.mjs", "--check"], &[])
 }

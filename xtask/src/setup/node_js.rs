@@ -1,4 +1,4 @@
-//! Node.js, which runs the tests of polkadot.js against a chain.
+//! Node.js, which runs the tests with other people's JavaScript: polkadot.js and IPFS's libraries.
 
 use super::{packages::Apt, program_on_path};
 use crate::{
@@ -8,8 +8,8 @@ use crate::{
 use anyhow::{bail, Context, Result};
 use std::{fs, path::PathBuf, process::Command};
 
-/// The oldest major version that polkadot.js supports.
-const OLDEST: u32 = 20;
+/// The oldest version, major and minor, that helia's packages run on.
+const OLDEST: (u32, u32) = (22, 19);
 
 /// What is installed from the npm registry where the system has an older one.
 const FROM_NPM: &str = "node@22";
@@ -23,8 +23,9 @@ pub fn ensure() -> Result<()> {
 	if is_ready() {
 		return Ok(());
 	}
+	let (major, minor) = OLDEST;
 	let advice = format!(
-		"missing: Node.js {OLDEST} or newer, with npm\nInstall it from https://nodejs.org, then try again."
+		"missing: Node.js {major}.{minor} or newer, with npm\nInstall it from https://nodejs.org, then try again."
 	);
 	let Some(apt) = Apt::find() else { bail!(advice) };
 	// A package of Node.js from elsewhere than Debian brings npm and cannot be installed beside Debian's npm.
@@ -74,13 +75,14 @@ fn is_ready() -> bool {
 		None => "node".into(),
 	};
 	let version = step::output(Command::new(node).arg("--version"));
-	version.is_ok_and(|text| major(&text).is_some_and(|major| major >= OLDEST))
+	version.is_ok_and(|text| parse(&text).is_some_and(|found| found >= OLDEST))
 		&& program_on_path("npm").is_some()
 }
 
-/// The major version in what `node --version` prints.
-fn major(text: &str) -> Option<u32> {
-	text.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+/// The major and minor version in what `node --version` prints.
+fn parse(text: &str) -> Option<(u32, u32)> {
+	let mut parts = text.trim().strip_prefix('v')?.split('.');
+	Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -89,9 +91,10 @@ mod tests {
 
 	#[test]
 	fn reads_versions() {
-		assert_eq!(major("v20.20.2\n"), Some(20));
-		assert_eq!(major("v8.1.0"), Some(8));
-		assert_eq!(major("20"), None);
-		assert_eq!(major(""), None);
+		assert_eq!(parse("v20.20.2\n"), Some((20, 20)));
+		assert_eq!(parse("v8.1.0"), Some((8, 1)));
+		assert_eq!(parse("v22"), None);
+		assert_eq!(parse("22.19"), None);
+		assert_eq!(parse(""), None);
 	}
 }

@@ -1,4 +1,4 @@
-//! The scripts in `tests/polkadot-js`, which need Node.js and packages of npm's.
+//! Scripts for Node.js in folders of the checkout, each folder with packages of npm's.
 
 use crate::{step, workspace::Workspace};
 use anyhow::Result;
@@ -10,13 +10,10 @@ use std::{
 	time::SystemTime,
 };
 
-/// Where the scripts are in the checkout.
-const FOLDER: &str = "tests/polkadot-js";
-
 /// Held while packages are installed: npm does not share a folder with itself.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
-/// The scripts, ready to run.
+/// The scripts of a folder, ready to run.
 #[derive(Debug)]
 pub struct Scripts<'a> {
 	workspace: &'a Workspace,
@@ -24,12 +21,25 @@ pub struct Scripts<'a> {
 }
 
 impl<'a> Scripts<'a> {
-	/// Installs the packages that the scripts' lock file names, unless they are there.
+	/// The scripts in `tests/polkadot-js`, which use polkadot.js.
 	///
 	/// # Errors
-	/// When npm fails.
-	pub fn install(workspace: &'a Workspace) -> Result<Self> {
-		let folder = workspace.root().join(FOLDER);
+	/// When npm fails to install the packages that the folder's lock file names.
+	pub fn polkadot_js(workspace: &'a Workspace) -> Result<Self> {
+		Self::install(workspace, "tests/polkadot-js")
+	}
+
+	/// The scripts in `tests/interop`, which use the JavaScript implementations of IPFS and Filecoin.
+	///
+	/// # Errors
+	/// As [`Scripts::polkadot_js`].
+	pub fn interop(workspace: &'a Workspace) -> Result<Self> {
+		Self::install(workspace, "tests/interop")
+	}
+
+	/// Installs the packages that the folder's lock file names, unless they are there.
+	fn install(workspace: &'a Workspace, folder: &str) -> Result<Self> {
+		let folder = workspace.root().join(folder);
 		let scripts = Self { workspace, folder };
 		// A panic elsewhere leaves the folder as it was, which npm judges.
 		let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,82 @@
+//! What other implementations of IPFS and Filecoin make of what Cairn writes and serves, and Cairn of what they write:
+//! the scripts in `tests/interop`, against real programs.
+
+use anyhow::Result;
+use cairn_e2e::{files, on_network, Network};
+use std::path::{Path, PathBuf};
+use xtask::{network::Programs, scripts::Scripts, workspace::Workspace};
+
+/// Blocks that the deals last: longer than the tests.
+const DURATION: u32 = 200;
+
+/// Links of this many names of 200 characters are more than a folder holds in one block.
+const SHARDED: usize = 1200;
+
+/// Runs a script that needs nothing but the client's program.
+fn run(arguments: &[&str]) -> Result<()> {
+	let workspace = Workspace::locate()?;
+	let programs = Programs::find(&workspace)?;
+	Scripts::interop(&workspace)?.run(arguments, &[("CAIRN_PROGRAM", &programs.client)])
+}
+
+#[test]
+fn ipld_car_reads_archives_and_writes_archives_that_are_read() -> Result<()> {
+	run(&["archives.mjs"])
+}
+
+#[test]
+fn piece_cids_are_those_of_other_implementations() -> Result<()> {
+	run(&["pieces.mjs", "table"])
+}
+
+/// The folder has files below folders, and one that is sharded.
+#[test]
+fn helia_and_plain_http_clients_fetch_a_deals_file_and_folder_by_cid() -> Result<()> {
+	on_network("interop-gateway", |network| {
+		let scripts = Scripts::interop(&network.workspace)?;
+		let provider = network.provider("bob", "//Bob", "hot-8MiB")?;
+		let user = network.user("user")?;
+		let file = files::write(network.folder().join("file"), 2_000_000, 1)?;
+		let folder = folder(network)?;
+		let (file_put, _) = user.put_with(&provider, &file, "hot", DURATION)?;
+		let (folder_put, _) = user.put_with(&provider, &folder, "hot", DURATION)?;
+
+		let url = provider.url();
+		let object = |root: &str, path: &Path| format!("{root}={}", path.display());
+		let arguments = [
+			"gateway.mjs",
+			"--gateway",
+			&url,
+			"--file",
+			&object(&file_put.root, &file),
+			"--folder",
+			&object(&folder_put.root, &folder),
+		];
+		scripts.run(&arguments, &[])?;
+		let helia: Vec<_> = arguments.into_iter().chain(["--helia"]).collect();
+		scripts.run(&helia, &[])?;
+		let piece = format!("{url}/piece/{}", file_put.piece);
+		scripts.run(&["pieces.mjs", "download", &piece, &file_put.piece], &[])
+	})
+}
+
+fn folder(network: &Network) -> Result<PathBuf> {
+	let folder = network.folder().join("folder");
+	for (seed, (name, size)) in [
+		("empty", 0),
+		("sub/127", 127),
+		("sub/deeper/a block", 256 << 10),
+		("sub/deeper/blocks", 700_001),
+		("sub/naïve name €", 10),
+	]
+	.into_iter()
+	.enumerate()
+	{
+		files::write(folder.join(name), size, seed as u64)?;
+	}
+	for index in 0..SHARDED {
+		let name = format!("sharded/{index:0>200}");
+		files::write(folder.join(name), index % 5, index as u64)?;
+	}
+	Ok(folder)
+}
