@@ -1,0 +1,2 @@
+//! The network of Cairn: a libp2p host, discovery of providers, and block exchange.
+#![deny(missing_docs)]
