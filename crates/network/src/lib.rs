@@ -1,2 +1,10 @@
 //! The network of Cairn: a libp2p host, discovery of providers, and block exchange.
 #![deny(missing_docs)]
+
+pub mod address;
+pub mod clock;
+pub mod identity;
+pub mod metrics;
+pub mod peers;
+
+pub use libp2p::{Multiaddr, PeerId};
