@@ -3,6 +3,8 @@
 
 pub mod address;
 pub mod clock;
+pub mod discovery;
+pub mod host;
 pub mod identity;
 pub mod metrics;
 pub mod peers;

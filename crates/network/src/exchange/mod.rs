@@ -1,0 +1,8 @@
+//! Block exchange.
+
+pub mod fair;
+pub mod framing;
+pub mod scheduler;
+pub mod server;
+pub mod walk;
+pub mod wire;
