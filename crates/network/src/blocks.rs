@@ -51,10 +51,7 @@ impl MemoryStore {
 
 	/// Forgets a block, and returns it if it was there.
 	pub fn remove(&self, cid: &Cid) -> Option<Block> {
-		self.0
-			.write()
-			.unwrap_or_else(PoisonError::into_inner)
-			.remove(cid)
+		self.0.write().unwrap_or_else(PoisonError::into_inner).remove(cid)
 	}
 
 	fn read<R>(&self, read: impl FnOnce(&MemoryBlocks) -> R) -> R {

@@ -2,11 +2,15 @@
 #![deny(missing_docs)]
 
 pub mod address;
+pub mod bitswap;
+pub mod blocks;
 pub mod clock;
 pub mod discovery;
+pub mod exchange;
 pub mod host;
 pub mod identity;
 pub mod metrics;
 pub mod peers;
+pub mod streams;
 
 pub use libp2p::{Multiaddr, PeerId};

@@ -92,7 +92,9 @@ struct Entry {
 enum EntryState {
 	Queued,
 	/// In a job; and whether the block came to the store since it began.
-	Looking { came: bool },
+	Looking {
+		came: bool,
+	},
 	/// Not here.
 	Absent,
 }
@@ -298,7 +300,9 @@ impl Ledgers {
 		let Some(ledger) = self.peers.get_mut(&peer) else {
 			return (message, found.errors);
 		};
-		message.presences.extend(found.refused.into_iter().map(|cid| Presence { cid, have: false }));
+		message
+			.presences
+			.extend(found.refused.into_iter().map(|cid| Presence { cid, have: false }));
 		for (cid, order) in found.left {
 			// Put back where it was.
 			if ledger.looked(&cid, order).is_some() {
@@ -335,7 +339,12 @@ impl Ledgers {
 			ledger.refusals = 0;
 			ledger.absent.clear();
 		}
-		let bytes = message.data_len() + message.presences.iter().map(|p| presence_len(&p.cid)).sum::<usize>();
+		let bytes = message.data_len()
+			+ message
+				.presences
+				.iter()
+				.map(|p| presence_len(&p.cid))
+				.sum::<usize>();
 		ledger.sent += message.data_len() as u64;
 		self.turns.charge(peer, bytes);
 		(message, found.errors)

@@ -290,10 +290,7 @@ impl Outgoing {
 			}),
 			..proto::Message::default()
 		};
-		let entries = message
-			.wantlist
-			.as_ref()
-			.map_or(0, |list| list.entries.len());
+		let entries = message.wantlist.as_ref().map_or(0, |list| list.entries.len());
 		match version {
 			Version::V1_0 => {
 				// Elsewise the receiver would take them for blocks of CIDv0.

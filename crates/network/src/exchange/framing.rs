@@ -26,7 +26,10 @@ impl Budget {
 	/// The first budget, out of which those of peers are made: `bytes` for all together.
 	pub fn new(bytes: usize) -> Self {
 		let all = Arc::new(Semaphore::new(bytes));
-		Self { own: all.clone(), all }
+		Self {
+			own: all.clone(),
+			all,
+		}
 	}
 
 	/// The budget of one peer: `bytes` out of the common ones.

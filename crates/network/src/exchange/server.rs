@@ -153,7 +153,10 @@ impl Job {
 			errors: Vec::new(),
 		};
 		for id in self.later_walks {
-			found.push(&Response::WalkEnd { id, end: WalkEnd::Later });
+			found.push(&Response::WalkEnd {
+				id,
+				end: WalkEnd::Later,
+			});
 		}
 		for (id, kind, cid) in self.wants {
 			if found.data >= self.data {
@@ -161,7 +164,9 @@ impl Job {
 				continue;
 			}
 			let answer = match kind {
-				WantKind::Have => store.has(&cid).map(|has| if has { Answer::Have } else { Answer::DontHave }),
+				WantKind::Have => store
+					.has(&cid)
+					.map(|has| if has { Answer::Have } else { Answer::DontHave }),
 				WantKind::Block => match store.get(&cid) {
 					Ok(Some(block)) if block.data().len() <= MAX_BLOCK => {
 						found.data += block.data().len();
@@ -268,8 +273,11 @@ impl Server {
 	/// # Errors
 	/// [`Violation`], upon which the stream is to be closed.
 	pub fn receive(&mut self, key: StreamKey, request: Request) -> Result<(), Violation> {
-		let (max_wants, max_walks, max_all) =
-			(self.config.max_wants, self.config.max_walks, self.config.max_all_walks);
+		let (max_wants, max_walks, max_all) = (
+			self.config.max_wants,
+			self.config.max_walks,
+			self.config.max_all_walks,
+		);
 		let Some(client) = self.peers.get_mut(&key.peer) else {
 			return Ok(());
 		};
@@ -300,7 +308,11 @@ impl Server {
 				if client.walks < max_walks && self.walks < max_all {
 					client.walks += 1;
 					self.walks += 1;
-					stream.walks.push_back(Walking { id, range, walk: None });
+					stream.walks.push_back(Walking {
+						id,
+						range,
+						walk: None,
+					});
 				} else {
 					stream.later_walks.push(id);
 				}
@@ -338,7 +350,10 @@ impl Server {
 			// The next stream after the one that had the last turn.
 			let later = client.streams.range(client.last + 1..);
 			let all = later.chain(client.streams.range(..=client.last));
-			let next = all.filter(|(_, stream)| stream.has_work()).map(|(number, _)| *number).next();
+			let next = all
+				.filter(|(_, stream)| stream.has_work())
+				.map(|(number, _)| *number)
+				.next();
 			let Some((number, stream)) =
 				next.and_then(|number| client.streams.get_mut(&number).map(|stream| (number, stream)))
 			else {
@@ -347,7 +362,8 @@ impl Server {
 			};
 			client.last = number;
 			let can_walk = !stream.walks.is_empty() && stream.in_job.is_none();
-			let can_answer = !stream.wants.is_empty() || !stream.later.is_empty() || !stream.later_walks.is_empty();
+			let can_answer =
+				!stream.wants.is_empty() || !stream.later.is_empty() || !stream.later_walks.is_empty();
 			stream.walked = can_walk && !(can_answer && stream.walked);
 			let mut job = Job {
 				stream: StreamKey { peer, number },
@@ -453,7 +469,9 @@ fn answer_frames(mut answers: Vec<(Id, Answer)>) -> Frames {
 	};
 	for (id, answer) in answers {
 		match &mut run {
-			Some((first, run)) if id - *first < MAX_ANSWERS as Id && id - *first - (run.len() as Id) < GAP => {
+			Some((first, run))
+				if id - *first < MAX_ANSWERS as Id && id - *first - (run.len() as Id) < GAP =>
+			{
 				run.resize((id - *first) as usize, None);
 				run.push(Some(answer));
 			}

@@ -51,7 +51,9 @@ impl<S: BlockSource> RangeWalk<S> {
 					max_bytes: u64::MAX,
 					max_pending: MAX_BLOCKS as usize,
 				};
-				let walk = walk(source, root, Scope::Entity).entity_bytes(bytes).budget(budget);
+				let walk = walk(source, root, Scope::Entity)
+					.entity_bytes(bytes)
+					.budget(budget);
 				Kind::Bytes(Box::new(walk))
 			}
 			Range::Leaves { tree, start, len } => Kind::Leaves(Leaves::new(source, tree, start, len)),
@@ -133,7 +135,9 @@ impl<S: BlockSource> Leaves<S> {
 			return Ok(Some(block));
 		}
 		while let Some(next) = self.pending.pop() {
-			let last = next.first.saturating_add(1u64.checked_shl(next.level).unwrap_or(u64::MAX));
+			let last = next
+				.first
+				.saturating_add(1u64.checked_shl(next.level).unwrap_or(u64::MAX));
 			if next.first >= self.end || last <= self.start {
 				continue;
 			}
@@ -162,7 +166,9 @@ impl<S: BlockSource> Leaves<S> {
 		}
 		let level = at.level - 1;
 		let (left, right) = node.children();
-		let second = at.first.saturating_add(1u64.checked_shl(level).unwrap_or(u64::MAX));
+		let second = at
+			.first
+			.saturating_add(1u64.checked_shl(level).unwrap_or(u64::MAX));
 		if let Some(cid) = right {
 			self.pending.push(Pending {
 				cid,

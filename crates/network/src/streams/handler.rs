@@ -101,7 +101,10 @@ impl ConnectionHandler for Handler {
 				self.accepted.push_back(Accepted { stream, protocol });
 				self.wake();
 			}
-			ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, info: reply }) => {
+			ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+				protocol,
+				info: reply,
+			}) => {
 				// An error means that nobody waits any more; the stream is then reset by being dropped.
 				let _ = reply.send(Ok(protocol));
 			}

@@ -47,7 +47,10 @@ impl Control {
 			protocols: protocols.to_vec(),
 			reply,
 		};
-		self.requests.send(request).await.map_err(|_| OpenError::Stopped)?;
+		self.requests
+			.send(request)
+			.await
+			.map_err(|_| OpenError::Stopped)?;
 		// The reply is dropped with the connection that was to open the stream.
 		opened.await.unwrap_or(Err(OpenError::Disconnected))
 	}

@@ -76,7 +76,11 @@ fn golden_answer() {
 	let read = decode(unframe(&framed)).unwrap();
 	assert_eq!(read.pending_bytes, 300);
 	assert_eq!(read.presences, message.presences);
-	let blocks: Vec<_> = read.blocks.into_iter().map(|payload| payload.into_block().unwrap()).collect();
+	let blocks: Vec<_> = read
+		.blocks
+		.into_iter()
+		.map(|payload| payload.into_block().unwrap())
+		.collect();
 	assert_eq!(blocks, [block]);
 }
 
@@ -88,7 +92,10 @@ fn cids_of_version_0_have_a_prefix_of_their_own() {
 		..Outgoing::default()
 	};
 	let framed = message.encode(Version::V1_2).unwrap();
-	assert!(hex::encode(&framed).contains("0a0400701220"), "version 0, dag-pb, SHA-256, 32 bytes");
+	assert!(
+		hex::encode(&framed).contains("0a0400701220"),
+		"version 0, dag-pb, SHA-256, 32 bytes"
+	);
 	let read = decode(unframe(&framed)).unwrap();
 	assert_eq!(read.blocks[0].clone().into_block().unwrap(), block);
 	// In Bitswap 1.0 blocks have no prefix.
@@ -134,7 +141,11 @@ fn old_versions_are_told_what_they_understand() {
 		..Outgoing::default()
 	};
 	assert_eq!(raw.encode(Version::V1_0), None);
-	for (name, version) in [(V1_2, Version::V1_2), (V1_1, Version::V1_1), (V1_0, Version::V1_0)] {
+	for (name, version) in [
+		(V1_2, Version::V1_2),
+		(V1_1, Version::V1_1),
+		(V1_0, Version::V1_0),
+	] {
 		assert_eq!(Version::of(&name), Some(version));
 	}
 	assert_eq!(Version::of(&StreamProtocol::new("/ipfs/bitswap/2.0.0")), None);
@@ -170,7 +181,15 @@ fn every_hash_function_makes_its_block() {
 	assert!(decode(&payload("0155d50110")).unwrap().blocks.is_empty());
 	// A digest that is cut short is not either.
 	assert!(decode(&payload("01551210")).unwrap().blocks.is_empty());
-	for wrong in ["02551220", "0055122001", "00551220", "015512", "01550000", "", "0100"] {
+	for wrong in [
+		"02551220",
+		"0055122001",
+		"00551220",
+		"015512",
+		"01550000",
+		"",
+		"0100",
+	] {
 		assert_eq!(decode(&payload(wrong)), Err(DecodeError::Prefix), "{wrong}");
 	}
 }
@@ -195,7 +214,10 @@ fn hostile_messages_are_refused_before_they_cost_memory() {
 		Err(DecodeError::TooLong { len: MAX_MESSAGE + 1 })
 	);
 	assert_eq!(decode(&[0x0a, 0x05, 0x0a]), Err(DecodeError::Truncated));
-	assert_eq!(decode(&[0x0a, 0x04, 0x0a, 0x02, 0x0a, 0x00]), Err(DecodeError::Cid));
+	assert_eq!(
+		decode(&[0x0a, 0x04, 0x0a, 0x02, 0x0a, 0x00]),
+		Err(DecodeError::Cid)
+	);
 	assert_eq!(decode(&[0x22, 0x02, 0x0a, 0x00]), Err(DecodeError::Cid));
 	assert!(matches!(decode(&[0x0b]), Err(DecodeError::Protobuf(_))));
 	// A CID with bytes behind it.

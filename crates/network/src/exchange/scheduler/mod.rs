@@ -334,14 +334,26 @@ impl Scheduler {
 				peer.answered(cid);
 				let refusals = want.refusals(&from) + 1;
 				let wait = self.config.ask_again_after * (1 << refusals.min(6));
-				want.learn(from, Knowledge::Lacks { refusals, until: now + wait });
+				want.learn(
+					from,
+					Knowledge::Lacks {
+						refusals,
+						until: now + wait,
+					},
+				);
 			}
 			Answer::Later => {
 				peer.answered(cid);
 				peer.window.congested(now);
 				let refusals = want.refusals(&from) + 1;
 				let wait = self.config.ask_again_after / 4 * (1 << refusals.min(6));
-				want.learn(from, Knowledge::Busy { refusals, until: now + wait });
+				want.learn(
+					from,
+					Knowledge::Busy {
+						refusals,
+						until: now + wait,
+					},
+				);
 			}
 		}
 		let known = asked.is_some() || want.was_asked(&from);
@@ -425,7 +437,11 @@ impl Scheduler {
 	pub fn actions(&mut self, now: Instant) -> Vec<Action> {
 		let ids: Vec<_> = self.sessions.keys().copied().collect();
 		for id in ids {
-			if self.sessions.get(&id).is_some_and(|session| !session.ready.is_empty()) {
+			if self
+				.sessions
+				.get(&id)
+				.is_some_and(|session| !session.ready.is_empty())
+			{
 				self.assign(id, now);
 			}
 		}
@@ -549,9 +565,9 @@ impl Scheduler {
 			.iter()
 			.filter(|other| **other != peer && want.knowledge(other).is_none())
 			.filter(|other| {
-				self.peers
-					.get(other)
-					.is_some_and(|other| other.is_here(now) && other.may_probe() && !other.asks.contains_key(cid))
+				self.peers.get(other).is_some_and(|other| {
+					other.is_here(now) && other.may_probe() && !other.asks.contains_key(cid)
+				})
 			})
 			.take(self.config.probes)
 			.copied()
@@ -565,7 +581,11 @@ impl Scheduler {
 		let (Some(peer), Some(want)) = (self.peers.get_mut(&id), self.wants.get_mut(cid)) else {
 			return;
 		};
-		self.priority = self.priority.checked_sub(1).filter(|left| *left > 0).unwrap_or(i32::MAX);
+		self.priority = self
+			.priority
+			.checked_sub(1)
+			.filter(|left| *left > 0)
+			.unwrap_or(i32::MAX);
 		peer.ask(*cid, Ask { at: now, kind });
 		want.asked(id, kind);
 		self.actions.push(Action::Ask {
@@ -626,7 +646,9 @@ impl Scheduler {
 			.sessions
 			.iter()
 			.filter(|(_, session)| {
-				session.ready.is_empty() && session.wants.len() <= self.config.last_wants && session.peers.len() > 1
+				session.ready.is_empty()
+					&& session.wants.len() <= self.config.last_wants
+					&& session.peers.len() > 1
 			})
 			.map(|(id, _)| *id)
 			.collect();
@@ -712,7 +734,8 @@ impl Scheduler {
 			.values()
 			.flat_map(|session| session.peers.iter().copied())
 			.collect();
-		self.peers.retain(|id, peer| used.contains(id) || peer.is_waited_for());
+		self.peers
+			.retain(|id, peer| used.contains(id) || peer.is_waited_for());
 		if self.wants.is_empty() {
 			self.retries.clear();
 		}

@@ -190,11 +190,20 @@ fn hostile_frames_are_refused() {
 	assert_eq!(decode("0100008108"), value("number of CIDs"));
 	assert_eq!(decode(&format!("01000201{HELLO}")), value("kind"));
 	assert_eq!(decode(&format!("01000002{HELLO}")), value("CID"));
-	assert_eq!(decode(&format!("01000001{HELLO}00")), FrameError::Trailing { len: 1 });
+	assert_eq!(
+		decode(&format!("01000001{HELLO}00")),
+		FrameError::Trailing { len: 1 }
+	);
 	// Numbers run over.
-	assert_eq!(decode(&format!("01ffffffff0f0002{HELLO}{HELLO}")), value("number"));
+	assert_eq!(
+		decode(&format!("01ffffffff0f0002{HELLO}{HELLO}")),
+		value("number")
+	);
 	assert_eq!(decode("02808080801001"), value("number"));
-	assert_eq!(decode("0200"), FrameError::Integer(varint::VarintError::Truncated));
+	assert_eq!(
+		decode("0200"),
+		FrameError::Integer(varint::VarintError::Truncated)
+	);
 	assert_eq!(decode("020000"), value("number of wants"));
 	assert_eq!(decode(&format!("0300{HELLO}0000")), value("length"));
 	let decode = |bytes: &str| Response::decode(&hex::decode(bytes).unwrap().into()).unwrap_err();
