@@ -171,6 +171,13 @@ impl Job {
 	}
 }
 
+impl Found {
+	/// Whose wants were looked up.
+	pub fn peer(&self) -> PeerId {
+		self.peer
+	}
+}
+
 /// What came of a peer's wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {

@@ -65,6 +65,11 @@ pub struct FrameReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
+	/// The stream.
+	pub fn into_inner(self) -> R {
+		self.stream
+	}
+
 	/// Reads from a stream.
 	pub fn new(stream: R, max: usize, budget: Budget, patience: Duration) -> Self {
 		Self {

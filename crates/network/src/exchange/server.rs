@@ -132,6 +132,7 @@ pub struct Found {
 	/// The walk it worked on, unless it has ended.
 	walk: Option<Walking>,
 	walk_ended: bool,
+	blocks: usize,
 	data: usize,
 	errors: Vec<SourceError>,
 }
@@ -149,6 +150,7 @@ impl Job {
 			left: Vec::new(),
 			walk: None,
 			walk_ended: false,
+			blocks: 0,
 			data: 0,
 			errors: Vec::new(),
 		};
@@ -169,6 +171,7 @@ impl Job {
 					.map(|has| if has { Answer::Have } else { Answer::DontHave }),
 				WantKind::Block => match store.get(&cid) {
 					Ok(Some(block)) if block.data().len() <= MAX_BLOCK => {
+						found.blocks += 1;
 						found.data += block.data().len();
 						found.frames.extend(block_frames(id, &block, false));
 						continue;
@@ -191,6 +194,16 @@ impl Job {
 }
 
 impl Found {
+	/// For which stream.
+	pub fn stream(&self) -> StreamKey {
+		self.stream
+	}
+
+	/// Blocks found, and their bytes.
+	pub fn blocks(&self) -> (usize, usize) {
+		(self.blocks, self.data)
+	}
+
 	fn push(&mut self, response: &Response) {
 		let mut frame = Vec::new();
 		response.encode(&mut frame);
@@ -211,6 +224,7 @@ impl Found {
 				Some(Ok(block)) if block.data().len() <= MAX_BLOCK => {
 					// A walk over tiny blocks ends its turn, too.
 					self.data += block.data().len().max(64);
+					self.blocks += 1;
 					self.frames.extend(block_frames(walking.id, &block, true));
 				}
 				Some(Ok(_)) => break WalkEnd::Unusable,

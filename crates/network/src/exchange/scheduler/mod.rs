@@ -212,6 +212,11 @@ impl Scheduler {
 		self.peers.values().map(|peer| peer.asks.len()).sum()
 	}
 
+	/// Number of answers that are waited for of one peer.
+	pub fn asks_of(&self, peer: &PeerId) -> usize {
+		self.peers.get(peer).map_or(0, |peer| peer.asks.len())
+	}
+
 	/// Number of peers known.
 	pub fn peers(&self) -> usize {
 		self.peers.len()
