@@ -123,7 +123,7 @@ mod tests {
 
 	/// The secret key of RFC 8032's first test vector, and the peer id of its public key.
 	const SECRET: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
-	const PEER: &str = "12D3KooWQFE6imyNmATA1bPUdgN2LnZuNUhCkvRTX44FBnBrZTP3";
+	const PEER: &str = "12D3KooWQK1wnefoLrcVHbbnf5tLzbopUd3K3bFAoJpA7YJgL5pV";
 
 	#[test]
 	fn keys_are_read_written_and_not_shown() {

@@ -1,7 +1,7 @@
 //! The protocols that a host speaks, put together.
 
 use super::config::{DhtConfig, DhtMode, HostConfig, Limits, PROTOCOL_VERSION};
-use crate::discovery::Records;
+use crate::{discovery::Records, streams};
 use libp2p::{
 	allow_block_list::{self, AllowedPeers, BlockedPeers},
 	autonat,
@@ -31,6 +31,7 @@ pub(super) struct Behaviour {
 	pub rendezvous: Toggle<rendezvous::client::Behaviour>,
 	rendezvous_server: Toggle<rendezvous::server::Behaviour>,
 	streams: libp2p_stream::Behaviour,
+	exchange: Toggle<streams::Behaviour>,
 }
 
 impl Behaviour {
@@ -39,6 +40,7 @@ impl Behaviour {
 		key: &Keypair,
 		relay_client: relay::client::Behaviour,
 		records: Option<Records>,
+		exchange: Option<streams::Behaviour>,
 	) -> Self {
 		let local = key.public().to_peer_id();
 		let nat = &config.nat;
@@ -85,6 +87,7 @@ impl Behaviour {
 				.then(|| rendezvous::server::Behaviour::new(rendezvous::server::Config::default()))
 				.into(),
 			streams: libp2p_stream::Behaviour::new(),
+			exchange: exchange.into(),
 		}
 	}
 

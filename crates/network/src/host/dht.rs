@@ -72,6 +72,8 @@ pub(super) struct Dht {
 	write: Option<Write>,
 	/// When collected changes are written at the latest.
 	write_due: Option<Duration>,
+	/// When the next of others' records ends.
+	next_end: Option<Duration>,
 }
 
 impl Dht {
@@ -101,6 +103,7 @@ impl Dht {
 			requests: VecDeque::new(),
 			write: None,
 			write_due: None,
+			next_end: None,
 		};
 		dht.show_status(kad);
 		dht
@@ -153,13 +156,13 @@ impl Dht {
 			.announcer
 			.next_due()
 			.filter(|_| self.status.borrow().peers > 0);
-		[write, announcement].into_iter().flatten().min()
+		[write, announcement, self.next_end].into_iter().flatten().min()
 	}
 
 	/// Starts announcements and writes whose time has come.
 	pub fn do_what_is_due(&mut self, kad: &mut Kademlia) {
 		let now = self.clock.now();
-		if kad.store_mut().next_end().is_some_and(|end| end <= now) {
+		if self.next_end.is_some_and(|end| end <= now) {
 			kad.store_mut().remove_ended();
 			self.show_status(kad);
 		}
@@ -387,6 +390,7 @@ impl Dht {
 		let peers = kad.kbuckets().map(|bucket| bucket.num_entries()).sum();
 		let is_server = matches!(kad.mode(), kad::Mode::Server);
 		let records = kad.store_mut();
+		self.next_end = records.next_end();
 		let status = DhtStatus {
 			peers,
 			is_server,

@@ -43,6 +43,11 @@ pub enum Event {
 		/// The address.
 		address: Multiaddr,
 	},
+	/// A rendezvous point knows this host now, and names it to others.
+	Registered {
+		/// The point.
+		point: PeerId,
+	},
 	/// A rendezvous point named a peer.
 	Discovered {
 		/// The peer and its addresses.

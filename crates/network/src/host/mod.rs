@@ -120,6 +120,19 @@ impl Host {
 	/// # Errors
 	/// See [`StartError`]. Nothing runs then.
 	pub async fn start(config: HostConfig, parts: HostParts) -> Result<Self, StartError> {
+		Self::start_with(config, parts, None).await
+	}
+
+	/// As [`start`](Self::start), with the streams that an [`Exchange`](crate::exchange::service::Exchange) works
+	/// on.
+	///
+	/// # Errors
+	/// See [`StartError`]. Nothing runs then.
+	pub async fn start_with(
+		config: HostConfig,
+		parts: HostParts,
+		exchange: Option<streams::Behaviour>,
+	) -> Result<Self, StartError> {
 		let HostParts {
 			identity,
 			records: database,
@@ -143,7 +156,7 @@ impl Host {
 		};
 		let (relayed, relay_client) = relay::client::new(local);
 		let transport = transport::build(&config.transport, &config.limits, key, relayed, &metrics)?;
-		let behaviour = Behaviour::new(&config, key, relay_client, records);
+		let behaviour = Behaviour::new(&config, key, relay_client, records, exchange);
 		let streams = behaviour.streams();
 		let swarm_config = swarm::Config::with_tokio_executor()
 			.with_idle_connection_timeout(config.idle_timeout)

@@ -1,6 +1,9 @@
 //! Meeting other peers at rendezvous points: registers there and asks who else did, again and again.
 
-use super::config::{RendezvousConfig, RENDEZVOUS_NAMESPACE};
+use super::{
+	config::{RendezvousConfig, RENDEZVOUS_NAMESPACE},
+	event::Event,
+};
 use crate::address::PeerAddress;
 use libp2p::{
 	rendezvous::{client, Cookie, Namespace},
@@ -83,8 +86,8 @@ impl Rendezvous {
 		behaviour.discover(Some(namespace), point.cookie.clone(), Some(PAGE), peer);
 	}
 
-	/// The peers that a point named.
-	pub fn on_event(&mut self, event: client::Event, now: Duration) -> Vec<PeerAddress> {
+	/// What a point's answer comes to: peers that it named, or that it knows this host now.
+	pub fn on_event(&mut self, event: client::Event, now: Duration) -> Vec<Event> {
 		match event {
 			client::Event::Discovered {
 				rendezvous_node,
@@ -101,7 +104,8 @@ impl Rendezvous {
 				}
 				let peers = registrations.into_iter().take(PAGE as usize).map(|registration| {
 					let record = registration.record;
-					PeerAddress::new(record.peer_id(), record.addresses().iter().cloned())
+					let peer = PeerAddress::new(record.peer_id(), record.addresses().iter().cloned());
+					Event::Discovered { peer }
 				});
 				peers.collect()
 			}
@@ -125,7 +129,10 @@ impl Rendezvous {
 				tracing::debug!(peer = %rendezvous_node, ?error, "not registered at the rendezvous point");
 				Vec::new()
 			}
-			client::Event::Registered { .. } | client::Event::Expired { .. } => Vec::new(),
+			client::Event::Registered { rendezvous_node, .. } => vec![Event::Registered {
+				point: rendezvous_node,
+			}],
+			client::Event::Expired { .. } => Vec::new(),
 		}
 	}
 }

@@ -549,12 +549,14 @@ impl Task {
 				}
 			}
 			BehaviourEvent::Rendezvous(event) => {
-				for peer in self.rendezvous.on_event(event, self.clock.now()) {
-					if peer.peer == *self.swarm.local_peer_id() {
-						continue;
+				for event in self.rendezvous.on_event(event, self.clock.now()) {
+					if let Event::Discovered { peer } = &event {
+						if peer.peer == *self.swarm.local_peer_id() {
+							continue;
+						}
+						self.add_dht_peer(peer);
 					}
-					self.add_dht_peer(&peer);
-					self.emit(Event::Discovered { peer });
+					self.emit(event);
 				}
 			}
 			BehaviourEvent::RelayClient(event) => tracing::debug!(?event, "relay"),
