@@ -394,6 +394,11 @@ impl Ledgers {
 			.map_or((0, 0), |ledger| (ledger.sent, ledger.received))
 	}
 
+	/// Wants of all peers.
+	pub fn wants(&self) -> usize {
+		self.peers.values().map(|ledger| ledger.wants.len()).sum()
+	}
+
 	/// Number of peers that have wants or had some.
 	pub fn peers(&self) -> usize {
 		self.peers.len()

@@ -54,13 +54,16 @@ impl Budget {
 	}
 }
 
+/// Bytes per second below which a stream is too slow to keep memory for its frames.
+const SLOWEST: u64 = 32 << 10;
+
 /// Reads frames of at most `max` bytes.
 #[derive(Debug)]
 pub struct FrameReader<R> {
 	stream: R,
 	max: usize,
 	budget: Budget,
-	/// How long a frame may take from its first byte to its last, waiting for memory not counted.
+	/// How long the first byte of a frame may be ahead of the others, apart from what [`SLOWEST`] takes.
 	patience: Duration,
 }
 
@@ -92,7 +95,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 		}
 		let len = timeout(self.patience, self.length(first[0])).await??;
 		let share = self.budget.take(len).await?;
-		let frame = timeout(self.patience, self.body(len)).await??;
+		let patience = self.patience + Duration::from_secs(len as u64 / SLOWEST);
+		let frame = timeout(patience, self.body(len)).await??;
 		Ok(Some((frame, share)))
 	}
 

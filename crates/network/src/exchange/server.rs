@@ -454,6 +454,11 @@ impl Server {
 			.map_or((0, 0), |client| (client.wants, client.walks))
 	}
 
+	/// Wants of all peers that wait.
+	pub fn wants(&self) -> usize {
+		self.peers.values().map(|client| client.wants).sum()
+	}
+
 	/// Number of peers with streams.
 	pub fn peers(&self) -> usize {
 		self.peers.len()

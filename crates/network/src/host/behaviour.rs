@@ -30,7 +30,6 @@ pub(super) struct Behaviour {
 	dcutr: Toggle<dcutr::Behaviour>,
 	pub rendezvous: Toggle<rendezvous::client::Behaviour>,
 	rendezvous_server: Toggle<rendezvous::server::Behaviour>,
-	streams: libp2p_stream::Behaviour,
 	exchange: Toggle<streams::Behaviour>,
 }
 
@@ -86,14 +85,8 @@ impl Behaviour {
 				.serve
 				.then(|| rendezvous::server::Behaviour::new(rendezvous::server::Config::default()))
 				.into(),
-			streams: libp2p_stream::Behaviour::new(),
 			exchange: exchange.into(),
 		}
-	}
-
-	/// A control that opens and accepts streams.
-	pub fn streams(&self) -> libp2p_stream::Control {
-		self.streams.new_control()
 	}
 }
 

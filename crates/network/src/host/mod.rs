@@ -6,8 +6,8 @@
 //! thread (see [`crate::discovery`]). It ends when [`Host::shutdown`] is called or the last handle is gone,
 //! after it has written what is to be written and closed its connections.
 //!
-//! Streams of exchange protocols do not pass through the task's channel: [`Host::streams`] gives a control
-//! that opens and accepts them.
+//! Streams of exchange protocols do not pass through the task's channel: [`crate::streams`] opens and accepts
+//! them.
 
 mod behaviour;
 mod commands;
@@ -35,7 +35,7 @@ use crate::{
 	identity::Identity,
 	metrics::Metrics,
 	peers::Peers,
-	Multiaddr,
+	streams, Multiaddr,
 };
 use behaviour::Behaviour;
 use commands::Command;
@@ -97,11 +97,7 @@ impl HostParts {
 
 /// A handle of a running host.
 #[derive(Clone)]
-pub struct Host {
-	inner: Arc<Inner>,
-	/// One per handle: its streams are opened one after the other.
-	streams: libp2p_stream::Control,
-}
+pub struct Host(Arc<Inner>);
 
 struct Inner {
 	peer: PeerId,
@@ -157,7 +153,6 @@ impl Host {
 		let (relayed, relay_client) = relay::client::new(local);
 		let transport = transport::build(&config.transport, &config.limits, key, relayed, &metrics)?;
 		let behaviour = Behaviour::new(&config, key, relay_client, records, exchange);
-		let streams = behaviour.streams();
 		let swarm_config = swarm::Config::with_tokio_executor()
 			.with_idle_connection_timeout(config.idle_timeout)
 			.with_smart_dial();
@@ -193,47 +188,38 @@ impl Host {
 			metrics,
 			finds,
 		};
-		Ok(Self {
-			inner: Arc::new(inner),
-			streams,
-		})
+		Ok(Self(Arc::new(inner)))
 	}
 
 	/// The name that others know this host by.
 	pub fn peer_id(&self) -> PeerId {
-		self.inner.peer
+		self.0.peer
 	}
 
 	/// Strikes, bans and measurements of other peers.
 	pub fn peers(&self) -> &Peers {
-		&self.inner.peers
+		&self.0.peers
 	}
 
 	/// What this host and the engines on it count.
 	pub fn metrics(&self) -> &Metrics {
-		&self.inner.metrics
-	}
-
-	/// Opens streams to peers and accepts those of a protocol. A control opens one stream at a time: clone it
-	/// for each task that opens many.
-	pub fn streams(&self) -> libp2p_stream::Control {
-		self.streams.clone()
+		&self.0.metrics
 	}
 
 	/// Events from now on. Whoever is more than [`HostConfig::event_queue`] behind loses the oldest, and is told
 	/// by [`broadcast::error::RecvError::Lagged`]; [`connected`](Self::connected) shows what holds then.
 	pub fn subscribe(&self) -> broadcast::Receiver<Event> {
-		self.inner.events.subscribe()
+		self.0.events.subscribe()
 	}
 
 	/// The DHT as this host sees it, now and whenever it changes.
 	pub fn dht(&self) -> watch::Receiver<DhtStatus> {
-		self.inner.dht.clone()
+		self.0.dht.clone()
 	}
 
 	async fn send<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, HostStopped> {
 		let (reply, answer) = oneshot::channel();
-		let sent = self.inner.commands.send(command(reply)).await;
+		let sent = self.0.commands.send(command(reply)).await;
 		sent.map_err(|_| HostStopped)?;
 		answer.await.map_err(|_| HostStopped)
 	}
@@ -301,7 +287,7 @@ impl Host {
 	/// # Errors
 	/// If the host has stopped or has no DHT.
 	pub async fn find_providers(&self, key: &[u8]) -> Result<Providers, FindError> {
-		let finds = self.inner.finds.as_ref().ok_or(FindError::NoDht)?;
+		let finds = self.0.finds.as_ref().ok_or(FindError::NoDht)?;
 		let permit = finds.clone().acquire_owned().await.map_err(|_| HostStopped)?;
 		let (sink, found) = mpsc::channel(commands::FOUND_QUEUE);
 		let key = libp2p::kad::RecordKey::new(&key);

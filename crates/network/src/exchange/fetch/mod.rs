@@ -168,6 +168,7 @@ impl Fetcher {
 							peers.push_back(peer);
 							peer
 						}
+						Ok(None) if known == 0 => return Err(FetchError::NoProviders),
 						Ok(None) | Err(_) => break,
 					},
 				};
@@ -296,7 +297,7 @@ impl Fetcher {
 				match stat {
 					Ok(stat) if rest.is_some_and(|rest| is_behind(&rest, stat.size)) => rest = None,
 					Ok(_) => {}
-					Err(unixfs::ReadError::Missing { .. }) if start == 0 && rest.is_some() => {
+					Err(unixfs::ReadError::Missing { .. }) if rest.is_some() => {
 						// The root alone, to see.
 						let first = Range::Bytes { root, start, len: 1 };
 						return Ok((first, Some(range)));

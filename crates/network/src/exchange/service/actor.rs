@@ -76,7 +76,7 @@ pub(super) enum Input {
 		id: Id,
 		block: Block,
 		/// Held until the block is handed over.
-		share: Vec<Share>,
+		share: Share,
 	},
 	/// Answers without blocks.
 	NativeAnswers {
@@ -499,6 +499,7 @@ impl Actor {
 	}
 
 	fn on_tick(&mut self) {
+		self.measure();
 		let ticked = self.scheduler.tick(Instant::now());
 		for expired in ticked.expired {
 			let session = expired.session;
@@ -561,9 +562,33 @@ impl Actor {
 			self.send_wants(peer);
 		}
 		self.start_jobs();
-		let wants = i64::try_from(self.scheduler.wants()).unwrap_or(i64::MAX);
-		let cairn = ExchangeProtocol::Cairn.name();
-		self.shared.metrics.wants.with_label_values(&[cairn]).set(wants);
+	}
+
+	/// Counts what is wanted of others and of this node.
+	fn measure(&self) {
+		let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+		let (mut native, mut bitswap) = (0, 0);
+		for (id, peer) in &self.peers {
+			match peer.link {
+				Link::Native(_) => native += self.scheduler.asks_of(id),
+				Link::Bitswap => bitswap += self.scheduler.asks_of(id),
+				Link::None | Link::Opening { .. } => {}
+			}
+		}
+		let metrics = &self.shared.metrics;
+		for (protocol, wants, peer_wants) in [
+			(ExchangeProtocol::Cairn, native, self.server.wants()),
+			(ExchangeProtocol::Bitswap, bitswap, self.ledgers.wants()),
+		] {
+			metrics
+				.wants
+				.with_label_values(&[protocol.name()])
+				.set(gauge(wants));
+			metrics
+				.peer_wants
+				.with_label_values(&[protocol.name()])
+				.set(gauge(peer_wants));
+		}
 	}
 
 	fn act(&mut self, action: Action) {
@@ -628,6 +653,15 @@ impl Actor {
 		let Some(opened) = opened else {
 			self.shared.peers.failed(peer);
 			self.scheduler.lost(peer, Instant::now());
+			// Of a peer without a connection nothing else tells that it is gone.
+			if self
+				.peers
+				.get(&peer)
+				.is_some_and(|state| state.bitswap.is_none() && state.native.is_empty())
+			{
+				self.peers.remove(&peer);
+				self.dirty.remove(&peer);
+			}
 			return;
 		};
 		if opened.1 == PROTOCOL {

@@ -133,7 +133,18 @@ pub(super) async fn read_answers(
 	let reader = BufReader::with_capacity(4096, stream);
 	let mut frames = FrameReader::new(reader, MAX_FRAME, budget, shared.config.stall);
 	let mut assembly = Assembly::default();
-	while let Some((frame, share)) = frames.next().await? {
+	loop {
+		let next = if assembly.is_begun() {
+			// Within a block a stream may not rest.
+			timeout(shared.config.stall, frames.next())
+				.await
+				.map_err(io::Error::from)?
+		} else {
+			frames.next().await
+		};
+		let Some((frame, share)) = next? else {
+			return Ok(());
+		};
 		let input = match assembly.push(&frame, share)? {
 			Assembled::Pending => continue,
 			Assembled::Block { id, data, share } => match asked.answered(id) {
@@ -176,7 +187,6 @@ pub(super) async fn read_answers(
 			return Ok(());
 		}
 	}
-	Ok(())
 }
 
 /// Checks a block, on a blocking thread if that takes a while.
@@ -192,6 +202,9 @@ pub(super) async fn verify(cid: Cid, data: Bytes) -> Option<Block> {
 }
 
 /// Puts the frames of blocks together.
+///
+/// A block that is not complete keeps no share of the memory for receiving, else many such blocks could
+/// keep each other from being completed; a stream has one at most.
 #[derive(Default)]
 pub(super) struct Assembly {
 	begun: Option<Begun>,
@@ -203,7 +216,6 @@ struct Begun {
 	cid: Option<Cid>,
 	size: usize,
 	data: BytesMut,
-	shares: Vec<Share>,
 }
 
 /// What a frame completed.
@@ -211,7 +223,7 @@ pub(super) enum Assembled {
 	/// Nothing yet.
 	Pending,
 	/// The block of a want.
-	Block { id: Id, data: Bytes, share: Vec<Share> },
+	Block { id: Id, data: Bytes, share: Share },
 	/// Answers without blocks.
 	Answers { id: Id, answers: Vec<Option<Answer>> },
 	/// The next block of a walk.
@@ -219,7 +231,7 @@ pub(super) enum Assembled {
 		id: Id,
 		cid: Cid,
 		data: Bytes,
-		share: Vec<Share>,
+		share: Share,
 	},
 	/// The end of a walk.
 	WalkEnd {
@@ -231,6 +243,11 @@ pub(super) enum Assembled {
 }
 
 impl Assembly {
+	/// Whether a block is not complete.
+	pub fn is_begun(&self) -> bool {
+		self.begun.is_some()
+	}
+
 	/// Takes the next frame of a stream.
 	pub fn push(&mut self, frame: &Bytes, share: Share) -> Result<Assembled, StreamError> {
 		let (id, cid, size, data) = match Response::decode(frame)? {
@@ -240,12 +257,11 @@ impl Assembly {
 					return Err(StreamError::OutOfPlace);
 				}
 				begun.data.extend_from_slice(&data);
-				begun.shares.push(share);
 				if begun.data.len() < begun.size {
 					self.begun = Some(begun);
 					return Ok(Assembled::Pending);
 				}
-				return Ok(whole(begun.id, begun.cid, begun.data.freeze(), begun.shares));
+				return Ok(whole(begun.id, begun.cid, begun.data.freeze(), share));
 			}
 			// Nothing may come between the frames of a block.
 			_ if self.begun.is_some() => return Err(StreamError::OutOfPlace),
@@ -256,14 +272,13 @@ impl Assembly {
 			Response::Close { reason, text } => return Ok(Assembled::Close { reason, text }),
 		};
 		if data.len() == size {
-			return Ok(whole(id, cid, data, vec![share]));
+			return Ok(whole(id, cid, data, share));
 		}
 		let mut begun = Begun {
 			id,
 			cid,
 			size,
 			data: BytesMut::with_capacity(data.len() * 2),
-			shares: vec![share],
 		};
 		begun.data.extend_from_slice(&data);
 		self.begun = Some(begun);
@@ -271,7 +286,7 @@ impl Assembly {
 	}
 }
 
-fn whole(id: Id, cid: Option<Cid>, data: Bytes, share: Vec<Share>) -> Assembled {
+fn whole(id: Id, cid: Option<Cid>, data: Bytes, share: Share) -> Assembled {
 	match cid {
 		Some(cid) => Assembled::WalkBlock { id, cid, data, share },
 		None => Assembled::Block { id, data, share },

@@ -94,7 +94,7 @@ pub enum RangeError {
 
 /// What the stream brings.
 enum Item {
-	Block(Cid, Bytes, Vec<Share>),
+	Block(Cid, Bytes, Share),
 	End(WalkEnd),
 }
 
