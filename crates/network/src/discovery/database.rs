@@ -169,7 +169,7 @@ mod tests {
 		let folder = tempfile::tempdir().unwrap();
 		let path = folder.path().join("records.redb");
 		let clock = ManualClock::new(Duration::from_secs(1_000_000));
-		let [own, other, ended] = [b"own", b"oth", b"end"].map(|key| RecordKey::new(key));
+		let [own, other, ended] = [b"own", b"oth", b"end"].map(RecordKey::new);
 		let [peer, late] = [PeerId::random(), PeerId::random()];
 		let addresses: Vec<Multiaddr> = vec!["/memory/1".parse().unwrap(), "/memory/2".parse().unwrap()];
 		{

@@ -238,24 +238,28 @@ impl Dht {
 			}
 		};
 		let now = self.clock.now();
+		let mut replies = Vec::new();
 		for Request { provide, keys, reply } in requests {
-			let result = result.clone().map_err(ProvideError::Records);
-			if result.is_ok() {
-				for key in keys {
-					if provide {
-						kad.store_mut().start_providing(key.clone(), Duration::ZERO);
-						self.announcer.add(key, now);
-					} else {
-						kad.store_mut().stop_providing(&key);
-						self.announcer.remove(&key);
-						self.announced.remove(&key);
-					}
+			replies.push(reply);
+			if result.is_err() {
+				continue;
+			}
+			for key in keys {
+				if provide {
+					kad.store_mut().start_providing(key.clone(), Duration::ZERO);
+					self.announcer.add(key, now);
+				} else {
+					kad.store_mut().stop_providing(&key);
+					self.announcer.remove(&key);
+					self.announced.remove(&key);
 				}
 			}
-			// Whoever asked for it may not wait for it.
-			let _ = reply.send(result);
 		}
 		self.show_status(kad);
+		for reply in replies {
+			// Whoever asked for it may not wait for it.
+			let _ = reply.send(result.clone().map_err(ProvideError::Records));
+		}
 	}
 
 	/// Writes everything that is to be written.

@@ -148,7 +148,9 @@ async fn keys_are_announced_again_after_a_restart() {
 	.await;
 	let refound = async {
 		// The old address can be named until the new record has arrived.
-		while !find(&reader, kept).await.contains(&after) {
+		let is_new =
+			|found: &PeerAddress| found.peer == name && found.addresses.contains(&after.addresses[0]);
+		while !find(&reader, kept).await.iter().any(is_new) {
 			tokio::task::yield_now().await;
 		}
 	};

@@ -9,7 +9,7 @@ use cairn_network::{
 	address::PeerAddress,
 	clock::{Clock, ManualClock},
 	discovery::{RecordDatabase, Router},
-	host::{DhtConfig, DhtMode, DhtStatus, Event, Host, HostConfig, HostParts},
+	host::{DhtConfig, DhtMode, DhtStatus, Event, Host, HostConfig, HostParts, NatConfig},
 	identity::Identity,
 	metrics::Metrics,
 	peers::{Peers, PeersConfig},
@@ -99,6 +99,12 @@ pub fn config() -> HostConfig {
 	static NEXT_PORT: AtomicU64 = AtomicU64::new(1);
 	HostConfig {
 		dht: None,
+		// Every host knows its address.
+		nat: NatConfig {
+			probe: false,
+			answer_probes: false,
+			..NatConfig::default()
+		},
 		..HostConfig::in_memory(NEXT_PORT.fetch_add(1, Ordering::Relaxed))
 	}
 }
@@ -159,6 +165,20 @@ impl Events {
 			|event| matches!(event, Event::Disconnected { peer } if *peer == from),
 		)
 		.await;
+	}
+}
+
+/// Waits until a host has no connection with a peer.
+pub async fn until_without(host: &Host, peer: PeerId) {
+	let mut events = Events::of(host);
+	if host
+		.connected()
+		.await
+		.unwrap()
+		.iter()
+		.any(|known| known.peer == peer)
+	{
+		events.until_disconnected(peer).await;
 	}
 }
 

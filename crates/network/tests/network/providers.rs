@@ -1,6 +1,6 @@
 //! From what routers say to connections with providers that are there.
 
-use crate::harness::{address, config, deadline, until_dht, until_found, Network};
+use crate::harness::{address, config, deadline, until_dht, until_found, until_without, Network};
 use cairn_network::{
 	discovery::{DhtRouter, Finder, RegistryRouter, Router, Routers, StaticRouter},
 	host::{ConnectError, HostStopped},
@@ -23,6 +23,7 @@ async fn a_provider_that_is_gone_is_skipped() {
 		until_found(&*router, cid, host.peer_id()).await;
 	}
 	gone.shutdown().await;
+	until_without(&reader, gone.peer_id()).await;
 
 	let finder = Finder::new(reader.clone(), router);
 	let reached: Vec<_> = finder.connect(cid, deadline()).collect().await;
