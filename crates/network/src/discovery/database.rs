@@ -1,0 +1,236 @@
+//! Where provider records outlive the process: two tables of a redb database.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `network/provided/1` | multihash | seconds since the Unix epoch of the last announcement, 0 for never |
+//! | `network/providers/1` | (multihash, peer id) | end in seconds since the Unix epoch, `u64` little-endian; then each address: length as `u16` little-endian, bytes |
+//!
+//! The database can be shared: its owner may keep other tables in it.
+
+use super::records::{Changes, Claim, Records};
+use crate::address::PeerAddress;
+use libp2p::{kad::RecordKey, Multiaddr, PeerId};
+use redb::{backends::InMemoryBackend, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::{path::Path, sync::Arc, time::Duration};
+use thiserror::Error;
+
+const PROVIDED: TableDefinition<&[u8], u64> = TableDefinition::new("network/provided/1");
+const PROVIDERS: TableDefinition<(&[u8], &[u8]), &[u8]> = TableDefinition::new("network/providers/1");
+
+/// The database of provider records could not be opened, read or written.
+#[derive(Debug, Error)]
+#[error("the database of provider records: {0}")]
+pub struct DatabaseError(#[source] redb::Error);
+
+impl<E: Into<redb::Error>> From<E> for DatabaseError {
+	fn from(error: E) -> Self {
+		Self(error.into())
+	}
+}
+
+/// A database that keeps provider records. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct RecordDatabase(Arc<Database>);
+
+impl RecordDatabase {
+	/// Opens or creates the database in a file. Blocks on the disk.
+	///
+	/// # Errors
+	/// If the file cannot be opened, is something else, or is open in another process.
+	pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+		Self::shared(Arc::new(Database::create(path)?))
+	}
+
+	/// A database that ends with the process.
+	///
+	/// # Errors
+	/// If the tables cannot be made.
+	pub fn in_memory() -> Result<Self, DatabaseError> {
+		Self::shared(Arc::new(
+			Database::builder().create_with_backend(InMemoryBackend::new())?,
+		))
+	}
+
+	/// Keeps the records in a database that is open already. Blocks on the disk.
+	///
+	/// # Errors
+	/// If the tables cannot be made.
+	pub fn shared(database: Arc<Database>) -> Result<Self, DatabaseError> {
+		let transaction = database.begin_write()?;
+		transaction.open_table(PROVIDED)?;
+		transaction.open_table(PROVIDERS)?;
+		transaction.commit()?;
+		Ok(Self(database))
+	}
+
+	/// Puts everything that is kept into `records`. Blocks on the disk.
+	pub(crate) fn load(&self, records: &mut Records) -> Result<(), DatabaseError> {
+		let transaction = self.0.begin_read()?;
+		for row in transaction.open_table(PROVIDED)?.iter()? {
+			let (key, announced) = row?;
+			records.start_providing(
+				RecordKey::new(&key.value()),
+				Duration::from_secs(announced.value()),
+			);
+		}
+		let mut left_out = 0_u64;
+		for row in transaction.open_table(PROVIDERS)?.iter()? {
+			let (id, claim) = row?;
+			let (key, peer) = id.value();
+			let claim = PeerId::from_bytes(peer)
+				.ok()
+				.and_then(|peer| decode(peer, claim.value()));
+			// Records of others are told again by their providers: what does not fit or cannot be read is no loss.
+			let is_kept = claim.is_some_and(|claim| records.claim(RecordKey::new(&key), claim).is_ok());
+			left_out += u64::from(!is_kept);
+		}
+		if left_out > 0 {
+			tracing::warn!(left_out, "provider records of others were left out");
+		}
+		records.remove_ended();
+		// The database has what was just read from it; only what has ended since is news to it.
+		let mut changes = records.take_changes();
+		changes.claims.retain(|_, change| change.is_none());
+		records.restore_changes(changes);
+		Ok(())
+	}
+
+	/// Writes changes one after the other, all or none. Blocks on the disk.
+	pub(crate) fn write(&self, changes: &[&Changes]) -> Result<(), DatabaseError> {
+		let transaction = self.0.begin_write()?;
+		{
+			let mut provided = transaction.open_table(PROVIDED)?;
+			for (key, change) in changes.iter().flat_map(|changes| &changes.provided) {
+				match change {
+					Some(announced) => provided.insert(key.as_ref(), announced.as_secs())?,
+					None => provided.remove(key.as_ref())?,
+				};
+			}
+			let mut providers = transaction.open_table(PROVIDERS)?;
+			for ((key, peer), change) in changes.iter().flat_map(|changes| &changes.claims) {
+				let peer = peer.to_bytes();
+				let id = (key.as_ref(), &peer[..]);
+				match change {
+					Some(claim) => providers.insert(id, &encode(claim)[..])?,
+					None => providers.remove(id)?,
+				};
+			}
+		}
+		transaction.commit()?;
+		Ok(())
+	}
+}
+
+fn encode(claim: &Claim) -> Vec<u8> {
+	let mut bytes = claim.expires.as_secs().to_le_bytes().to_vec();
+	for address in &claim.provider.addresses {
+		// Longer ones are never kept: see `address::MAX_ADDRESS_BYTES`.
+		let length = u16::try_from(address.len()).expect("kept addresses have at most 256 bytes");
+		bytes.extend(length.to_le_bytes());
+		bytes.extend(address.as_ref());
+	}
+	bytes
+}
+
+fn decode(peer: PeerId, bytes: &[u8]) -> Option<Claim> {
+	let (expires, mut rest) = bytes.split_first_chunk()?;
+	let mut provider = PeerAddress::new(peer, []);
+	while !rest.is_empty() {
+		let (length, after) = rest.split_first_chunk()?;
+		let (address, after) = after.split_at_checked(u16::from_le_bytes(*length).into())?;
+		provider.extend([Multiaddr::try_from(address.to_vec()).ok()?]);
+		rest = after;
+	}
+	Some(Claim {
+		provider,
+		expires: Duration::from_secs(u64::from_le_bytes(*expires)),
+	})
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::{
+		clock::{Clock, ManualClock},
+		discovery::records::RecordsConfig,
+	};
+	use libp2p::kad::{store::RecordStore, ProviderRecord};
+
+	fn records(clock: &ManualClock) -> Records {
+		Records::new(
+			PeerId::random(),
+			RecordsConfig::default(),
+			Arc::new(clock.clone()),
+		)
+	}
+
+	#[test]
+	fn records_outlive_the_process() {
+		let folder = tempfile::tempdir().unwrap();
+		let path = folder.path().join("records.redb");
+		let clock = ManualClock::new(Duration::from_secs(1_000_000));
+		let [own, other, ended] = [b"own", b"oth", b"end"].map(RecordKey::new);
+		let [peer, late] = [PeerId::random(), PeerId::random()];
+		let addresses: Vec<Multiaddr> = vec!["/memory/1".parse().unwrap(), "/memory/2".parse().unwrap()];
+		{
+			let database = RecordDatabase::open(&path).unwrap();
+			let mut records = records(&clock);
+			records.start_providing(own.clone(), Duration::ZERO);
+			records.announced(&own, Duration::from_secs(77));
+			records
+				.add_provider(ProviderRecord::new(ended.clone(), peer, Vec::new()))
+				.unwrap();
+			clock.advance(Duration::from_secs(24 * 3600));
+			records
+				.add_provider(ProviderRecord::new(other.clone(), peer, addresses.clone()))
+				.unwrap();
+			records
+				.add_provider(ProviderRecord::new(other.clone(), late, Vec::new()))
+				.unwrap();
+			database.write(&[&records.take_changes()]).unwrap();
+			records.remove_provider(&other, &late);
+			database.write(&[&records.take_changes()]).unwrap();
+			assert!(RecordDatabase::open(&path).is_err());
+		}
+		clock.advance(Duration::from_secs(24 * 3600));
+		let database = RecordDatabase::open(&path).unwrap();
+		let mut again = records(&clock);
+		database.load(&mut again).unwrap();
+		assert_eq!(again.take_changes().claims.len(), 1);
+		assert_eq!(
+			again.announcements().collect::<Vec<_>>(),
+			[(&own, Duration::from_secs(77))]
+		);
+		assert_eq!(again.claim_count(), 1);
+		assert!(again.providers(&ended).is_empty());
+		assert_eq!(again.addresses(&other, &peer), addresses);
+		assert_eq!(
+			again.next_end(),
+			Some(clock.now() + Duration::from_secs(24 * 3600))
+		);
+	}
+
+	#[test]
+	fn what_cannot_be_read_is_left_out() {
+		let clock = ManualClock::new(Duration::ZERO);
+		let database = RecordDatabase::in_memory().unwrap();
+		let peer = PeerId::random().to_bytes();
+		let far = u64::MAX.to_le_bytes();
+		let transaction = database.0.begin_write().unwrap();
+		{
+			let mut table = transaction.open_table(PROVIDERS).unwrap();
+			table.insert((&b"a"[..], &b"not a peer"[..]), &far[..]).unwrap();
+			table.insert((&b"b"[..], &peer[..]), &far[..7]).unwrap();
+			let cut = [&far[..], &[9, 0, 1]].concat();
+			table.insert((&b"c"[..], &peer[..]), &cut[..]).unwrap();
+			let garbage = [&far[..], &[2, 0, 0xff, 0xff]].concat();
+			table.insert((&b"d"[..], &peer[..]), &garbage[..]).unwrap();
+			table.insert((&b"e"[..], &peer[..]), &far[..]).unwrap();
+		}
+		transaction.commit().unwrap();
+		let mut records = records(&clock);
+		database.load(&mut records).unwrap();
+		assert_eq!(records.claim_count(), 1);
+		assert_eq!(records.providers(&RecordKey::new(b"e")).len(), 1);
+	}
+}

@@ -1,0 +1,118 @@
+//! What was asked of one peer.
+
+use super::window::{Limits, Window};
+use crate::exchange::wire::WantKind;
+use cairn_dag::Cid;
+use std::{
+	collections::{HashMap, HashSet, VecDeque},
+	time::Instant,
+};
+
+/// Withdrawn asks remembered: a block that crosses the withdrawal is no offence.
+const WITHDRAWN: usize = 4096;
+
+/// Questions whether a peer has a block that may wait for an answer.
+const PROBES: usize = 1024;
+
+/// What was asked of a peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+	pub at: Instant,
+	pub kind: WantKind,
+}
+
+/// One peer.
+#[derive(Debug)]
+pub struct Peer {
+	pub window: Window,
+	/// What is not answered yet.
+	pub asks: HashMap<Cid, Ask>,
+	/// How many of them are for blocks.
+	pub blocks_asked: usize,
+	/// When it answered last.
+	pub progress: Option<Instant>,
+	/// How often it was lost without delivering anything in between.
+	pub lost_times: u32,
+	/// Until when it is not asked.
+	pub away_until: Option<Instant>,
+	withdrawn: HashSet<Cid>,
+	/// The oldest first.
+	withdrawn_order: VecDeque<Cid>,
+}
+
+impl Peer {
+	pub fn new(limits: Limits) -> Self {
+		Self {
+			window: Window::new(limits),
+			asks: HashMap::new(),
+			blocks_asked: 0,
+			progress: None,
+			lost_times: 0,
+			away_until: None,
+			withdrawn: HashSet::new(),
+			withdrawn_order: VecDeque::new(),
+		}
+	}
+
+	/// Whether it may be asked for one more block.
+	pub fn has_room(&self) -> bool {
+		self.blocks_asked < self.window.size()
+	}
+
+	/// Whether it may be asked one more time whether it has a block.
+	pub fn may_probe(&self) -> bool {
+		self.asks.len() - self.blocks_asked < PROBES
+	}
+
+	/// Whether it is not left alone.
+	pub fn is_here(&self, now: Instant) -> bool {
+		self.away_until.is_none_or(|until| until <= now)
+	}
+
+	/// Whether an answer or a block may still come that is no offence.
+	pub fn is_waited_for(&self) -> bool {
+		!self.asks.is_empty() || !self.withdrawn.is_empty()
+	}
+
+	/// Something is asked, instead of what was asked for the same block before.
+	pub fn ask(&mut self, cid: Cid, ask: Ask) {
+		self.answered(&cid);
+		self.blocks_asked += usize::from(ask.kind == WantKind::Block);
+		self.asks.insert(cid, ask);
+	}
+
+	/// An answer came: returns what was asked.
+	pub fn answered(&mut self, cid: &Cid) -> Option<Ask> {
+		let ask = self.asks.remove(cid)?;
+		self.blocks_asked -= usize::from(ask.kind == WantKind::Block);
+		Some(ask)
+	}
+
+	/// What was asked is withdrawn, or no answer is waited for any more.
+	pub fn withdraw(&mut self, cid: &Cid) {
+		self.answered(cid);
+		if self.withdrawn.insert(*cid) {
+			self.withdrawn_order.push_back(*cid);
+			if self.withdrawn_order.len() > WITHDRAWN {
+				if let Some(oldest) = self.withdrawn_order.pop_front() {
+					self.withdrawn.remove(&oldest);
+				}
+			}
+		}
+	}
+
+	/// Whether an ask for this block was withdrawn.
+	pub fn withdrawn(&self, cid: &Cid) -> bool {
+		self.withdrawn.contains(cid)
+	}
+
+	/// The connection is gone: nothing is asked any more. Returns what was.
+	pub fn take_asks(&mut self) -> Vec<Cid> {
+		self.blocks_asked = 0;
+		self.progress = None;
+		self.window.idle();
+		self.withdrawn.clear();
+		self.withdrawn_order.clear();
+		self.asks.drain().map(|(cid, _)| cid).collect()
+	}
+}

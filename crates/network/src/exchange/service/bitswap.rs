@@ -1,0 +1,154 @@
+//! Streams of Bitswap. Each carries messages one way: a peer's answers come on streams that it opens.
+
+use super::{
+	actor::Input,
+	native::{flush, write, StreamError, SMALL},
+	Shared,
+};
+use crate::{
+	bitswap::wire::{Message, Outgoing, Version, MAX_MESSAGE},
+	exchange::framing::{Budget, FrameReader},
+	streams::{Inbound, Opened},
+};
+use bytes::Bytes;
+use cairn_dag::Block;
+use futures::{io::BufReader, AsyncWriteExt};
+use libp2p::{swarm::Stream, PeerId};
+use std::{io, sync::Arc};
+use tokio::{
+	sync::{mpsc, OwnedSemaphorePermit},
+	time::timeout,
+};
+
+/// Reads the messages of a stream that a peer opened.
+pub(super) async fn read(
+	inbound: Inbound,
+	budget: Budget,
+	inputs: mpsc::Sender<Input>,
+	shared: Arc<Shared>,
+) -> Result<(), StreamError> {
+	let Inbound {
+		peer,
+		stream,
+		permit: _permit,
+		..
+	} = inbound;
+	let reader = BufReader::with_capacity(4096, stream);
+	let mut frames = FrameReader::new(reader, MAX_MESSAGE, budget, shared.config.stall);
+	while let Some((bytes, share)) = frames.next().await? {
+		let (message, blocks, refused) = if bytes.len() <= SMALL {
+			decode(bytes)?
+		} else {
+			match tokio::task::spawn_blocking(move || decode(bytes)).await {
+				Ok(decoded) => decoded?,
+				// The runtime shuts down.
+				Err(_) => return Ok(()),
+			}
+		};
+		let input = Input::BitswapMessage {
+			peer,
+			message,
+			blocks,
+			refused,
+			share,
+		};
+		if inputs.send(input).await.is_err() {
+			return Ok(());
+		}
+	}
+	// Both ends close, so that neither takes it for a failure.
+	let mut stream = frames.into_inner().into_inner();
+	Ok(stream.close().await?)
+}
+
+/// Reads a message and hashes its blocks; says how many of them have CIDs that Cairn does not trust.
+fn decode(bytes: Bytes) -> Result<(Message, Vec<Block>, usize), StreamError> {
+	let mut message = Message::decode(bytes)?;
+	let payloads = std::mem::take(&mut message.blocks);
+	let all = payloads.len();
+	let blocks: Vec<_> = payloads
+		.into_iter()
+		.filter_map(|payload| payload.into_block().ok())
+		.collect();
+	let refused = all - blocks.len();
+	Ok((message, blocks, refused))
+}
+
+/// A message to write, and what is to be said when it is written.
+pub(super) struct Letter {
+	pub message: Outgoing,
+	/// Whether a job of the ledger ends with it.
+	pub answers: bool,
+	/// Its share of the memory for sending.
+	pub share: Option<OwnedSemaphorePermit>,
+}
+
+/// Writes messages to a peer until their sender is dropped, on a stream that is opened when there is
+/// something to say, and closed when there is not.
+pub(super) async fn write_letters(
+	peer: PeerId,
+	first: Option<Opened>,
+	mut letters: mpsc::UnboundedReceiver<Letter>,
+	inputs: mpsc::Sender<Input>,
+	shared: Arc<Shared>,
+) -> Result<(), StreamError> {
+	let mut open = first.and_then(known_version);
+	loop {
+		let letter = if open.is_some() {
+			match timeout(shared.config.rest, letters.recv()).await {
+				Ok(letter) => letter,
+				Err(_) => {
+					if let Some((mut stream, _)) = open.take() {
+						// It was used up to its end; that closing fails changes nothing.
+						let _ = stream.close().await;
+					}
+					continue;
+				}
+			}
+		} else {
+			letters.recv().await
+		};
+		let Some(letter) = letter else {
+			break;
+		};
+		// A stream that rested may be gone by now; a fresh one is tried once.
+		if let Some((stream, version)) = &mut open {
+			if send(stream, *version, &letter.message, &shared).await.is_err() {
+				open = None;
+			}
+		}
+		if open.is_none() {
+			let opened = shared.control.open(peer, &Version::protocols()).await;
+			let opened = opened.map_err(|error| io::Error::other(error.to_string()))?;
+			let (mut stream, version) = known_version(opened).ok_or(StreamError::OutOfPlace)?;
+			send(&mut stream, version, &letter.message, &shared).await?;
+			open = Some((stream, version));
+		}
+		let Letter { answers, share, .. } = letter;
+		drop(share);
+		if inputs
+			.send(Input::BitswapWritten { peer, answers })
+			.await
+			.is_err()
+		{
+			break;
+		}
+	}
+	if let Some((mut stream, _)) = open {
+		stream.close().await?;
+	}
+	Ok(())
+}
+
+fn known_version((stream, protocol): Opened) -> Option<(Stream, Version)> {
+	Version::of(&protocol).map(|version| (stream, version))
+}
+
+async fn send(stream: &mut Stream, version: Version, message: &Outgoing, shared: &Shared) -> io::Result<()> {
+	// An old peer is told nothing rather than what it would misunderstand.
+	if let Some(bytes) = message.encode(version) {
+		write(stream, &bytes, shared.config.stall).await?;
+		flush(stream, shared.config.stall).await?;
+	}
+	Ok(())
+}

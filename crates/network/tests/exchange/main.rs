@@ -1,0 +1,10 @@
+//! Block exchange: the engines under random schedules, and both protocols between hosts.
+
+mod bitswap_ledger;
+mod fetching;
+mod hostile;
+mod native_server;
+mod nodes;
+mod ranges;
+mod scheduling;
+mod versions;

@@ -1,0 +1,265 @@
+//! The serving side of the native exchange against a model, under schedules drawn from a seed.
+
+use crate::nodes::{blocks, seeded};
+use bytes::Bytes;
+use cairn_dag::{Block, Cid};
+use cairn_network::{
+	blocks::{BlockStore, MemoryStore},
+	exchange::{
+		server::{Config, Found, Frames, Server, StreamKey, Violation, JOBS_PER_STREAM},
+		wire::{Answer, Id, Range, Request, Response, WalkEnd, WantKind},
+	},
+	PeerId,
+};
+use rand_core::RngCore;
+use std::{
+	collections::{BTreeMap, HashMap},
+	sync::Arc,
+};
+
+/// Reads the frames of one piece of work; blocks of these tests take one frame each.
+fn responses(frames: Frames) -> Vec<Response> {
+	let mut bytes = Vec::new();
+	for (head, data) in frames {
+		bytes.extend(head);
+		bytes.extend_from_slice(&data);
+	}
+	let mut rest = &bytes[..];
+	let mut all = Vec::new();
+	while !rest.is_empty() {
+		let (len, used) = cairn_dag::varint::decode(rest).unwrap();
+		let end = used + len as usize;
+		all.push(Response::decode(&Bytes::copy_from_slice(&rest[used..end])).unwrap());
+		rest = &rest[end..];
+	}
+	all
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+	Waiting(WantKind, Cid),
+	Cancelled,
+	Answered,
+	/// Answered after it was cancelled.
+	Crossed,
+}
+
+#[test]
+fn every_number_is_answered_once_or_cancelled() {
+	let mut rng = seeded();
+	for _ in 0..30 {
+		let all = blocks(&mut rng, 40, 2000);
+		let store = MemoryStore::new();
+		store.put(&all[..20]).unwrap();
+		let store: Arc<dyn BlockStore> = Arc::new(store);
+		let config = Config {
+			max_wants: 30,
+			job_data: 3000,
+			job_wants: 5,
+			..Config::default()
+		};
+		let mut server = Server::new(config);
+		let keys: Vec<_> = (0..4)
+			.map(|number| StreamKey {
+				peer: PeerId::random(),
+				number,
+			})
+			.collect();
+		assert!(keys.iter().all(|key| server.open(*key)));
+		let mut model: HashMap<StreamKey, BTreeMap<Id, State>> = HashMap::new();
+		let mut jobs: Vec<(StreamKey, Found)> = Vec::new();
+		let finish = |server: &mut Server,
+		              key: StreamKey,
+		              found: Found,
+		              model: &mut HashMap<StreamKey, BTreeMap<Id, State>>| {
+			let states = model.entry(key).or_default();
+			let (frames, errors) = server.finish(found);
+			assert!(errors.is_empty());
+			let mut answered = |id: Id, check: &dyn Fn(WantKind, Cid)| {
+				let state = states.get_mut(&id).expect("a number that was given");
+				*state = match *state {
+					State::Waiting(kind, cid) => {
+						check(kind, cid);
+						State::Answered
+					}
+					State::Cancelled => State::Crossed,
+					other => panic!("{id} is answered again after {other:?}"),
+				};
+			};
+			for response in responses(frames) {
+				match response {
+					Response::Block { id, data, .. } => answered(id, &|kind, cid| {
+						assert_eq!(kind, WantKind::Block);
+						assert!(Block::new(cid, data.clone()).is_ok());
+					}),
+					Response::Answers { id, answers } => {
+						for (id, answer) in (id..).zip(answers) {
+							let Some(answer) = answer else { continue };
+							answered(id, &|kind, cid| {
+								let has = all[..20].iter().any(|block| *block.cid() == cid);
+								match answer {
+									Answer::Have => assert!(has && kind == WantKind::Have),
+									Answer::DontHave => assert!(!has),
+									Answer::Later => {}
+								}
+							});
+						}
+					}
+					other => panic!("{other:?}"),
+				}
+			}
+			server.sent(key);
+		};
+		let mut next: HashMap<StreamKey, Id> = HashMap::new();
+		for _ in 0..300 {
+			let key = keys[rng.next_u32() as usize % keys.len()];
+			let states = model.entry(key).or_default();
+			match rng.next_u32() % 5 {
+				0 | 1 => {
+					let id = next.entry(key).or_default();
+					let count = 1 + rng.next_u32() % 8;
+					let kind = if rng.next_u32() % 2 == 0 {
+						WantKind::Block
+					} else {
+						WantKind::Have
+					};
+					let cids: Vec<_> = (0..count)
+						.map(|_| *all[rng.next_u32() as usize % 40].cid())
+						.collect();
+					for (id, cid) in (*id..).zip(&cids) {
+						states.insert(id, State::Waiting(kind, *cid));
+					}
+					let request = Request::Want { id: *id, kind, cids };
+					*id += count + rng.next_u32() % 100;
+					if server.receive(key, request).is_err() {
+						panic!("so few are no flood");
+					}
+				}
+				2 => {
+					let id = rng.next_u32() % (next.get(&key).copied().unwrap_or_default() + 1);
+					let count = 1 + rng.next_u32() % 20;
+					for (_, state) in states.range_mut(id..id + count) {
+						if matches!(state, State::Waiting(..)) {
+							*state = State::Cancelled;
+						}
+					}
+					server.receive(key, Request::Cancel { id, count }).unwrap();
+				}
+				3 => {
+					if let Some(job) = server.next_job() {
+						let key = job.stream;
+						jobs.push((key, job.run(&store)));
+						assert!(jobs.iter().filter(|(other, _)| *other == key).count() <= JOBS_PER_STREAM);
+					}
+				}
+				_ => {
+					if !jobs.is_empty() {
+						let (key, job) = jobs.remove(rng.next_u32() as usize % jobs.len());
+						finish(&mut server, key, job, &mut model);
+					}
+				}
+			}
+			assert!(keys.iter().all(|key| server.waiting(&key.peer).0 <= 30 + 2 * 5));
+		}
+		for (key, job) in jobs {
+			finish(&mut server, key, job, &mut model);
+		}
+		while let Some(job) = server.next_job() {
+			let key = job.stream;
+			let found = job.run(&store);
+			finish(&mut server, key, found, &mut model);
+		}
+		for (key, states) in &model {
+			for (id, state) in states {
+				assert!(
+					!matches!(state, State::Waiting(..)),
+					"{id} of {key:?} is not answered"
+				);
+			}
+		}
+		for key in keys {
+			assert_eq!(server.waiting(&key.peer), (0, 0));
+			server.close(key);
+		}
+		assert_eq!(server.peers(), 0);
+	}
+}
+
+#[test]
+fn limits_answer_later_and_floods_are_found_out() {
+	let mut rng = seeded();
+	let store: Arc<dyn BlockStore> = Arc::new(MemoryStore::new());
+	let mut server = Server::new(Config {
+		max_wants: 100,
+		max_walks: 2,
+		max_streams: 2,
+		..Config::default()
+	});
+	let peer = PeerId::random();
+	let key = |number| StreamKey { peer, number };
+	assert!(server.open(key(1)) && server.open(key(2)));
+	assert!(!server.open(key(3)), "two streams are enough");
+	let cids: Vec<_> = blocks(&mut rng, 150, 8)
+		.iter()
+		.map(|block| *block.cid())
+		.collect();
+	let want = |id| Request::Want {
+		id,
+		kind: WantKind::Block,
+		cids: cids.clone(),
+	};
+	assert_eq!(server.receive(key(1), want(0)), Ok(()));
+	assert_eq!(server.receive(key(1), want(149)), Err(Violation::NumberUsed));
+	let walk = |id| Request::Walk {
+		id,
+		range: Range::Bytes {
+			root: cids[0],
+			start: 0,
+			len: 1,
+		},
+	};
+	for id in 0..4 {
+		assert_eq!(server.receive(key(2), walk(id)), Ok(()));
+	}
+	assert_eq!(server.waiting(&peer), (100, 2));
+	let mut later = 0;
+	let mut ends = Vec::new();
+	while let Some(job) = server.next_job() {
+		let key = job.stream;
+		let found = job.run(&store);
+		let (frames, _) = server.finish(found);
+		for response in responses(frames) {
+			match response {
+				Response::Answers { answers, .. } => {
+					later += answers
+						.iter()
+						.filter(|answer| **answer == Some(Answer::Later))
+						.count();
+				}
+				Response::WalkEnd { id, end } => ends.push((id, end)),
+				other => panic!("{other:?}"),
+			}
+		}
+		server.sent(key);
+	}
+	assert_eq!(later, 50);
+	ends.sort_by_key(|(id, _)| *id);
+	let missing = WalkEnd::Missing(cids[0]);
+	assert_eq!(
+		ends,
+		[
+			(0, missing),
+			(1, missing),
+			(2, WalkEnd::Later),
+			(3, WalkEnd::Later)
+		]
+	);
+	let mut flooded = None;
+	for round in 1..10 {
+		if server.receive(key(1), want(round * 150)) == Err(Violation::Flood) {
+			flooded = Some(round);
+			break;
+		}
+	}
+	assert_eq!(flooded, Some(2), "a hundred wait, two hundred are refused");
+}

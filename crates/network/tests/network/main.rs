@@ -1,0 +1,8 @@
+//! Networks of many hosts: discovery, limits, bans, transports, NATs.
+
+mod dht;
+mod harness;
+mod limits;
+mod nat;
+mod providers;
+mod transports;
