@@ -31,8 +31,8 @@ const SIZES = [
 	2 * QUAD,
 	2 * QUAD + 1,
 	3 * QUAD,
-	...[10, 20].flatMap((power) => [2 ** power - 1, 2 ** power, 2 ** power + 1]),
-	...[8, 13].flatMap((power) => [QUAD * 2 ** power - 1, QUAD * 2 ** power, QUAD * 2 ** power + 1]),
+	...[10, 17].flatMap((power) => [2 ** power - 1, 2 ** power, 2 ** power + 1]),
+	...[8, 11].flatMap((power) => [QUAD * 2 ** power - 1, QUAD * 2 ** power, QUAD * 2 ** power + 1]),
 	1_500_000,
 	10_000_000,
 ];

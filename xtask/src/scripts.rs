@@ -1,7 +1,7 @@
 //! Scripts for Node.js in folders of the checkout, each folder with packages of npm's.
 
-use crate::{step, workspace::Workspace};
-use anyhow::Result;
+use crate::{setup::node_js, step, workspace::Workspace};
+use anyhow::{ensure, Result};
 use std::{
 	fs,
 	path::{Path, PathBuf},
@@ -24,7 +24,8 @@ impl<'a> Scripts<'a> {
 	/// The scripts in `tests/polkadot-js`, which use polkadot.js.
 	///
 	/// # Errors
-	/// When npm fails to install the packages that the folder's lock file names.
+	/// When Node.js is missing or too old, and when npm fails to install the packages that the folder's lock file
+	/// names.
 	pub fn polkadot_js(workspace: &'a Workspace) -> Result<Self> {
 		Self::install(workspace, "tests/polkadot-js")
 	}
@@ -39,6 +40,10 @@ impl<'a> Scripts<'a> {
 
 	/// Installs the packages that the folder's lock file names, unless they are there.
 	fn install(workspace: &'a Workspace, folder: &str) -> Result<Self> {
+		ensure!(
+			node_js::is_ready(),
+			"Node.js is missing or too old: run `cargo xtask setup`"
+		);
 		let folder = workspace.root().join(folder);
 		let scripts = Self { workspace, folder };
 		// A panic elsewhere leaves the folder as it was, which npm judges.

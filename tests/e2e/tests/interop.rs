@@ -1,9 +1,9 @@
 //! What other implementations of IPFS and Filecoin make of what Cairn writes and serves, and Cairn of what they write:
 //! the scripts in `tests/interop`, against real programs.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use cairn_e2e::{files, on_network, Network};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use xtask::{network::Programs, scripts::Scripts, workspace::Workspace};
 
 /// Blocks that the deals last: longer than the tests.
@@ -29,34 +29,36 @@ fn piece_cids_are_those_of_other_implementations() -> Result<()> {
 	run(&["pieces.mjs", "table"])
 }
 
-/// The folder has files below folders, and one that is sharded.
+/// The deal holds a folder with files below folders, one of which is sharded; the file is one of those in it.
 #[test]
 fn helia_and_plain_http_clients_fetch_a_deals_file_and_folder_by_cid() -> Result<()> {
 	on_network("interop-gateway", |network| {
 		let scripts = Scripts::interop(&network.workspace)?;
 		let provider = network.provider("bob", "//Bob", "hot-8MiB")?;
 		let user = network.user("user")?;
-		let file = files::write(network.folder().join("file"), 2_000_000, 1)?;
 		let folder = folder(network)?;
-		let (file_put, _) = user.put_with(&provider, &file, "hot", DURATION)?;
-		let (folder_put, _) = user.put_with(&provider, &folder, "hot", DURATION)?;
+		let file = files::write(folder.join("file"), 2_000_000, 1)?;
+		let (put, _) = user.put_with(&provider, &folder, "hot", DURATION)?;
 
+		let archive = network.folder().join("file.car");
+		let (file, archive) = (file.display().to_string(), archive.display().to_string());
+		let created = user.json(["car", "create", &file, "--output", &archive])?;
+		let file_root = created["root"].as_str().context("no root")?;
 		let url = provider.url();
-		let object = |root: &str, path: &Path| format!("{root}={}", path.display());
 		let arguments = [
 			"gateway.mjs",
 			"--gateway",
 			&url,
 			"--file",
-			&object(&file_put.root, &file),
+			&format!("{file_root}={file}"),
 			"--folder",
-			&object(&folder_put.root, &folder),
+			&format!("{}={}", put.root, folder.display()),
 		];
 		scripts.run(&arguments, &[])?;
-		let helia: Vec<_> = arguments.into_iter().chain(["--helia"]).collect();
-		scripts.run(&helia, &[])?;
-		let piece = format!("{url}/piece/{}", file_put.piece);
-		scripts.run(&["pieces.mjs", "download", &piece, &file_put.piece], &[])
+		let with_helia: Vec<_> = arguments.into_iter().chain(["--helia"]).collect();
+		scripts.run(&with_helia, &[])?;
+		let piece = format!("{url}/piece/{}", put.piece);
+		scripts.run(&["pieces.mjs", "download", &piece, &put.piece], &[])
 	})
 }
 

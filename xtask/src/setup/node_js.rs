@@ -69,7 +69,8 @@ fn install_folder() -> Result<PathBuf> {
 	Ok(cache_folder()?.join("node"))
 }
 
-fn is_ready() -> bool {
+/// Whether there is a Node.js that is new enough, with npm.
+pub fn is_ready() -> bool {
 	let node = match own_folder() {
 		Some(folder) => folder.join("node"),
 		None => "node".into(),
