@@ -217,9 +217,7 @@ fn salvaging() {
 	assert!(saved.len() > 20 && saved.iter().all(|block| all.contains(block)));
 	// The root stands last: it is what is missing.
 	assert_eq!(salvaged["missing"], serde_json::json!([created["root"]]));
-	user.json(&["car", "verify", "saved.car", "--partial"])
-		.as_object()
-		.unwrap();
+	user.json(&["car", "verify", "saved.car", "--partial"]);
 
 	let mut headless = sound;
 	headless[..110].fill(0);

@@ -5,8 +5,8 @@
 //! are as good as before. [`salvage`] finds them all and writes a well-formed CARv2 with an index.
 //!
 //! Where a section makes no sense, the next one is found by its form: a length, a CID by a hash function that
-//! is known, and data that matches it. A section whose head is intact and whose data is not is skipped by
-//! its length, as long as that leads to other sections.
+//! is known, and data that matches it. Nobody can tell an archive within a damaged block from the archive's own
+//! sections: what is sound in it is kept as well.
 
 mod scan;
 
@@ -257,8 +257,6 @@ impl<W: Write + Seek> Salvage<W> {
 		mut end: u64,
 		size: u64,
 	) -> Result<(), SalvageError> {
-		// Sections skipped by their length, which is not trusted before it led to a block.
-		let mut skipped: Vec<Lost> = Vec::new();
 		loop {
 			// The header may be wrong about the payload's size.
 			if offset > end
@@ -267,47 +265,34 @@ impl<W: Write + Seek> Salvage<W> {
 				end = size;
 			}
 			if offset >= end {
-				break;
+				return Ok(());
 			}
 			let (reason, next) = match scanner.at(offset).map_err(SalvageError::Read)? {
 				At::Block { block, end: next } => {
-					self.lost.extend(&mut skipped);
 					self.put(&block)?;
 					offset = next;
 					continue;
 				}
-				At::Zeros { end: zeros } if zeros >= end => break,
+				At::Zeros { end: zeros } if zeros >= end => return Ok(()),
 				At::Zeros { .. } | At::Nothing => (LostReason::NoSection, None),
 				At::Truncated { cid } => (LostReason::Truncated { cid }, None),
 				At::Mismatch { error, end: next } => (LostReason::Block { error }, Some(next)),
 			};
-			if let Some(next) = next.filter(|next| *next <= end) {
-				let len = next - offset;
-				skipped.push(Lost { offset, len, reason });
-				offset = next;
-				if skipped.len() == MAX_LOST {
-					self.lost.extend(&mut skipped);
-				}
-				continue;
-			}
-			// A length led astray, or there was none: search from the first section in doubt.
-			let first = skipped.drain(..).next();
-			let (from, reason) = first.map_or((offset, reason), |first| (first.offset, first.reason));
-			let mut found = scanner.search(from + 1, end).map_err(SalvageError::Read)?;
-			if found.is_none() {
+			// Also where a section claims to be others may begin: its length may be what is damaged.
+			let limit = next.filter(|next| *next <= end).unwrap_or(end);
+			let mut found = scanner.search(offset + 1, limit).map_err(SalvageError::Read)?;
+			if found.is_none() && limit == end && next != Some(end) {
 				// Inserted bytes push sections beyond the end that the header claims.
 				found = scanner.search(end, size).map_err(SalvageError::Read)?;
 			}
-			offset = found.unwrap_or(end);
+			let next = found.unwrap_or(limit);
 			self.lost.add(Lost {
-				offset: from,
-				len: offset - from,
+				offset,
+				len: next - offset,
 				reason,
 			});
+			offset = next;
 		}
-		// The end is as good as another section.
-		self.lost.extend(&mut skipped);
-		Ok(())
 	}
 
 	fn put(&mut self, block: &Block) -> Result<(), WriteError> {
@@ -329,15 +314,18 @@ struct Losses {
 
 impl Losses {
 	fn add(&mut self, lost: Lost) {
-		self.ranges += 1;
 		self.bytes += lost.len;
+		// Where a section ends before its time, the rest of it is no loss of its own.
+		if let Some(last) = self.lost.last_mut() {
+			if lost.reason == LostReason::NoSection && last.offset + last.len == lost.offset {
+				last.len += lost.len;
+				return;
+			}
+		}
+		self.ranges += 1;
 		if self.lost.len() < MAX_LOST {
 			self.lost.push(lost);
 		}
-	}
-
-	fn extend(&mut self, skipped: &mut Vec<Lost>) {
-		skipped.drain(..).for_each(|lost| self.add(lost));
 	}
 }
 

@@ -322,10 +322,10 @@ fn damaged_blocks_in_a_row_are_counted() {
 	assert_eq!(lost, [2, 3, 4, 5].map(|at| sections[at].0 as u64));
 }
 
-/// A block that holds an archive is one block, as long as its length is right.
+/// Nobody can tell whether the length of a damaged block was right.
 #[test]
-fn archives_within_blocks_are_not_searched() {
-	let (inner, _) = archives().swap_remove(2);
+fn archives_within_damaged_blocks_are_kept_too() {
+	let (inner, inner_blocks) = archives().swap_remove(2);
 	let outer = [
 		Block::encode(Codec::Raw, inner),
 		Block::encode(Codec::Raw, &b"after"[..]),
@@ -333,10 +333,13 @@ fn archives_within_blocks_are_not_searched() {
 	let mut writer = CarWriter::new(Vec::new(), &[*outer[0].cid()]).unwrap();
 	outer.iter().for_each(|block| assert!(writer.put(block).unwrap()));
 	let (mut archive, _) = writer.finish().unwrap();
+	let (found, _) = rescue(&archive);
+	assert_eq!(found, outer);
 	let sections = sections(&archive);
 	archive[sections[0].1 - 1] ^= 1;
 	let (found, _) = rescue(&archive);
-	assert_eq!(found, outer[1..]);
+	assert_eq!(found[..found.len() - 1], inner_blocks[..inner_blocks.len() - 1]);
+	assert_eq!(found.last(), outer.last());
 }
 
 /// Counts what is read.
@@ -376,7 +379,7 @@ fn the_search_is_bounded() {
 /// A byte between any two blocks, zero or not: each is a place to search from.
 #[test]
 fn many_small_gaps_are_no_work() {
-	for gap in [0, 0xff] {
+	for gap in [0, 0x7f] {
 		let mut archive = CarWriter::new(Vec::new(), &[]).unwrap().finish().unwrap().0;
 		for n in 0..3000u32 {
 			let block = Block::encode(Codec::Raw, n.to_le_bytes().to_vec());

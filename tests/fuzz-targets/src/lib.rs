@@ -27,6 +27,7 @@ pub mod keys;
 pub mod piece;
 pub mod proof;
 pub mod provider_api;
+pub mod repair;
 pub mod retrieval;
 pub mod sdr;
 pub mod settings;
@@ -77,6 +78,10 @@ targets! {
 	// Readers begin with a buffer of 64 KiB, and with 1 MiB for a section that claims as much.
 	archive::car_archive, archive_seeds, 3 << 20, 4;
 	archive::car_index, index_seeds, 512 << 10, 1;
+	// Two windows of 256 KiB, the new archive, and what verifying it takes.
+	repair::car_salvage, salvage_seeds, 4 << 20, 10;
+	// At most 32 parts of 64 KiB, and the archive that they make.
+	repair::car_split, split_seeds, 8 << 20, 10;
 	chain::chain_events, event_seeds, 4 << 20, 1;
 	chain::chain_metadata, metadata_seeds, 4 << 20, 50;
 	chain::chain_views, view_seeds, 1 << 20, 1;

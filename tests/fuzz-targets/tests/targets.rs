@@ -130,6 +130,8 @@ tests! {
 	block_codec
 	car_archive
 	car_index
+	car_salvage
+	car_split
 	chain_events
 	chain_metadata
 	chain_views

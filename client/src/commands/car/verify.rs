@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub struct Args {
 	/// The archive; `-` is standard input
 	archive: PathBuf,
-	/// Do not follow links: an archive with parts of a DAG is fine
+	/// Do not follow links: an archive with parts of a DAG is fine, even without its roots
 	#[arg(long)]
 	partial: bool,
 }
@@ -32,6 +32,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let verified = tokio::task::spawn_blocking(move || {
 		let file = ArchiveInput::open(&args.archive, &bar)?;
 		let options = VerifyOptions {
+			roots: !args.partial,
 			dag: !args.partial,
 			..VerifyOptions::default()
 		};
