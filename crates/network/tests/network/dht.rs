@@ -1,6 +1,8 @@
 //! The DHT over many hosts.
 
-use crate::harness::{address, deadline, dht_config, find, until_dht, until_found, Events, Network};
+use crate::harness::{
+	address, deadline, dht_config, find, until_connected, until_dht, until_found, Events, Network,
+};
 use cairn_network::{
 	address::PeerAddress,
 	discovery::{DhtRouter, Finder, RecordDatabase, Router},
@@ -8,7 +10,15 @@ use cairn_network::{
 };
 use cid::Cid;
 use futures::StreamExt;
-use std::{sync::Arc, time::Duration};
+use redb::{backends::InMemoryBackend, StorageBackend};
+use std::{
+	io,
+	sync::{
+		atomic::{AtomicBool, Ordering},
+		Arc,
+	},
+	time::Duration,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -157,6 +167,29 @@ async fn keys_are_announced_again_after_a_restart() {
 	crate::harness::within("the new address", refound).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_host_joins_without_the_bootstrap_host() {
+	let mut network = Network::new();
+	let boot = network.dht_host(&[]).await;
+	let door = [address(&boot).await];
+	let provider = network.dht_host(&door).await;
+	let cid = network.cid();
+	DhtRouter::new(provider.clone()).provide(&[cid]).await.unwrap();
+	let folder = tempfile::tempdir().unwrap();
+	let identity = network.identity().to_protobuf();
+	let host = start_on(&network, &identity, folder.path(), dht_config(&door)).await;
+	until_dht(&host, "knowing both others", |dht| dht.peers == 2).await;
+	until_connected(&host, provider.peer_id()).await;
+	host.shutdown().await;
+	boot.shutdown().await;
+	drop(host);
+
+	let host = start_on(&network, &identity, folder.path(), dht_config(&[])).await;
+	let router = DhtRouter::new(host);
+	let found = until_found(&router, cid, provider.peer_id()).await;
+	assert_eq!(found, address(&provider).await);
+}
+
 #[tokio::test]
 async fn a_keeper_remembers_others_records_over_a_restart() {
 	let mut network = Network::new();
@@ -177,6 +210,70 @@ async fn a_keeper_remembers_others_records_over_a_restart() {
 	assert_eq!(find(&DhtRouter::new(keeper.clone()), cid).await, [known]);
 	network.clock.advance(48 * HOUR);
 	until_dht(&keeper, "the end of the record", |dht| dht.records == 0).await;
+}
+
+/// A disk that can be full.
+#[derive(Debug, Default)]
+struct Disk {
+	contents: InMemoryBackend,
+	is_full: Arc<AtomicBool>,
+}
+
+impl Disk {
+	fn room(&self) -> io::Result<()> {
+		match self.is_full.load(Ordering::Relaxed) {
+			true => Err(io::ErrorKind::StorageFull.into()),
+			false => Ok(()),
+		}
+	}
+}
+
+impl StorageBackend for Disk {
+	fn len(&self) -> io::Result<u64> {
+		self.contents.len()
+	}
+
+	fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+		self.contents.read(offset, out)
+	}
+
+	fn set_len(&self, len: u64) -> io::Result<()> {
+		self.room()?;
+		self.contents.set_len(len)
+	}
+
+	fn sync_data(&self) -> io::Result<()> {
+		self.room()?;
+		self.contents.sync_data()
+	}
+
+	fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+		self.room()?;
+		self.contents.write(offset, data)
+	}
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_not_provided() {
+	let mut network = Network::new();
+	let disk = Disk::default();
+	let is_full = disk.is_full.clone();
+	let database = redb::Database::builder().create_with_backend(disk).unwrap();
+	let identity = network.identity();
+	let parts = HostParts {
+		records: RecordDatabase::shared(Arc::new(database)).unwrap(),
+		..network.parts(identity)
+	};
+	let host = Host::start(dht_config(&[]), parts).await.unwrap();
+	let [before, after] = [network.cid(), network.cid()];
+	host.provide(vec![key_of(&before)]).await.unwrap();
+	is_full.store(true, Ordering::Relaxed);
+	let refused = host.provide(vec![key_of(&after)]).await;
+	assert!(matches!(refused, Err(ProvideError::Records(_))), "{refused:?}");
+	let kept = host.unprovide(vec![key_of(&before)]).await;
+	assert!(matches!(kept, Err(ProvideError::Records(_))), "{kept:?}");
+	assert_eq!(host.dht().borrow().provided, 1);
+	host.shutdown().await;
 }
 
 #[tokio::test]

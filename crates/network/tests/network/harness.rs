@@ -168,6 +168,25 @@ impl Events {
 	}
 }
 
+/// Waits until a host has a connection with a peer.
+pub async fn until_connected(host: &Host, wanted: PeerId) {
+	let mut events = Events::of(host);
+	if !host
+		.connected()
+		.await
+		.unwrap()
+		.iter()
+		.any(|known| known.peer == wanted)
+	{
+		events
+			.until(
+				"a connection",
+				|event| matches!(event, Event::Connected { peer, .. } if *peer == wanted),
+			)
+			.await;
+	}
+}
+
 /// Waits until a host has no connection with a peer.
 pub async fn until_without(host: &Host, peer: PeerId) {
 	let mut events = Events::of(host);
