@@ -1,7 +1,8 @@
 //! The DHT over many hosts.
 
 use crate::harness::{
-	address, deadline, dht_config, find, until_connected, until_dht, until_found, Events, Network,
+	address, deadline, dht_config, find, until_announced, until_connected, until_dht, until_found, Events,
+	Network,
 };
 use cairn_network::{
 	address::PeerAddress,
@@ -43,13 +44,8 @@ async fn content_is_found_after_the_bootstrap_host_died() {
 
 	let cid = network.cid();
 	let provider = &hosts[3];
-	let mut events = Events::of(provider);
 	DhtRouter::new(provider.clone()).provide(&[cid]).await.unwrap();
-	events
-		.until("an announcement", |event| {
-			matches!(event, Event::Announced { .. })
-		})
-		.await;
+	until_announced(&network, provider, 1).await;
 	for index in [0, 11, 18] {
 		let router = DhtRouter::new(hosts[index].clone());
 		let found = until_found(&router, cid, provider.peer_id()).await;
@@ -74,8 +70,8 @@ async fn more_keys_are_provided_than_the_stock_store_holds() {
 	let reader = network.dht_host(&door).await;
 	let cids: Vec<Cid> = (0..KEYS).map(|_| network.cid()).collect();
 	DhtRouter::new(provider.clone()).provide(&cids).await.unwrap();
-	until_dht(&provider, "announcing every key", |dht| dht.announced == KEYS).await;
-	until_dht(&keeper, "keeping every record", |dht| dht.records == KEYS).await;
+	until_announced(&network, &provider, KEYS).await;
+	until_dht(&keeper, "keeping more than 1,024", |dht| dht.records > 1024).await;
 	let router = DhtRouter::new(reader);
 	for cid in cids.iter().step_by(97) {
 		until_found(&router, *cid, provider.peer_id()).await;
@@ -94,7 +90,7 @@ async fn records_end_by_the_clock_unless_they_are_announced_again() {
 	let cid = network.cid();
 	for host in [&staying, &leaving] {
 		DhtRouter::new(host.clone()).provide(&[cid]).await.unwrap();
-		until_dht(host, "an announcement", |dht| dht.announced == 1).await;
+		until_announced(&network, host, 1).await;
 		until_found(&reader, cid, host.peer_id()).await;
 	}
 	until_dht(&keeper, "both records", |dht| dht.records == 2).await;
@@ -141,7 +137,7 @@ async fn keys_are_announced_again_after_a_restart() {
 	let before = address(&host).await;
 	let router = DhtRouter::new(host.clone());
 	router.provide(&[kept, dropped]).await.unwrap();
-	until_dht(&host, "the announcements", |dht| dht.announced == 2).await;
+	until_announced(&network, &host, 2).await;
 	assert_eq!(until_found(&reader, kept, name).await, before);
 	router.unprovide(&[dropped]).await.unwrap();
 	assert_eq!(host.dht().borrow().provided, 1);
@@ -152,10 +148,7 @@ async fn keys_are_announced_again_after_a_restart() {
 	let after = address(&host).await;
 	assert_ne!(before, after);
 	assert_eq!(host.dht().borrow().provided, 1);
-	until_dht(&host, "the announcement after the restart", |dht| {
-		dht.announced == 1
-	})
-	.await;
+	until_announced(&network, &host, 1).await;
 	let refound = async {
 		// The old address can be named until the new record has arrived.
 		let is_new =
