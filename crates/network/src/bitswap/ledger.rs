@@ -268,7 +268,7 @@ impl Ledgers {
 	/// The next wants to look up, of the peer whose turn it is.
 	pub fn next_job(&mut self) -> Option<Job> {
 		loop {
-			let peer = self.turns.next()?;
+			let peer = self.turns.next_turn()?;
 			let Some(ledger) = self.peers.get_mut(&peer) else {
 				continue;
 			};

@@ -1,9 +1,12 @@
-//! Where provider records outlive the process: two tables of a redb database.
+//! Where the DHT's state outlives the process: three tables of a redb database.
 //!
 //! | table | key | value |
 //! |---|---|---|
 //! | `network/provided/1` | multihash | seconds since the Unix epoch of the last announcement, 0 for never |
-//! | `network/providers/1` | (multihash, peer id) | end in seconds since the Unix epoch, `u64` little-endian; then each address: length as `u16` little-endian, bytes |
+//! | `network/providers/1` | (multihash, peer id) | end in seconds since the Unix epoch, `u64` little-endian; then addresses |
+//! | `network/neighbours/1` | peer id | addresses of a peer to join the DHT through |
+//!
+//! Each address is its length as `u16` little-endian and its bytes.
 //!
 //! The database can be shared: its owner may keep other tables in it.
 
@@ -16,6 +19,7 @@ use thiserror::Error;
 
 const PROVIDED: TableDefinition<&[u8], u64> = TableDefinition::new("network/provided/1");
 const PROVIDERS: TableDefinition<(&[u8], &[u8]), &[u8]> = TableDefinition::new("network/providers/1");
+const NEIGHBOURS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("network/neighbours/1");
 
 /// The database of provider records could not be opened, read or written.
 #[derive(Debug, Error)]
@@ -59,12 +63,14 @@ impl RecordDatabase {
 		let transaction = database.begin_write()?;
 		transaction.open_table(PROVIDED)?;
 		transaction.open_table(PROVIDERS)?;
+		transaction.open_table(NEIGHBOURS)?;
 		transaction.commit()?;
 		Ok(Self(database))
 	}
 
-	/// Puts everything that is kept into `records`. Blocks on the disk.
-	pub(crate) fn load(&self, records: &mut Records) -> Result<(), DatabaseError> {
+	/// Puts the records that are kept into `records`, and returns the peers to join the DHT through. Blocks on the
+	/// disk.
+	pub(crate) fn load(&self, records: &mut Records) -> Result<Vec<PeerAddress>, DatabaseError> {
 		let transaction = self.0.begin_read()?;
 		for row in transaction.open_table(PROVIDED)?.iter()? {
 			let (key, announced) = row?;
@@ -77,9 +83,7 @@ impl RecordDatabase {
 		for row in transaction.open_table(PROVIDERS)?.iter()? {
 			let (id, claim) = row?;
 			let (key, peer) = id.value();
-			let claim = PeerId::from_bytes(peer)
-				.ok()
-				.and_then(|peer| decode(peer, claim.value()));
+			let claim = decode_claim(peer, claim.value());
 			// Records of others are told again by their providers: what does not fit or cannot be read is no loss.
 			let is_kept = claim.is_some_and(|claim| records.claim(RecordKey::new(&key), claim).is_ok());
 			left_out += u64::from(!is_kept);
@@ -92,7 +96,12 @@ impl RecordDatabase {
 		let mut changes = records.take_changes();
 		changes.claims.retain(|_, change| change.is_none());
 		records.restore_changes(changes);
-		Ok(())
+		let mut neighbours = Vec::new();
+		for row in transaction.open_table(NEIGHBOURS)?.iter()? {
+			let (peer, addresses) = row?;
+			neighbours.extend(decode_peer(peer.value(), addresses.value()));
+		}
+		Ok(neighbours)
 	}
 
 	/// Writes changes one after the other, all or none. Blocks on the disk.
@@ -111,9 +120,16 @@ impl RecordDatabase {
 				let peer = peer.to_bytes();
 				let id = (key.as_ref(), &peer[..]);
 				match change {
-					Some(claim) => providers.insert(id, &encode(claim)[..])?,
+					Some(claim) => providers.insert(id, &encode_claim(claim)[..])?,
 					None => providers.remove(id)?,
 				};
+			}
+			let mut neighbours = transaction.open_table(NEIGHBOURS)?;
+			for peers in changes.iter().flat_map(|changes| &changes.neighbours) {
+				neighbours.retain(|_, _| false)?;
+				for peer in peers {
+					neighbours.insert(&peer.peer.to_bytes()[..], &encode_addresses(peer)[..])?;
+				}
 			}
 		}
 		transaction.commit()?;
@@ -121,9 +137,15 @@ impl RecordDatabase {
 	}
 }
 
-fn encode(claim: &Claim) -> Vec<u8> {
+fn encode_claim(claim: &Claim) -> Vec<u8> {
 	let mut bytes = claim.expires.as_secs().to_le_bytes().to_vec();
-	for address in &claim.provider.addresses {
+	bytes.extend(encode_addresses(&claim.provider));
+	bytes
+}
+
+fn encode_addresses(peer: &PeerAddress) -> Vec<u8> {
+	let mut bytes = Vec::new();
+	for address in &peer.addresses {
 		// Longer ones are never kept: see `address::MAX_ADDRESS_BYTES`.
 		let length = u16::try_from(address.len()).expect("kept addresses have at most 256 bytes");
 		bytes.extend(length.to_le_bytes());
@@ -132,19 +154,23 @@ fn encode(claim: &Claim) -> Vec<u8> {
 	bytes
 }
 
-fn decode(peer: PeerId, bytes: &[u8]) -> Option<Claim> {
-	let (expires, mut rest) = bytes.split_first_chunk()?;
-	let mut provider = PeerAddress::new(peer, []);
-	while !rest.is_empty() {
-		let (length, after) = rest.split_first_chunk()?;
-		let (address, after) = after.split_at_checked(u16::from_le_bytes(*length).into())?;
-		provider.extend([Multiaddr::try_from(address.to_vec()).ok()?]);
-		rest = after;
-	}
+fn decode_claim(peer: &[u8], bytes: &[u8]) -> Option<Claim> {
+	let (expires, addresses) = bytes.split_first_chunk()?;
 	Some(Claim {
-		provider,
+		provider: decode_peer(peer, addresses)?,
 		expires: Duration::from_secs(u64::from_le_bytes(*expires)),
 	})
+}
+
+fn decode_peer(peer: &[u8], mut addresses: &[u8]) -> Option<PeerAddress> {
+	let mut known = PeerAddress::new(PeerId::from_bytes(peer).ok()?, []);
+	while !addresses.is_empty() {
+		let (length, rest) = addresses.split_first_chunk()?;
+		let (address, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+		known.extend([Multiaddr::try_from(address.to_vec()).ok()?]);
+		addresses = rest;
+	}
+	Some(known)
 }
 
 #[cfg(test)]
@@ -187,7 +213,9 @@ mod tests {
 			records
 				.add_provider(ProviderRecord::new(other.clone(), late, Vec::new()))
 				.unwrap();
+			records.remember(vec![PeerAddress::new(late, addresses.clone())]);
 			database.write(&[&records.take_changes()]).unwrap();
+			records.remember(vec![PeerAddress::new(peer, addresses.clone())]);
 			records.remove_provider(&other, &late);
 			database.write(&[&records.take_changes()]).unwrap();
 			assert!(RecordDatabase::open(&path).is_err());
@@ -195,7 +223,8 @@ mod tests {
 		clock.advance(Duration::from_secs(24 * 3600));
 		let database = RecordDatabase::open(&path).unwrap();
 		let mut again = records(&clock);
-		database.load(&mut again).unwrap();
+		let neighbours = database.load(&mut again).unwrap();
+		assert_eq!(neighbours, [PeerAddress::new(peer, addresses.clone())]);
 		assert_eq!(again.take_changes().claims.len(), 1);
 		assert_eq!(
 			again.announcements().collect::<Vec<_>>(),

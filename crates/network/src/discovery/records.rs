@@ -64,11 +64,13 @@ pub(crate) struct Changes {
 	pub provided: HashMap<RecordKey, Option<Duration>>,
 	/// Others' records, by key and provider. `None` if it is gone.
 	pub(super) claims: HashMap<(RecordKey, PeerId), Option<Claim>>,
+	/// The peers to join the DHT through after a restart, if they are others than before.
+	pub(super) neighbours: Option<Vec<PeerAddress>>,
 }
 
 impl Changes {
 	pub fn is_empty(&self) -> bool {
-		self.provided.is_empty() && self.claims.is_empty()
+		self.provided.is_empty() && self.claims.is_empty() && self.neighbours.is_none()
 	}
 
 	/// Puts back changes that could not be written, unless later ones replaced them.
@@ -79,6 +81,7 @@ impl Changes {
 		for (key, change) in earlier.claims {
 			self.claims.entry(key).or_insert(change);
 		}
+		self.neighbours = self.neighbours.take().or(earlier.neighbours);
 	}
 }
 
@@ -234,6 +237,11 @@ impl Records {
 	/// When the next of others' records ends.
 	pub fn next_end(&self) -> Option<Duration> {
 		self.ends.first().map(|(expires, ..)| *expires)
+	}
+
+	/// Notes the peers to join the DHT through after a restart.
+	pub fn remember(&mut self, neighbours: Vec<PeerAddress>) {
+		self.changes.neighbours = Some(neighbours);
 	}
 
 	/// Whether something is to be written to the database.

@@ -357,7 +357,7 @@ impl Server {
 	/// The next piece of work, of the peer whose turn it is.
 	pub fn next_job(&mut self) -> Option<Job> {
 		loop {
-			let peer = self.turns.next()?;
+			let peer = self.turns.next_turn()?;
 			let Some(client) = self.peers.get_mut(&peer) else {
 				continue;
 			};

@@ -30,6 +30,12 @@ use tokio::{
 
 /// How long changes of others' records wait for company before they are written.
 const WRITE_DELAY: Duration = Duration::from_secs(5);
+/// How often the neighbours to join through after a restart are noted.
+const REMEMBER_INTERVAL: Duration = Duration::from_secs(600);
+/// How many of them.
+const MAX_NEIGHBOURS: usize = 64;
+/// How long after a failed write collected changes are tried again.
+const WRITE_RETRY: Duration = Duration::from_secs(60);
 /// Providers that one search may find.
 const MAX_FOUND: usize = 1000;
 
@@ -74,6 +80,8 @@ pub(super) struct Dht {
 	write_due: Option<Duration>,
 	/// When the next of others' records ends.
 	next_end: Option<Duration>,
+	/// When the neighbours are noted next.
+	remember_due: Duration,
 }
 
 impl Dht {
@@ -90,6 +98,7 @@ impl Dht {
 		for (key, announced) in kad.store_mut().announcements() {
 			announcer.add(key.clone(), announced);
 		}
+		let remember_due = clock.now().saturating_add(REMEMBER_INTERVAL);
 		let mut dht = Self {
 			protocol: config.protocol.clone(),
 			database,
@@ -104,6 +113,7 @@ impl Dht {
 			write: None,
 			write_due: None,
 			next_end: None,
+			remember_due,
 		};
 		dht.show_status(kad);
 		dht
@@ -156,7 +166,10 @@ impl Dht {
 			.announcer
 			.next_due()
 			.filter(|_| self.status.borrow().peers > 0);
-		[write, announcement, self.next_end].into_iter().flatten().min()
+		[write, announcement, self.next_end, Some(self.remember_due)]
+			.into_iter()
+			.flatten()
+			.min()
 	}
 
 	/// Starts announcements and writes whose time has come.
@@ -177,6 +190,10 @@ impl Dht {
 					}
 				}
 			}
+		}
+		if self.remember_due <= now {
+			self.remember_due = now.saturating_add(REMEMBER_INTERVAL);
+			remember_neighbours(kad);
 		}
 		if kad.store_mut().has_changes() && self.write_due.is_none() {
 			self.write_due = Some(now.saturating_add(WRITE_DELAY));
@@ -228,6 +245,7 @@ impl Dht {
 			Some((collected, Err(error))) => {
 				tracing::error!(%error, "provider records were not written");
 				kad.store_mut().restore_changes(collected);
+				self.write_due = Some(self.clock.now().saturating_add(WRITE_RETRY));
 				Err(Arc::new(error))
 			}
 			None => {
@@ -264,6 +282,7 @@ impl Dht {
 
 	/// Writes everything that is to be written.
 	pub async fn finish(&mut self, kad: &mut Kademlia) {
+		remember_neighbours(kad);
 		loop {
 			if self.write.is_none() {
 				if self.requests.is_empty() && !kad.store_mut().has_changes() {
@@ -410,5 +429,25 @@ impl Dht {
 		self.metrics.dht_peers.set(status.peers as i64);
 		self.metrics.provided_keys.set(status.provided as i64);
 		self.metrics.provider_records.set(status.records as i64);
+	}
+}
+
+/// Notes some of the peers in the routing table that there are connections with, those near this host in the DHT
+/// and those far from it. What was noted stays if there are none: a host that lost its network has had some.
+fn remember_neighbours(kad: &mut Kademlia) {
+	let mut neighbours = Vec::new();
+	for bucket in kad.kbuckets() {
+		let connected = bucket
+			.iter()
+			.filter(|entry| matches!(entry.status, kad::NodeStatus::Connected));
+		neighbours.extend(
+			connected
+				.take(MAX_NEIGHBOURS / 8)
+				.map(|entry| PeerAddress::new(*entry.node.key.preimage(), entry.node.value.iter().cloned())),
+		);
+	}
+	neighbours.truncate(MAX_NEIGHBOURS);
+	if !neighbours.is_empty() {
+		kad.store_mut().remember(neighbours);
 	}
 }

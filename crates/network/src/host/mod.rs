@@ -143,13 +143,14 @@ impl Host {
 				let mut records = Records::new(local, dht.records.clone(), clock.clone());
 				let database = database.clone();
 				let reading = tokio::task::spawn_blocking(move || {
-					database.load(&mut records)?;
-					Ok::<_, DatabaseError>(records)
+					let neighbours = database.load(&mut records)?;
+					Ok::<_, DatabaseError>((records, neighbours))
 				});
 				Some(reading.await.map_err(|_| StartError::Interrupted)??)
 			}
 			None => None,
 		};
+		let (records, neighbours) = records.unzip();
 		let (relayed, relay_client) = relay::client::new(local);
 		let transport = transport::build(&config.transport, &config.limits, key, relayed, &metrics)?;
 		let behaviour = Behaviour::new(&config, key, relay_client, records, exchange);
@@ -175,6 +176,7 @@ impl Host {
 				clock,
 				events: events.clone(),
 				status,
+				neighbours: neighbours.unwrap_or_default(),
 			},
 		);
 		task.listen(config.listen).await?;

@@ -96,7 +96,7 @@ fn every_want_is_answered_or_withdrawn() {
 			let block = &all[rng.next_u32() as usize % all.len()];
 			match rng.next_u32() % 8 {
 				0..=3 => {
-					let kind = if rng.next_u32() % 2 == 0 {
+					let kind = if rng.next_u32().is_multiple_of(2) {
 						WantKind::Block
 					} else {
 						WantKind::Have
@@ -109,7 +109,7 @@ fn every_want_is_answered_or_withdrawn() {
 					};
 					model.insert((peer, *block.cid()), kind_then);
 					refused.remove(&(peer, *block.cid()));
-					let full = rng.next_u32() % 20 == 0;
+					let full = rng.next_u32().is_multiple_of(20);
 					if full {
 						model.retain(|(other, _), _| *other != peer);
 						refused.retain(|(other, _)| *other != peer);
@@ -253,7 +253,7 @@ fn small_blocks_come_instead_of_presences_and_priorities_count() {
 	let have = |block: &Block| want(*block.cid(), WantKind::Have);
 	ledgers.receive(peer, list(vec![have(&large), have(&small)]));
 	let messages = drain(&mut ledgers, &store);
-	assert_eq!(messages[0].1.blocks, [small.clone()]);
+	assert_eq!(messages[0].1.blocks, std::slice::from_ref(&small));
 	assert_eq!(messages[0].1.presences.len(), 1);
 	assert!(messages[0].1.presences[0].have);
 	let first = Want {

@@ -11,6 +11,7 @@ use cairn_network::{
 		service::{Config, RangeError},
 		wire::{Answer, CloseReason, Range, Request, Response, WalkEnd, PROTOCOL},
 	},
+	peers::Offence,
 	PeerId,
 };
 use futures::AsyncWriteExt;
@@ -137,8 +138,10 @@ async fn a_lie_in_a_range_is_an_offence() {
 	let failed = within("the lie", leecher.exchange.range(id, range, soon())).await;
 	assert!(matches!(failed, Err(RangeError::Offence { .. })), "{failed:?}");
 	assert!(leecher.store.is_empty());
-	let strikes = &leecher.host.metrics().strikes;
-	assert_eq!(strikes.with_label_values(&["bad_block"]).get(), 1);
+	let standing = leecher.host.peers().standing(&id).unwrap();
+	// At the time of the last strike.
+	let strikes = standing.strikes(Duration::ZERO, Duration::from_secs(1));
+	assert_eq!(strikes, Offence::BadBlock.strikes());
 	lying.abort();
 }
 

@@ -1,6 +1,9 @@
 //! The DHT over many hosts.
 
-use crate::harness::{address, deadline, dht_config, find, until_dht, until_found, Events, Network};
+use crate::harness::{
+	address, deadline, dht_config, find, until_announced, until_connected, until_dht, until_found, Events,
+	Network,
+};
 use cairn_network::{
 	address::PeerAddress,
 	discovery::{DhtRouter, Finder, RecordDatabase, Router},
@@ -8,7 +11,15 @@ use cairn_network::{
 };
 use cid::Cid;
 use futures::StreamExt;
-use std::{sync::Arc, time::Duration};
+use redb::{backends::InMemoryBackend, StorageBackend};
+use std::{
+	io,
+	sync::{
+		atomic::{AtomicBool, Ordering},
+		Arc,
+	},
+	time::Duration,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -33,13 +44,8 @@ async fn content_is_found_after_the_bootstrap_host_died() {
 
 	let cid = network.cid();
 	let provider = &hosts[3];
-	let mut events = Events::of(provider);
 	DhtRouter::new(provider.clone()).provide(&[cid]).await.unwrap();
-	events
-		.until("an announcement", |event| {
-			matches!(event, Event::Announced { .. })
-		})
-		.await;
+	until_announced(&network, provider, 1).await;
 	for index in [0, 11, 18] {
 		let router = DhtRouter::new(hosts[index].clone());
 		let found = until_found(&router, cid, provider.peer_id()).await;
@@ -64,8 +70,8 @@ async fn more_keys_are_provided_than_the_stock_store_holds() {
 	let reader = network.dht_host(&door).await;
 	let cids: Vec<Cid> = (0..KEYS).map(|_| network.cid()).collect();
 	DhtRouter::new(provider.clone()).provide(&cids).await.unwrap();
-	until_dht(&provider, "announcing every key", |dht| dht.announced == KEYS).await;
-	until_dht(&keeper, "keeping every record", |dht| dht.records == KEYS).await;
+	until_announced(&network, &provider, KEYS).await;
+	until_dht(&keeper, "keeping more than 1,024", |dht| dht.records > 1024).await;
 	let router = DhtRouter::new(reader);
 	for cid in cids.iter().step_by(97) {
 		until_found(&router, *cid, provider.peer_id()).await;
@@ -84,7 +90,7 @@ async fn records_end_by_the_clock_unless_they_are_announced_again() {
 	let cid = network.cid();
 	for host in [&staying, &leaving] {
 		DhtRouter::new(host.clone()).provide(&[cid]).await.unwrap();
-		until_dht(host, "an announcement", |dht| dht.announced == 1).await;
+		until_announced(&network, host, 1).await;
 		until_found(&reader, cid, host.peer_id()).await;
 	}
 	until_dht(&keeper, "both records", |dht| dht.records == 2).await;
@@ -131,7 +137,7 @@ async fn keys_are_announced_again_after_a_restart() {
 	let before = address(&host).await;
 	let router = DhtRouter::new(host.clone());
 	router.provide(&[kept, dropped]).await.unwrap();
-	until_dht(&host, "the announcements", |dht| dht.announced == 2).await;
+	until_announced(&network, &host, 2).await;
 	assert_eq!(until_found(&reader, kept, name).await, before);
 	router.unprovide(&[dropped]).await.unwrap();
 	assert_eq!(host.dht().borrow().provided, 1);
@@ -142,10 +148,7 @@ async fn keys_are_announced_again_after_a_restart() {
 	let after = address(&host).await;
 	assert_ne!(before, after);
 	assert_eq!(host.dht().borrow().provided, 1);
-	until_dht(&host, "the announcement after the restart", |dht| {
-		dht.announced == 1
-	})
-	.await;
+	until_announced(&network, &host, 1).await;
 	let refound = async {
 		// The old address can be named until the new record has arrived.
 		let is_new =
@@ -155,6 +158,29 @@ async fn keys_are_announced_again_after_a_restart() {
 		}
 	};
 	crate::harness::within("the new address", refound).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_host_joins_without_the_bootstrap_host() {
+	let mut network = Network::new();
+	let boot = network.dht_host(&[]).await;
+	let door = [address(&boot).await];
+	let provider = network.dht_host(&door).await;
+	let cid = network.cid();
+	DhtRouter::new(provider.clone()).provide(&[cid]).await.unwrap();
+	let folder = tempfile::tempdir().unwrap();
+	let identity = network.identity().to_protobuf();
+	let host = start_on(&network, &identity, folder.path(), dht_config(&door)).await;
+	until_dht(&host, "knowing both others", |dht| dht.peers == 2).await;
+	until_connected(&host, provider.peer_id()).await;
+	host.shutdown().await;
+	boot.shutdown().await;
+	drop(host);
+
+	let host = start_on(&network, &identity, folder.path(), dht_config(&[])).await;
+	let router = DhtRouter::new(host);
+	let found = until_found(&router, cid, provider.peer_id()).await;
+	assert_eq!(found, address(&provider).await);
 }
 
 #[tokio::test]
@@ -177,6 +203,70 @@ async fn a_keeper_remembers_others_records_over_a_restart() {
 	assert_eq!(find(&DhtRouter::new(keeper.clone()), cid).await, [known]);
 	network.clock.advance(48 * HOUR);
 	until_dht(&keeper, "the end of the record", |dht| dht.records == 0).await;
+}
+
+/// A disk that can be full.
+#[derive(Debug, Default)]
+struct Disk {
+	contents: InMemoryBackend,
+	is_full: Arc<AtomicBool>,
+}
+
+impl Disk {
+	fn room(&self) -> io::Result<()> {
+		match self.is_full.load(Ordering::Relaxed) {
+			true => Err(io::ErrorKind::StorageFull.into()),
+			false => Ok(()),
+		}
+	}
+}
+
+impl StorageBackend for Disk {
+	fn len(&self) -> io::Result<u64> {
+		self.contents.len()
+	}
+
+	fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+		self.contents.read(offset, out)
+	}
+
+	fn set_len(&self, len: u64) -> io::Result<()> {
+		self.room()?;
+		self.contents.set_len(len)
+	}
+
+	fn sync_data(&self) -> io::Result<()> {
+		self.room()?;
+		self.contents.sync_data()
+	}
+
+	fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+		self.room()?;
+		self.contents.write(offset, data)
+	}
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_not_provided() {
+	let mut network = Network::new();
+	let disk = Disk::default();
+	let is_full = disk.is_full.clone();
+	let database = redb::Database::builder().create_with_backend(disk).unwrap();
+	let identity = network.identity();
+	let parts = HostParts {
+		records: RecordDatabase::shared(Arc::new(database)).unwrap(),
+		..network.parts(identity)
+	};
+	let host = Host::start(dht_config(&[]), parts).await.unwrap();
+	let [before, after] = [network.cid(), network.cid()];
+	host.provide(vec![key_of(&before)]).await.unwrap();
+	is_full.store(true, Ordering::Relaxed);
+	let refused = host.provide(vec![key_of(&after)]).await;
+	assert!(matches!(refused, Err(ProvideError::Records(_))), "{refused:?}");
+	let kept = host.unprovide(vec![key_of(&before)]).await;
+	assert!(matches!(kept, Err(ProvideError::Records(_))), "{kept:?}");
+	assert_eq!(host.dht().borrow().provided, 1);
+	host.shutdown().await;
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ use std::{
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
 /// Longer than anything here takes on a slow machine; only a failed test waits for it.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Codec of blocks without structure.
 const RAW: u64 = 0x55;
@@ -136,6 +136,22 @@ pub async fn until_dht(host: &Host, what: &str, holds: impl FnMut(&DhtStatus) ->
 	assert!(reached.is_ok(), "the host stopped before {what}");
 }
 
+/// Waits until the host has announced that many keys. Lets time pass while it waits: an announcement that failed on
+/// a busy machine is repeated by the clock.
+pub async fn until_announced(network: &Network, host: &Host, keys: usize) {
+	let mut status = host.dht();
+	let announcing = async {
+		loop {
+			let announced = status.wait_for(|dht| dht.announced == keys);
+			match tokio::time::timeout(Duration::from_secs(1), announced).await {
+				Ok(reached) => break reached.is_ok(),
+				Err(_) => network.clock.advance(Duration::from_secs(10)),
+			}
+		}
+	};
+	assert!(within("an announcement", announcing).await, "the host stopped");
+}
+
 /// Events of a host from the time this was made.
 pub struct Events(tokio::sync::broadcast::Receiver<Event>);
 
@@ -165,6 +181,25 @@ impl Events {
 			|event| matches!(event, Event::Disconnected { peer } if *peer == from),
 		)
 		.await;
+	}
+}
+
+/// Waits until a host has a connection with a peer.
+pub async fn until_connected(host: &Host, wanted: PeerId) {
+	let mut events = Events::of(host);
+	if !host
+		.connected()
+		.await
+		.unwrap()
+		.iter()
+		.any(|known| known.peer == wanted)
+	{
+		events
+			.until(
+				"a connection",
+				|event| matches!(event, Event::Connected { peer, .. } if *peer == wanted),
+			)
+			.await;
 	}
 }
 

@@ -1,6 +1,6 @@
 //! From what routers say to connections with providers that are there.
 
-use crate::harness::{address, config, deadline, until_dht, until_found, until_without, Network};
+use crate::harness::{address, config, deadline, until_announced, until_dht, until_without, Network};
 use cairn_network::{
 	discovery::{DhtRouter, Finder, RegistryRouter, Router, Routers, StaticRouter},
 	host::{ConnectError, HostStopped},
@@ -20,8 +20,9 @@ async fn a_provider_that_is_gone_is_skipped() {
 	let cid = network.cid();
 	for host in [&there, &gone] {
 		DhtRouter::new(host.clone()).provide(&[cid]).await.unwrap();
-		until_found(&*router, cid, host.peer_id()).await;
+		until_announced(&network, host, 1).await;
 	}
+	until_dht(&keeper, "both records", |dht| dht.records == 2).await;
 	gone.shutdown().await;
 	until_without(&reader, gone.peer_id()).await;
 

@@ -64,7 +64,7 @@ fn golden_answer() {
 	let expected = format!(
 		"{}0a00{}{}{}",
 		// Length; an empty list of wants, as boxo sends it.
-		"43",
+		"3e",
 		// Payload: prefix 1, 0x55, 0x12, 32, and the data.
 		format_args!("1a0d0a04015512201205{}", hex::encode("hello")),
 		// Presence: CID, type 1.

@@ -20,7 +20,7 @@ use super::{
 	walk::{self, RangeWalk},
 	wire::Range,
 };
-use cairn_dag::{codec::CodecError, source::load, unixfs, Block, Cid};
+use cairn_dag::{codec::CodecError, source::load, unixfs, Block, BlockSource, Cid, Codec};
 use futures::{stream::BoxStream, StreamExt};
 use libp2p::PeerId;
 use std::{collections::VecDeque, time::Instant};
@@ -105,22 +105,20 @@ impl Fetcher {
 		deadline: Instant,
 	) -> Result<Block, FetchError> {
 		let store = self.exchange.store().clone();
-		if let Some(block) = spawn_blocking(move || load(&*store, &cid)).await??.clone() {
+		if let Some(block) = spawn_blocking(move || load(&*store, &cid)).await?? {
 			return Ok(block);
 		}
 		let mut session = self.exchange.session(deadline).await?;
 		let mut providers = Sources::new(providers);
 		session.want(vec![cid]);
-		loop {
-			let block = match providers.next_event(&mut session).await? {
-				SessionEvent::Block { block, .. } => block,
-				SessionEvent::Expired(expired) => {
-					return Err(FetchError::expired(&expired.missing, providers.found))
-				}
-			};
-			self.put(vec![block.clone()]).await?;
-			return Ok(block);
-		}
+		let block = match providers.next_event(&mut session).await? {
+			SessionEvent::Block { block, .. } => block,
+			SessionEvent::Expired(expired) => {
+				return Err(FetchError::expired(&expired.missing, providers.found))
+			}
+		};
+		self.put(vec![block.clone()]).await?;
+		Ok(block)
 	}
 
 	/// Fetches a root and everything below it.
@@ -154,12 +152,13 @@ impl Fetcher {
 		while let Some(range) = rest {
 			let (piece, after) = self.cut(range).await?;
 			rest = after;
-			if self.is_local(piece).await? {
-				continue;
-			}
-			let mut done = false;
+			let mut leads_on = self.is_local(piece).await?;
+			let mut done = leads_on.is_some();
 			// Each peer has one try per piece, the one that did the last piece first.
 			for _ in 0..=peers.len() {
+				if done {
+					break;
+				}
 				let peer = match peers.front().copied() {
 					Some(peer) => peer,
 					None => match tokio::time::timeout_at(deadline.into(), providers.next()).await {
@@ -176,12 +175,8 @@ impl Fetcher {
 					Ok(came) => {
 						fetched.received.blocks += came.blocks;
 						fetched.received.bytes += came.bytes;
-						// Behind the last block of a dataset there are no further pieces.
-						if matches!(piece, Range::Leaves { .. }) && came.blocks == came.tree_nodes {
-							rest = None;
-						}
+						leads_on = Some(came.blocks > came.tree_nodes);
 						done = true;
-						break;
 					}
 					Err(RangeError::Store { reason }) => return Err(FetchError::Store { reason }),
 					Err(RangeError::Unusable { reason }) => return Err(FetchError::Unusable { reason }),
@@ -194,9 +189,14 @@ impl Fetcher {
 			if !done {
 				let session = self.exchange.session(deadline).await?;
 				peers.iter().for_each(|peer| session.add_peer(*peer));
-				let came = self.walk(session, piece, &mut providers, &mut known).await?;
+				let (came, more) = self.walk(session, piece, &mut providers, &mut known).await?;
 				fetched.received.blocks += came.blocks;
 				fetched.received.bytes += came.bytes;
+				leads_on = Some(more);
+			}
+			// Behind the last block of a dataset there are no further pieces.
+			if matches!(piece, Range::Leaves { .. }) && leads_on == Some(false) {
+				rest = None;
 			}
 		}
 		Ok(fetched)
@@ -217,19 +217,19 @@ impl Fetcher {
 		Ok(NetworkSource::new(session, self.exchange.clone()))
 	}
 
-	/// Walks a range block by block.
+	/// Walks a range block by block. Returns also whether there was more than nodes of a tree.
 	async fn walk(
 		&self,
 		session: Session,
 		range: Range,
 		providers: &mut Providers<'_>,
 		known: &mut usize,
-	) -> Result<Amount, FetchError> {
+	) -> Result<(Amount, bool), FetchError> {
 		let peers = session.peers();
 		let exchange = self.exchange.clone();
 		let mut walking = spawn_blocking(move || {
 			let source = NetworkSource::new(session, exchange);
-			let ended = RangeWalk::new(&source, &range).try_for_each(|step| step.map(drop));
+			let ended = walk_through(RangeWalk::new(&source, &range));
 			let missing = source.expired();
 			(ended, missing, source.received())
 		});
@@ -247,7 +247,7 @@ impl Fetcher {
 			}
 		};
 		match (ended, missing) {
-			(Ok(()), _) => Ok(received),
+			(Ok(leads_on), _) => Ok((received, leads_on)),
 			(Err(_), Some(cid)) => Err(FetchError::expired(&[cid], *known)),
 			(Err(walk::RangeError::Unusable { reason }), None) => Err(FetchError::Unusable { reason }),
 			(Err(walk::RangeError::TooLong), None) => Err(FetchError::TooLarge {
@@ -316,14 +316,13 @@ impl Fetcher {
 		}
 	}
 
-	/// Whether the store has all blocks of a range.
-	async fn is_local(&self, range: Range) -> Result<bool, FetchError> {
+	/// If the store has all blocks of a range: whether there are more than nodes of a tree.
+	async fn is_local(&self, range: Range) -> Result<Option<bool>, FetchError> {
 		let store = self.exchange.store().clone();
-		let walked =
-			spawn_blocking(move || RangeWalk::new(&*store, &range).try_for_each(|step| step.map(drop)));
+		let walked = spawn_blocking(move || walk_through(RangeWalk::new(&*store, &range)));
 		match walked.await? {
-			Ok(()) => Ok(true),
-			Err(walk::RangeError::Missing { .. }) => Ok(false),
+			Ok(leads_on) => Ok(Some(leads_on)),
+			Err(walk::RangeError::Missing { .. }) => Ok(None),
 			Err(walk::RangeError::Unusable { reason }) => Err(FetchError::Unusable { reason }),
 			Err(walk::RangeError::TooLong) => Err(FetchError::TooLarge {
 				limit: "blocks of a range",
@@ -340,6 +339,15 @@ impl Fetcher {
 		self.exchange.announce(cids);
 		Ok(())
 	}
+}
+
+/// Walks to the end. Returns whether there was more than nodes of a tree.
+fn walk_through<S: BlockSource>(walk: RangeWalk<S>) -> Result<bool, walk::RangeError> {
+	let mut leads_on = false;
+	for block in walk {
+		leads_on |= block?.cid().codec() != Codec::CodexRoot.code();
+	}
+	Ok(leads_on)
 }
 
 fn is_behind(range: &Range, size: u64) -> bool {

@@ -182,7 +182,11 @@ async fn stream(
 	let mut assembly = Assembly::default();
 	loop {
 		// A server that has the range but sends nothing of it is as good as gone.
-		let next = tokio::time::timeout(stall, frames.next()).await;
+		let next = tokio::select! {
+			next = tokio::time::timeout(stall, frames.next()) => next,
+			// The thread has ended, and tells why itself.
+			() = items.closed() => return Ok(()),
+		};
 		let next = next.map_err(|_| RangeError::Lost {
 			reason: "nothing came for too long".to_owned(),
 		})?;

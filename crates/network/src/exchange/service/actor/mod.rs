@@ -1,20 +1,23 @@
 //! The task that owns the engines.
 
+mod jobs;
+mod links;
+
 use super::{
-	bitswap::{self, Letter},
-	native::{self, Asked, Outbound, StreamError},
+	bitswap,
+	native::{self, Outbound, StreamError},
 	Command, SessionEvent, Shared, Status,
 };
 use crate::{
 	bitswap::{
 		ledger::{Found as LedgerFound, Ledgers, Received},
-		wire::{want_len, Message, Outgoing, Version, Want, WantKind as BitswapKind, MAX_MESSAGE},
+		wire::{Message, Version},
 	},
 	exchange::{
 		framing::{Budget, Share},
-		scheduler::{Action, Receipt, Scheduler, SessionId},
+		scheduler::{Receipt, Scheduler, SessionId},
 		server::{Found as ServerFound, Server, StreamKey},
-		wire::{Answer, CloseReason, Id, Request, WantKind, MAX_CIDS, PROTOCOL},
+		wire::{Answer, CloseReason, Id, Request, PROTOCOL},
 	},
 	metrics::ExchangeProtocol,
 	peers::{Offence, Verdict},
@@ -22,12 +25,13 @@ use crate::{
 };
 use cairn_dag::{hash::IDENTITY, Block, Cid};
 use libp2p::PeerId;
+use links::{BitswapOut, Link};
 use std::{
 	collections::{HashMap, HashSet},
 	sync::Arc,
 	time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{mpsc, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Messages of tasks that may wait for the actor; more make the tasks wait.
@@ -38,9 +42,6 @@ const AT_ONCE: usize = 64;
 
 /// How often the scheduler looks at the clock while there are sessions.
 const TICK: Duration = Duration::from_millis(50);
-
-/// Bytes of wants in one Bitswap message.
-const WANTS_LEN: usize = 256 << 10;
 
 /// What tasks tell the actor.
 pub(super) enum Input {
@@ -115,40 +116,6 @@ struct Peer {
 	bitswap: Option<BitswapOut>,
 	/// Where answers on its native streams go.
 	native: HashMap<u64, mpsc::UnboundedSender<Outbound>>,
-}
-
-/// How a peer is asked.
-enum Link {
-	/// It was not, or cannot be at the moment.
-	None,
-	/// A stream is being opened; what was asked meanwhile.
-	Opening { number: u64, asks: Vec<Action> },
-	/// On a native stream.
-	Native(NativeLink),
-	/// In Bitswap.
-	Bitswap,
-}
-
-struct NativeLink {
-	number: u64,
-	requests: mpsc::UnboundedSender<Vec<Request>>,
-	asked: Asked,
-	/// The number of each ask that is not answered.
-	ids: HashMap<Cid, Id>,
-	next_id: Id,
-	/// Not sent yet.
-	batch: Vec<Request>,
-}
-
-/// Bitswap messages to a peer.
-struct BitswapOut {
-	number: u64,
-	letters: mpsc::UnboundedSender<Letter>,
-	/// Wants that are not in a letter yet.
-	wants: Vec<Want>,
-	cancels: HashSet<Cid>,
-	/// Letters with wants that are not written yet. One at a time: what comes meanwhile joins the next.
-	writing: bool,
 }
 
 pub(super) struct Actor {
@@ -590,429 +557,11 @@ impl Actor {
 				.set(gauge(peer_wants));
 		}
 	}
-
-	fn act(&mut self, action: Action) {
-		let (Action::Ask { peer, .. } | Action::Cancel { peer, .. }) = action;
-		if matches!(action, Action::Cancel { .. }) && !self.peers.contains_key(&peer) {
-			return;
-		}
-		let state = self.peer(peer);
-		match &mut state.link {
-			Link::Opening { asks, .. } => asks.push(action),
-			Link::Native(link) => {
-				link.act(action);
-				self.dirty.insert(peer);
-			}
-			Link::Bitswap => {
-				if let Some(out) = &mut state.bitswap {
-					out.act(action);
-					self.dirty.insert(peer);
-				}
-			}
-			Link::None if matches!(action, Action::Ask { .. }) => self.open_link(peer, action),
-			Link::None => {}
-		}
-	}
-
-	fn open_link(&mut self, peer: PeerId, ask: Action) {
-		let number = self.number();
-		let (inputs, shared) = (self.inputs.clone(), self.shared.clone());
-		let state = self.peer(peer);
-		state.link = Link::Opening {
-			number,
-			asks: vec![ask],
-		};
-		let gone = state.gone.clone();
-		tokio::spawn(async move {
-			let protocols = shared.config.protocols();
-			let opened = tokio::select! {
-				() = gone.cancelled() => return,
-				opened = tokio::time::timeout(shared.config.stall, shared.control.open(peer, &protocols)) => opened,
-			};
-			let opened = match opened {
-				Ok(Ok(opened)) => Some(opened),
-				Ok(Err(error)) => {
-					tracing::debug!(%peer, %error, "the peer cannot be asked");
-					None
-				}
-				Err(_) => None,
-			};
-			let _ = inputs.send(Input::Linked { peer, number, opened }).await;
-		});
-	}
-
-	fn linked(&mut self, peer: PeerId, number: u64, opened: Option<Opened>) {
-		let Some(state) = self.peers.get_mut(&peer) else {
-			return;
-		};
-		let asks = match &mut state.link {
-			Link::Opening { number: own, asks } if *own == number => std::mem::take(asks),
-			_ => return,
-		};
-		state.link = Link::None;
-		let Some(opened) = opened else {
-			self.shared.peers.failed(peer);
-			self.scheduler.lost(peer, Instant::now());
-			// Of a peer without a connection nothing else tells that it is gone.
-			if self
-				.peers
-				.get(&peer)
-				.is_some_and(|state| state.bitswap.is_none() && state.native.is_empty())
-			{
-				self.peers.remove(&peer);
-				self.dirty.remove(&peer);
-			}
-			return;
-		};
-		if opened.1 == PROTOCOL {
-			self.link_native(peer, opened);
-		} else {
-			self.bitswap_out(peer, Some(opened));
-			self.peer(peer).link = Link::Bitswap;
-		}
-		for ask in asks {
-			self.act(ask);
-		}
-	}
-
-	fn link_native(&mut self, peer: PeerId, (stream, _): Opened) {
-		let number = self.number();
-		let (inputs, shared) = (self.inputs.clone(), self.shared.clone());
-		let (requests, outgoing) = mpsc::unbounded_channel();
-		let asked = Asked::default();
-		let state = self.peer(peer);
-		state.link = Link::Native(NativeLink {
-			number,
-			requests,
-			asked: asked.clone(),
-			ids: HashMap::new(),
-			next_id: 0,
-			batch: Vec::new(),
-		});
-		let (gone, budget) = (state.gone.clone(), state.budget.clone());
-		tokio::spawn(async move {
-			let (reader, writer) = native::split(stream);
-			let stall = shared.config.stall;
-			let reading = native::read_answers(peer, number, reader, asked, budget, inputs.clone(), shared);
-			let writing = native::write_requests(writer, outgoing, stall);
-			let ended = native::run_halves(reading, writing, gone).await;
-			let offence = log_end(&peer, ended);
-			let _ = inputs
-				.send(Input::LinkLost {
-					peer,
-					number,
-					offence,
-				})
-				.await;
-		});
-	}
-
-	/// The writer of Bitswap messages to a peer, which is started if there is none.
-	fn bitswap_out(&mut self, peer: PeerId, first: Option<Opened>) -> &mut BitswapOut {
-		let number = self.number();
-		let (inputs, shared) = (self.inputs.clone(), self.shared.clone());
-		let state = self.peer(peer);
-		let gone = state.gone.clone();
-		state.bitswap.get_or_insert_with(|| {
-			let (letters, outgoing) = mpsc::unbounded_channel();
-			tokio::spawn(async move {
-				let writing = bitswap::write_letters(peer, first, outgoing, inputs.clone(), shared);
-				let ended = tokio::select! {
-					() = gone.cancelled() => return,
-					ended = writing => ended,
-				};
-				log_end(&peer, ended);
-				let _ = inputs.send(Input::BitswapLost { peer, number }).await;
-			});
-			BitswapOut {
-				number,
-				letters,
-				wants: Vec::new(),
-				cancels: HashSet::new(),
-				writing: false,
-			}
-		})
-	}
-
-	/// A peer cannot be written to: what it wants cannot be answered, what it was asked will not be.
-	fn bitswap_lost(&mut self, peer: PeerId, number: u64) {
-		let Some(state) = self.peers.get_mut(&peer) else {
-			return;
-		};
-		if state.bitswap.as_ref().is_none_or(|out| out.number != number) {
-			return;
-		}
-		state.bitswap = None;
-		if matches!(state.link, Link::Bitswap) {
-			state.link = Link::None;
-			self.scheduler.lost(peer, Instant::now());
-		}
-		self.ledgers.remove(&peer);
-		self.shared.peers.failed(peer);
-	}
-
-	fn native_answered(&mut self, peer: PeerId, number: u64, id: Id, cid: &Cid) {
-		let Some(state) = self.peers.get_mut(&peer) else {
-			return;
-		};
-		if let Link::Native(link) = &mut state.link {
-			if link.number == number && link.ids.get(cid) == Some(&id) {
-				link.ids.remove(cid);
-			}
-		}
-	}
-
-	/// Sends a peer what it is to be asked.
-	fn send_wants(&mut self, peer: PeerId) {
-		let Some(state) = self.peers.get_mut(&peer) else {
-			return;
-		};
-		if let Link::Native(link) = &mut state.link {
-			let batch = std::mem::take(&mut link.batch);
-			if !batch.is_empty() {
-				// An error means that the stream has ended, which its task tells.
-				let _ = link.requests.send(batch);
-			}
-			if link.next_id > Id::MAX / 2 {
-				// A new stream begins to count anew.
-				state.link = Link::None;
-				self.scheduler.lost(peer, Instant::now());
-				return;
-			}
-		}
-		if let Some(out) = state.bitswap.as_mut().filter(|out| !out.writing) {
-			let message = out.next_message();
-			if !message.is_empty() {
-				out.writing = true;
-				let _ = out.letters.send(Letter {
-					message,
-					answers: false,
-					share: None,
-				});
-			}
-		}
-	}
-
-	/// Starts reading the store for peers, as much as may be.
-	fn start_jobs(&mut self) {
-		/// A job reads about this much, and one block more.
-		const JOB: usize = 5 << 20;
-		while self.jobs < self.shared.config.jobs
-			&& self.sending.available_permits() > JOB.min(self.shared.config.send_all / 2)
-		{
-			self.native_turn = !self.native_turn;
-			let started = if self.native_turn {
-				self.start_server_job() || self.start_ledger_job()
-			} else {
-				self.start_ledger_job() || self.start_server_job()
-			};
-			if !started {
-				break;
-			}
-		}
-	}
-
-	fn start_ledger_job(&mut self) -> bool {
-		let Some(job) = self.ledgers.next_job() else {
-			return false;
-		};
-		let (inputs, store) = (self.inputs.clone(), self.shared.store.clone());
-		self.jobs += 1;
-		tokio::task::spawn_blocking(move || {
-			let _ = inputs.blocking_send(Input::LedgerFound(job.run(&*store)));
-		});
-		true
-	}
-
-	fn start_server_job(&mut self) -> bool {
-		let Some(job) = self.server.next_job() else {
-			return false;
-		};
-		let (inputs, store) = (self.inputs.clone(), self.shared.store.clone());
-		self.jobs += 1;
-		tokio::task::spawn_blocking(move || {
-			let _ = inputs.blocking_send(Input::ServerFound(job.run(&store)));
-		});
-		true
-	}
-
-	/// A share of the memory for sending, or what is left of it.
-	fn sending_share(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-		let permits = bytes.min(self.sending.available_permits());
-		u32::try_from(permits)
-			.ok()
-			.and_then(|permits| self.sending.clone().try_acquire_many_owned(permits).ok())
-	}
-
-	fn count_sent(&self, protocol: ExchangeProtocol, blocks: usize, bytes: usize) {
-		let labels = [protocol.name(), "out"];
-		self.shared
-			.metrics
-			.blocks
-			.with_label_values(&labels)
-			.inc_by(blocks as u64);
-		self.shared
-			.metrics
-			.block_bytes
-			.with_label_values(&labels)
-			.inc_by(bytes as u64);
-	}
-
-	fn ledger_found(&mut self, found: LedgerFound) {
-		self.jobs -= 1;
-		let peer = found.peer();
-		let (message, errors) = self.ledgers.finish(found);
-		log_store_errors(&errors);
-		if message.is_empty() || !self.peers.contains_key(&peer) {
-			self.ledgers.sent(peer);
-			return;
-		}
-		let bytes = message.data_len();
-		self.count_sent(ExchangeProtocol::Bitswap, message.blocks.len(), bytes);
-		let share = self.sending_share(bytes);
-		let letter = Letter {
-			message,
-			answers: true,
-			share,
-		};
-		// An error means that the writer has ended, which its task tells.
-		let _ = self.bitswap_out(peer, None).letters.send(letter);
-	}
-
-	fn server_found(&mut self, found: ServerFound) {
-		self.jobs -= 1;
-		let key = found.stream();
-		let (blocks, bytes) = found.blocks();
-		let (frames, errors) = self.server.finish(found);
-		log_store_errors(&errors);
-		if frames.is_empty() {
-			self.server.sent(key);
-			return;
-		}
-		self.count_sent(ExchangeProtocol::Cairn, blocks, bytes);
-		let share = self.sending_share(bytes);
-		self.answer(key, Outbound::Frames(frames, share));
-	}
-
-	fn answer(&self, key: StreamKey, outbound: Outbound) {
-		let answers = self
-			.peers
-			.get(&key.peer)
-			.and_then(|peer| peer.native.get(&key.number));
-		if let Some(answers) = answers {
-			let _ = answers.send(outbound);
-		}
-	}
 }
-
-impl NativeLink {
-	fn act(&mut self, action: Action) {
-		match action {
-			Action::Ask { cid, kind, .. } => {
-				if let Some(old) = self.ids.remove(&cid) {
-					self.cancel(old);
-				}
-				let id = self.next_id;
-				self.next_id += 1;
-				self.ids.insert(cid, id);
-				self.asked.ask(id, cid);
-				match self.batch.last_mut() {
-					Some(Request::Want {
-						id: first,
-						kind: same,
-						cids,
-					}) if *same == kind && cids.len() < MAX_CIDS && *first + cids.len() as Id == id => cids.push(cid),
-					_ => self.batch.push(Request::Want {
-						id,
-						kind,
-						cids: vec![cid],
-					}),
-				}
-			}
-			Action::Cancel { cid, .. } => {
-				if let Some(id) = self.ids.remove(&cid) {
-					self.cancel(id);
-				}
-			}
-		}
-	}
-
-	fn cancel(&mut self, id: Id) {
-		self.asked.withdraw(id);
-		match self.batch.last_mut() {
-			Some(Request::Cancel { id: first, count }) if *first + *count == id => *count += 1,
-			_ => self.batch.push(Request::Cancel { id, count: 1 }),
-		}
-	}
-}
-
-impl BitswapOut {
-	fn act(&mut self, action: Action) {
-		match action {
-			Action::Ask {
-				cid, kind, priority, ..
-			} => {
-				// A want that stands in the same message as its withdrawal would be read in either order.
-				if self.cancels.remove(&cid) {
-					self.wants.retain(|want| want.cid != cid);
-				}
-				self.wants.push(Want {
-					cid,
-					priority,
-					kind: match kind {
-						WantKind::Block => BitswapKind::Block,
-						WantKind::Have => BitswapKind::Have,
-					},
-					send_dont_have: true,
-				});
-			}
-			Action::Cancel { cid, .. } => {
-				self.wants.retain(|want| want.cid != cid);
-				self.cancels.insert(cid);
-			}
-		}
-	}
-
-	/// The next message with wants.
-	fn next_message(&mut self) -> Outgoing {
-		let mut message = Outgoing::default();
-		let mut len = 0;
-		let cancels: Vec<_> = self
-			.cancels
-			.iter()
-			.copied()
-			.take(WANTS_LEN / want_len(&Cid::default()))
-			.collect();
-		for cid in cancels {
-			len += want_len(&cid);
-			self.cancels.remove(&cid);
-			message.wants.cancels.push(cid);
-		}
-		let fits = self
-			.wants
-			.iter()
-			.take_while(|want| {
-				len += want_len(&want.cid);
-				len <= WANTS_LEN
-			})
-			.count();
-		message.wants.wants = self.wants.drain(..fits).collect();
-		message
-	}
-}
-
-// The answers of one job with their presences fit a message beside its blocks.
-const _: () = assert!(MAX_MESSAGE > 2 * WANTS_LEN);
 
 /// Logs how a stream ended, and says what its peer did wrong.
 fn log_end(peer: &PeerId, ended: Result<(), StreamError>) -> Option<Offence> {
 	let error = ended.err()?;
 	tracing::debug!(%peer, %error, "a stream ended");
 	error.offence()
-}
-
-fn log_store_errors(errors: &[cairn_dag::SourceError]) {
-	for error in errors {
-		tracing::warn!(%error, "a block could not be read for a peer");
-	}
 }
