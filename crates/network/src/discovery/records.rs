@@ -24,7 +24,7 @@ use std::{
 /// Longest key of the DHT, in bytes: a multihash of 64 bytes with its code and length.
 pub const MAX_KEY_BYTES: usize = 80;
 
-/// Limits of [`Records`].
+/// Limits of the provider records that a host keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordsConfig {
 	/// How long others' records are kept. Default 48 hours.

@@ -96,7 +96,7 @@ pub struct TransportConfig {
 	/// Refuse to dial addresses that are not global: a public host then cannot be made to knock on doors of
 	/// its own network. Default off, for networks on one machine or one site.
 	pub global_only: bool,
-	/// Time for a connection to be made, encryption included. Default 20 seconds.
+	/// Time for a connection to be made, encryption included. Default 20 seconds; QUIC gives up after 10.
 	pub timeout: Duration,
 	/// QUIC: bytes that a peer may send ahead on one stream. Default 10 MB.
 	pub quic_stream_window: u32,

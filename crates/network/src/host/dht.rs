@@ -71,7 +71,6 @@ pub(super) struct Dht {
 	announcer: Announcer,
 	/// Own keys that were announced since the start.
 	announced: HashSet<RecordKey>,
-	announcing: HashMap<QueryId, RecordKey>,
 	finds: HashMap<QueryId, Find>,
 	/// Waiting for the running write to end.
 	requests: VecDeque<Request>,
@@ -107,7 +106,6 @@ impl Dht {
 			status,
 			announcer,
 			announced: HashSet::new(),
-			announcing: HashMap::new(),
 			finds: HashMap::new(),
 			requests: VecDeque::new(),
 			write: None,
@@ -181,13 +179,10 @@ impl Dht {
 		}
 		if self.status.borrow().peers > 0 {
 			while let Some(key) = self.announcer.next(now) {
-				// Kademlia cannot refuse: the store takes every own key.
-				match kad.start_providing(key.clone()) {
-					Ok(id) => drop(self.announcing.insert(id, key)),
-					Err(error) => {
-						tracing::error!(%error, "a key was not announced");
-						self.announcer.finish(&key, false, now);
-					}
+				// Kademlia refuses what its store refuses, and that takes every own key.
+				if let Err(error) = kad.start_providing(key.clone()) {
+					tracing::error!(%error, "a key was not announced");
+					self.announcer.finish(&key, false, now);
 				}
 			}
 		}
@@ -332,7 +327,6 @@ impl Dht {
 						Ok(AddProviderOk { key }) => key,
 						Err(error) => error.into_key(),
 					};
-					self.announcing.remove(&id);
 					self.on_announced(kad, key, succeeded)
 				}
 				QueryResult::Bootstrap(result) => {

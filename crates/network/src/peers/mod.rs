@@ -262,7 +262,8 @@ impl Peers {
 		self.state().standings.entry(peer, now).reached();
 	}
 
-	/// A dial did not reach the peer: it is left alone for a while that doubles each time.
+	/// A dial did not reach the peer: it is left alone for a while, twice as long if that is over and the next dial
+	/// fails too.
 	pub fn dial_failed(&self, peer: PeerId) {
 		let Inner { config, clock, .. } = &*self.0;
 		let now = clock.now();
@@ -410,7 +411,11 @@ mod tests {
 		assert!(peers.may_dial(&peer));
 		for _ in 0..40 {
 			peers.dial_failed(peer);
+			// One more at the same time changes nothing.
+			peers.dial_failed(peer);
+			clock.advance(Duration::from_secs(600));
 		}
+		peers.dial_failed(peer);
 		clock.advance(Duration::from_secs(599));
 		assert!(!peers.may_dial(&peer));
 		peers.dial_succeeded(peer);

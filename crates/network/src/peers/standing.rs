@@ -83,6 +83,10 @@ impl Standing {
 	}
 
 	pub(super) fn missed(&mut self, now: Duration, first: Duration, longest: Duration) {
+		// Several dials can run at once, and the DHT dials whom it wants: together they are one failure.
+		if self.unreachable_until > now {
+			return;
+		}
 		let factor = 1_u32.checked_shl(self.missed_dials).unwrap_or(u32::MAX);
 		self.unreachable_until = now.saturating_add(first.saturating_mul(factor).min(longest));
 		self.missed_dials = self.missed_dials.saturating_add(1);

@@ -117,6 +117,41 @@ async fn one_seeder_sends_each_of_eight_leechers_each_block_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocks_travel_along_a_line() {
+	let mut rng = seeded();
+	let all = blocks(&mut rng, 30, 2000);
+	let cids: Vec<_> = all.iter().map(|block| *block.cid()).collect();
+	for config in [native(), bitswap()] {
+		// Each has a sixth, and knows only its neighbours.
+		let mut line = Vec::new();
+		for part in all.chunks(5) {
+			line.push(Node::start(&mut rng, config.clone(), part).await);
+		}
+		for pair in line.windows(2) {
+			pair[0].connect(&pair[1].host).await;
+		}
+		let ids: Vec<_> = line.iter().map(Node::id).collect();
+		let fetches = line.iter().enumerate().map(|(place, node)| {
+			let neighbours = [place.wrapping_sub(1), place + 1];
+			let neighbours: Vec<_> = neighbours
+				.iter()
+				.filter_map(|place| ids.get(*place).copied())
+				.collect();
+			let fetcher = node.fetcher();
+			let each = cids.iter().map(move |cid| {
+				let (fetcher, neighbours, cid) = (fetcher.clone(), neighbours.clone(), *cid);
+				async move { fetcher.block(cid, providers(&neighbours), soon()).await }
+			});
+			futures::future::try_join_all(each)
+		});
+		within("the line", futures::future::try_join_all(fetches))
+			.await
+			.unwrap();
+		assert!(line.iter().all(|node| node.has(&all)));
+	}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_joiner_and_a_late_block_are_found() {
 	let mut rng = seeded();
 	let block = blocks(&mut rng, 1, 5000).remove(0);

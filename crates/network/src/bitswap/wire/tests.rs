@@ -1,5 +1,5 @@
-//! Messages byte by byte. The golden ones were made by hand from the schema; `tests/interop` compares with
-//! helia's.
+//! Messages byte by byte. The golden ones were made by hand from the schema, and helia reads them as they are
+//! meant.
 
 use super::*;
 use cairn_dag::Codec;
@@ -82,6 +82,37 @@ fn golden_answer() {
 		.map(|payload| payload.into_block().unwrap())
 		.collect();
 	assert_eq!(blocks, [block]);
+}
+
+#[test]
+fn reads_what_helia_writes() {
+	// From `BitswapMessage.encode` of @helia/bitswap 4.0.19, which writes out some defaults.
+	let wants = format!(
+		"0a600a2e0a24{HELLO}10011800200028010a2c0a24{HELLO}1005180120011000",
+		HELLO = HELLO
+	);
+	let read = decode(&hex::decode(wants).unwrap()).unwrap();
+	let cid = *hello().cid();
+	let expected = WantList {
+		full: false,
+		wants: vec![Want {
+			cid,
+			priority: 1,
+			kind: WantKind::Block,
+			send_dont_have: true,
+		}],
+		cancels: vec![cid],
+	};
+	assert_eq!(read.wants, expected);
+	let answer = format!(
+		"0a0210011a0d0a0401551220120568656c6c6f22260a24{HELLO}22280a24{HELLO}10012807",
+		HELLO = HELLO
+	);
+	let read = decode(&hex::decode(answer).unwrap()).unwrap();
+	assert!(read.wants.full && read.wants.wants.is_empty());
+	assert_eq!(read.blocks[0].clone().into_block().unwrap(), hello());
+	let presences = [true, false].map(|have| Presence { cid, have });
+	assert_eq!((read.presences, read.pending_bytes), (presences.to_vec(), 7));
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub struct Config {
 	pub last_wants: usize,
 	/// Least age of an ask before a second peer is asked. 300 ms.
 	pub second_ask_after: Duration,
-	/// How long after "don't have" the same peer is asked again, doubling up to 64 times as long. 500 ms.
+	/// How long after "don't have" the same peer is asked again, doubling up to 64 times as long. 250 ms.
 	pub ask_again_after: Duration,
 	/// How long a peer that was lost is left alone, doubling up to 64 times as long. 500 ms.
 	pub redial_after: Duration,
@@ -65,9 +65,16 @@ impl Default for Config {
 			max_session_peers: 64,
 			last_wants: 16,
 			second_ask_after: Duration::from_millis(300),
-			ask_again_after: Duration::from_millis(500),
+			ask_again_after: Duration::from_millis(250),
 			redial_after: Duration::from_millis(500),
 		}
+	}
+}
+
+impl Config {
+	/// How long to wait after the n-th refusal in a row.
+	fn wait_after(&self, refusals: u32) -> Duration {
+		self.ask_again_after * (1 << refusals.saturating_sub(1).min(6))
 	}
 }
 
@@ -339,7 +346,7 @@ impl Scheduler {
 			Answer::DontHave => {
 				peer.answered(cid);
 				let refusals = want.refusals(&from) + 1;
-				let wait = self.config.ask_again_after * (1 << refusals.min(6));
+				let wait = self.config.wait_after(refusals);
 				want.learn(
 					from,
 					Knowledge::Lacks {
@@ -352,7 +359,7 @@ impl Scheduler {
 				peer.answered(cid);
 				peer.window.congested(now);
 				let refusals = want.refusals(&from) + 1;
-				let wait = self.config.ask_again_after / 4 * (1 << refusals.min(6));
+				let wait = self.config.wait_after(refusals) / 2;
 				want.learn(
 					from,
 					Knowledge::Busy {
@@ -487,7 +494,7 @@ impl Scheduler {
 			if let Some(want) = self.wants.get_mut(&cid) {
 				promised = want.knowledge(&id) == Some(Knowledge::Has);
 				let refusals = want.refusals(&id) + 1;
-				let until = now + self.config.ask_again_after * (1 << refusals.min(6));
+				let until = now + self.config.wait_after(refusals);
 				want.learn(id, Knowledge::Busy { refusals, until });
 			}
 			if kind == WantKind::Block {

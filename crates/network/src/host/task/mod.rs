@@ -192,7 +192,8 @@ impl Task {
 		}
 		let closing = async {
 			while self.swarm.network_info().num_peers() > 0 {
-				self.swarm.next().await;
+				let event = self.swarm.select_next_some().await;
+				self.on_swarm_event(event);
 			}
 		};
 		// A peer that does not answer a farewell is not waited for.
