@@ -4,6 +4,7 @@
 //! base path, `$XDG_DATA_HOME/cairn-provider` unless `--base-path` names another; the file is
 //! `config.toml` in `$XDG_CONFIG_HOME/cairn-provider`, or in the base path where one is named.
 
+use crate::network::settings::Network;
 use cairn_units::ByteSize;
 use etcetera::{base_strategy::Xdg, BaseStrategy};
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,8 @@ pub struct Config {
 	pub worker: String,
 	/// The HTTP server.
 	pub server: Server,
+	/// The libp2p host.
+	pub network: Network,
 	/// The disk.
 	pub storage: Storage,
 	/// Uploads.
@@ -192,6 +195,7 @@ impl Default for Config {
 			node: "ws://127.0.0.1:9944".into(),
 			worker: "worker".into(),
 			server: Server::default(),
+			network: Network::default(),
 			storage: Storage::default(),
 			uploads: Uploads::default(),
 			deals: Deals::default(),
@@ -368,8 +372,12 @@ impl Config {
 				reason: "must be at least 0 and below 1".into(),
 			});
 		}
-		crate::contact::contact(&self.server.addresses).map_err(|error| ConfigError::Value {
+		crate::contact::http_addresses(&self.server.addresses).map_err(|error| ConfigError::Value {
 			key: "server.addresses",
+			reason: error.to_string(),
+		})?;
+		self.network.host().map_err(|error| ConfigError::Value {
+			key: "network",
 			reason: error.to_string(),
 		})?;
 		Ok(())
@@ -437,6 +445,11 @@ impl Paths {
 			Some(path) => self.base.join(path),
 			None => self.base.join("storage"),
 		}
+	}
+
+	/// The network's folder: the host's key, and what it remembers of others.
+	pub fn network(&self) -> PathBuf {
+		self.base.join("network")
 	}
 
 	/// Folder of unfinished uploads: on the storage's file system, so that a finished one is renamed

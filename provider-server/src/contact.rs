@@ -14,24 +14,30 @@ pub enum ContactError {
 	TooLong,
 }
 
-/// The contact of a provider whose servers have these multiaddresses. It has no peer id yet.
+/// The binary form of an HTTP server's multiaddresses.
 ///
 /// # Errors
 /// See [`ContactError`].
-pub fn contact(addresses: &[String]) -> Result<ProviderContact, ContactError> {
+pub fn http_addresses(addresses: &[String]) -> Result<Vec<Vec<u8>>, ContactError> {
+	let parsed = addresses.iter().map(|text| endpoint::parse(text));
+	Ok(parsed.collect::<Result<_, _>>()?)
+}
+
+/// The contact of a provider with these addresses in binary form, and this peer id if it is a peer of the network.
+///
+/// # Errors
+/// [`ContactError::TooLong`].
+pub fn contact(addresses: Vec<Vec<u8>>, peer_id: Option<Vec<u8>>) -> Result<ProviderContact, ContactError> {
 	let addresses = addresses
-		.iter()
-		.map(|text| {
-			endpoint::parse(text)?
-				.try_into()
-				.map_err(|_| ContactError::TooLong)
-		})
-		.collect::<Result<Vec<_>, ContactError>>()?
-		.try_into()
-		.map_err(|_| ContactError::TooLong)?;
+		.into_iter()
+		.map(|address| address.try_into().map_err(|_| ContactError::TooLong))
+		.collect::<Result<Vec<_>, _>>()?;
 	Ok(ProviderContact::V1 {
-		peer_id: Default::default(),
-		addresses,
+		peer_id: peer_id
+			.unwrap_or_default()
+			.try_into()
+			.map_err(|_| ContactError::TooLong)?,
+		addresses: addresses.try_into().map_err(|_| ContactError::TooLong)?,
 	})
 }
 
@@ -41,6 +47,7 @@ mod tests {
 
 	#[test]
 	fn contacts_are_bounded() {
+		let contact = |texts: &[String]| contact(http_addresses(texts)?, None);
 		let address = || "/ip4/1.2.3.4/tcp/1/http".to_owned();
 		assert!(contact(&vec![address(); 8]).is_ok());
 		assert!(matches!(contact(&vec![address(); 9]), Err(ContactError::TooLong)));

@@ -2,10 +2,10 @@
 //!
 //! It takes deals over JSON-RPC or from the chain, receives their data over HTTP, puts it into
 //! sectors, proves the sectors when they begin and once in every proving period, and serves the data
-//! to whoever asks by CID. What it promised is in one database; what it did is on chain; after a kill
+//! to whoever asks by CID, over HTTP and as a peer of the network. What it promised is in one database; what it did is on chain; after a kill
 //! at any point it compares the two and goes on.
 //!
-//! It knows no wallet but its worker's key, decides no consensus, and does not speak libp2p yet.
+//! It knows no wallet but its worker's key and decides no consensus.
 //!
 //! Start reading at [`provider`] (what everything shares), then [`pipeline`] (what happens to a deal),
 //! [`deal::state`] and [`sector::state`] (the states), [`http`] (the outside).
@@ -21,6 +21,7 @@ pub mod fault_injection;
 pub mod http;
 pub mod ingest;
 pub mod metrics;
+pub mod network;
 pub mod pipeline;
 pub mod provider;
 pub mod retrieval;

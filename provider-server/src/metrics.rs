@@ -47,6 +47,11 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+	/// Where further metrics of the same process are registered.
+	pub fn registry(&self) -> &Registry {
+		&self.registry
+	}
+
 	/// Registers every metric.
 	///
 	/// # Errors

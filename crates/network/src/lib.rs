@@ -25,4 +25,4 @@ pub mod metrics;
 pub mod peers;
 pub mod streams;
 
-pub use libp2p::{Multiaddr, PeerId};
+pub use libp2p::{multiaddr::Protocol, Multiaddr, PeerId};

@@ -37,6 +37,12 @@ pub enum CliError {
 	/// The server.
 	#[error(transparent)]
 	Serve(#[from] crate::http::ServeError),
+	/// The libp2p host.
+	#[error("the network cannot be joined")]
+	Network(#[from] crate::network::NetworkError),
+	/// The libp2p host's key.
+	#[error(transparent)]
+	Identity(#[from] crate::network::identity_file::IdentityFileError),
 	/// The key folder.
 	#[error("the key cannot be used")]
 	Keystore(#[from] cairn_keystore::KeystoreError),

@@ -6,7 +6,11 @@ use super::{
 	keys::{OwnerFlags, OwnerPassword},
 	tier_name, CliError, ServerFlags, Session,
 };
-use crate::{chain::live::KeypairSigner, contact::contact};
+use crate::{
+	chain::live::KeypairSigner,
+	contact::{contact, http_addresses},
+	network::{identity_file, NetworkError},
+};
 use cairn_chain_client::{calls, Call, ChainClient, Submitter};
 use cairn_keystore::{address, Keypair};
 use cairn_provider_api::endpoint;
@@ -59,9 +63,7 @@ struct Initialised {
 impl Init {
 	pub async fn run(self, mut session: Session) -> Result<(), CliError> {
 		std::fs::create_dir_all(&session.paths.base)?;
-		if let Some(listen) = self.server.listen {
-			session.config.server.listen = listen;
-		}
+		self.server.apply(&mut session.config);
 		if !self.addresses.is_empty() {
 			session.config.server.addresses = self.addresses.clone();
 		}
@@ -121,8 +123,23 @@ impl Init {
 			[] => vec![endpoint::of_socket(session.config.server.listen)],
 			given => given.to_vec(),
 		};
-		let contact = contact(&addresses)
+		let (network, folder) = (&session.config.network, session.paths.network());
+		let mut binary = http_addresses(&addresses)
 			.map_err(|error| CliError::new(error.to_string(), "write /ip4/203.0.113.7/tcp/7600/http"))?;
+		binary.extend(
+			network
+				.registered()
+				.map_err(NetworkError::from)?
+				.iter()
+				.map(|address| address.to_vec()),
+		);
+		let identity = match network.enabled {
+			true => Some(identity_file::load_or_create(&folder)?),
+			false => None,
+		};
+		let peer_id = identity.map(|identity| identity.peer_id().to_bytes());
+		let contact = contact(binary, peer_id)
+			.map_err(|error| CliError::new(error.to_string(), "register fewer addresses"))?;
 		let beneficiary = match &self.beneficiary {
 			Some(text) => {
 				address::decode(text)

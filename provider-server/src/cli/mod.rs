@@ -68,6 +68,30 @@ pub(crate) struct ServerFlags {
 	/// Address to listen on
 	#[arg(long, value_name = "IP:PORT", env = "CAIRN_PROVIDER_LISTEN")]
 	listen: Option<SocketAddr>,
+	/// Multiaddress at which the network's peers find this provider, such as /ip4/0.0.0.0/udp/7601/quic-v1; may be
+	/// repeated
+	#[arg(
+		long,
+		value_name = "MULTIADDR",
+		env = "CAIRN_PROVIDER_NETWORK_LISTEN",
+		value_delimiter = ','
+	)]
+	network_listen: Vec<String>,
+	/// Do not be a peer of the network
+	#[arg(long, conflicts_with = "network_listen")]
+	no_network: bool,
+}
+
+impl ServerFlags {
+	fn apply(&self, config: &mut Config) {
+		if let Some(listen) = self.listen {
+			config.server.listen = listen;
+		}
+		if !self.network_listen.is_empty() {
+			config.network.listen = self.network_listen.clone();
+		}
+		config.network.enabled &= !self.no_network;
+	}
 }
 
 #[derive(Subcommand)]

@@ -6,6 +6,7 @@ use crate::{
 	http::{router, serve, ServeError},
 	ingest::{Disk, Limits, Uploads},
 	metrics::Metrics,
+	network::Network,
 	pipeline::Pipeline,
 	provider::{Parts, Provider, ViewError},
 	store::{claim_storage, Identity, Store},
@@ -32,15 +33,17 @@ pub(crate) struct Run {
 pub(crate) struct Running {
 	/// Address it listens on.
 	pub listen: SocketAddr,
+	/// Multiaddresses under which peers of the network reach it, each ending with its peer id.
+	#[serde(default)]
+	pub peer: Vec<String>,
 	/// Its process.
 	pub pid: u32,
 }
 
 impl Run {
 	pub async fn run(self, mut session: Session) -> Result<(), CliError> {
-		if let Some(listen) = self.server.listen {
-			session.config.server.listen = listen;
-		}
+		self.server.apply(&mut session.config);
+		session.config.check()?;
 		let shutdown = CancellationToken::new();
 		watch_signals(shutdown.clone())?;
 
@@ -101,8 +104,15 @@ impl Run {
 		})
 		.await?;
 		let router = router(provider.clone()).map_err(ServeError::Routes)?;
+		let network = match config.network.enabled {
+			true => Some(Network::start(provider.clone(), &session.paths.network(), shutdown.clone()).await?),
+			false => None,
+		};
 		let running = Running {
 			listen,
+			peer: network
+				.as_ref()
+				.map_or_else(Vec::new, |network| network.addresses().to_vec()),
 			pid: std::process::id(),
 		};
 		let note = session.paths.base.join("running.json");
@@ -110,6 +120,7 @@ impl Run {
 		tracing::info!(
 			provider = cairn_keystore::address::encode_default(&owner),
 			listen = %listen,
+			peer = running.peer.join(" "),
 			chain = provider.chain.identity().name,
 			"provider running"
 		);
@@ -117,7 +128,11 @@ impl Run {
 			tracing::warn!("listening beyond this machine without TLS: put a proxy in front");
 		}
 		session.out.result("cairn.provider.running/1", &running, |out| {
-			writeln!(out, "listening on http://{listen}")
+			writeln!(out, "listening on http://{listen}")?;
+			running
+				.peer
+				.iter()
+				.try_for_each(|address| writeln!(out, "listening on {address}"))
 		})?;
 
 		let server = tokio::spawn({
@@ -129,6 +144,9 @@ impl Run {
 		shutdown.cancel();
 		// The server ends by itself within its grace period.
 		let _ = server.await;
+		if let Some(network) = network {
+			network.shutdown().await;
+		}
 		let _ = std::fs::remove_file(note);
 		tracing::info!("provider stopped");
 		Ok(outcome?)

@@ -32,6 +32,19 @@ impl PieceBlocks {
 		}
 	}
 
+	/// Bytes of a block, by the index alone: nothing is unsealed or verified.
+	///
+	/// # Errors
+	/// When the index cannot be read.
+	pub fn size(&self, cid: &Cid) -> Result<Option<u64>, SourceError> {
+		if cid.hash().code() == IDENTITY {
+			return Ok(Some(cid.hash().digest().len() as u64));
+		}
+		let places = self.provider.store.block_locations(&cid.hash().to_bytes(), 1);
+		let places = places.map_err(SourceError::new)?;
+		Ok(places.first().map(|place| place.len.into()))
+	}
+
 	fn open(&self, piece: &PieceInfo) -> Result<Arc<File>, PayloadError> {
 		let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
 		if let Some((open, file)) = &*last {

@@ -2,8 +2,11 @@
 //! the scripts in `tests/interop`, against real programs.
 
 use anyhow::{Context, Result};
-use cairn_e2e::{files, on_network, Network};
-use std::path::PathBuf;
+use cairn_e2e::{files, on_network, Network, User};
+use std::{
+	fs,
+	path::{Path, PathBuf},
+};
 use xtask::{network::Programs, scripts::Scripts, workspace::Workspace};
 
 /// Blocks that the deals last: longer than the tests.
@@ -31,7 +34,7 @@ fn piece_cids_are_those_of_other_implementations() -> Result<()> {
 
 /// The deal holds a folder with files below folders, one of which is sharded; the file is one of those in it.
 #[test]
-fn helia_and_plain_http_clients_fetch_a_deals_file_and_folder_by_cid() -> Result<()> {
+fn helia_fetches_a_deals_file_and_folder_over_bitswap_and_through_the_gateway() -> Result<()> {
 	on_network("interop-gateway", |network| {
 		let scripts = Scripts::interop(&network.workspace)?;
 		let provider = network.provider("bob", "//Bob", "hot-8MiB")?;
@@ -40,10 +43,10 @@ fn helia_and_plain_http_clients_fetch_a_deals_file_and_folder_by_cid() -> Result
 		let file = files::write(folder.join("file"), 2_000_000, 1)?;
 		let (put, _) = user.put_with(&provider, &folder, "hot", DURATION)?;
 
-		let archive = network.folder().join("file.car");
-		let (file, archive) = (file.display().to_string(), archive.display().to_string());
-		let created = user.json(["car", "create", &file, "--output", &archive])?;
-		let file_root = created["root"].as_str().context("no root")?;
+		let sub = folder.join("sub");
+		let file_root = root_of(&user, &file)?;
+		let sub_root = root_of(&user, &sub)?;
+		let file = file.display().to_string();
 		let url = provider.url();
 		let arguments = [
 			"gateway.mjs",
@@ -57,9 +60,29 @@ fn helia_and_plain_http_clients_fetch_a_deals_file_and_folder_by_cid() -> Result
 		scripts.run(&arguments, &[])?;
 		let with_helia: Vec<_> = arguments.into_iter().chain(["--helia"]).collect();
 		scripts.run(&with_helia, &[])?;
+		let objects = [
+			format!("{file_root}={file}"),
+			format!("{sub_root}={}", sub.display()),
+		];
+		let peer = provider.peer_addresses()?;
+		let tcp = peer.iter().find(|address| address.contains("/tcp/"));
+		let tcp = tcp.context("the provider does not listen on TCP")?;
+		scripts.run(
+			&["helia-bitswap.mjs", "fetch", tcp, &objects[0], &objects[1]],
+			&[],
+		)?;
 		let piece = format!("{url}/piece/{}", put.piece);
 		scripts.run(&["pieces.mjs", "download", &piece, &put.piece], &[])
 	})
+}
+
+/// The root of what `put` makes of a file or folder.
+fn root_of(user: &User, path: &Path) -> Result<String> {
+	let archive = path.with_extension("car-for-its-root");
+	let (path, output) = (path.display().to_string(), archive.display().to_string());
+	let created = user.json(["car", "create", &path, "--output", &output])?;
+	fs::remove_file(archive)?;
+	Ok(created["root"].as_str().context("no root")?.to_owned())
 }
 
 fn folder(network: &Network) -> Result<PathBuf> {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use std::{
 	ffi::OsStr,
+	fs,
 	path::{Path, PathBuf},
 	process::Command,
 	time::Duration,
@@ -13,6 +14,9 @@ use std::{
 
 /// How long a server may take to answer after its start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where it is a peer of the network: ports that the system chooses.
+const PEER_ADDRESSES: &str = "/ip4/127.0.0.1/udp/0/quic-v1,/ip4/127.0.0.1/tcp/0";
 
 /// What a provider sells.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +88,8 @@ impl Provider {
 			&owner,
 			"--listen",
 			&listen,
+			"--network-listen",
+			PEER_ADDRESSES,
 			"--offer",
 			offer.proof_type,
 			"--price",
@@ -111,13 +117,31 @@ impl Provider {
 	pub fn run_with(&mut self, supervisor: &Supervisor, environment: &[(&str, &str)]) -> Result<()> {
 		let mut command = self.command();
 		command
-			.args(["run", "--listen", &self.listen()])
+			.args([
+				"run",
+				"--listen",
+				&self.listen(),
+				"--network-listen",
+				PEER_ADDRESSES,
+			])
 			.envs(environment.iter().copied());
 		let log = self.folder.with_extension("log");
 		let process = supervisor.start(Spec::new(self.name.clone(), command, log))?;
 		process.wait_for_http(&format!("{}/healthz", self.url()), START_TIMEOUT)?;
 		self.process = Some(process);
 		Ok(())
+	}
+
+	/// Multiaddresses at which the running server is a peer of the network, each ending with its peer id.
+	///
+	/// # Errors
+	/// When it does not run.
+	pub fn peer_addresses(&self) -> Result<Vec<String>> {
+		let note = fs::read(self.folder.join("running.json"))?;
+		let note: Value = serde_json::from_slice(&note)?;
+		let addresses = note["peer"].as_array().context("no addresses")?;
+		let text = |address: &Value| address.as_str().map(ToOwned::to_owned);
+		Ok(addresses.iter().filter_map(text).collect())
 	}
 
 	/// Kills the server at once, as a power failure would.

@@ -124,6 +124,11 @@ impl Records {
 		self.provided.iter().map(|(key, announced)| (key, *announced))
 	}
 
+	/// Own keys.
+	pub fn provided_keys(&self) -> Vec<Vec<u8>> {
+		self.provided.keys().map(RecordKey::to_vec).collect()
+	}
+
 	/// How many keys this node provides.
 	pub fn provided_count(&self) -> usize {
 		self.provided.len()

@@ -151,6 +151,9 @@ pub(super) enum Command {
 		keys: Vec<Vec<u8>>,
 		reply: Reply<Result<(), ProvideError>>,
 	},
+	Provided {
+		reply: Reply<Vec<Vec<u8>>>,
+	},
 	Shutdown {
 		reply: Reply<()>,
 	},

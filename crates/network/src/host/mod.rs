@@ -315,6 +315,14 @@ impl Host {
 		self.send(|reply| Command::Unprovide { keys, reply }).await?
 	}
 
+	/// The multihashes that this host tells the DHT to have; none without a DHT.
+	///
+	/// # Errors
+	/// If the host has stopped.
+	pub async fn provided(&self) -> Result<Vec<Vec<u8>>, HostStopped> {
+		self.send(|reply| Command::Provided { reply }).await
+	}
+
 	/// Writes what is to be written, closes all connections and ends the task. Does nothing if it has ended.
 	pub async fn shutdown(&self) {
 		// A host that has stopped has nothing left to do.

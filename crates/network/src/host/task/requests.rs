@@ -51,6 +51,10 @@ impl Task {
 				Some(dht) => dht.unprovide(keys, reply),
 				None => drop(reply.send(Err(ProvideError::NoDht))),
 			},
+			Command::Provided { reply } => {
+				let kad = self.swarm.behaviour_mut().kad.as_mut();
+				let _ = reply.send(kad.map_or_else(Vec::new, |kad| kad.store_mut().provided_keys()));
+			}
 			// The loop ends on it.
 			Command::Shutdown { .. } => {}
 		}

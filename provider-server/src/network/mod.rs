@@ -1,0 +1,118 @@
+//! The provider as a peer of the network: its blocks over Bitswap and the native exchange, its objects announced.
+//!
+//! [`Network::start`] starts a libp2p host under the key of [`identity_file`], serves the blocks of every stored
+//! piece ([`piece_store`]) to any peer that asks for them by CID, and tells the DHT which objects are here for as
+//! long as their deals last ([`announcements`]). Nothing is copied: blocks are read from the pieces, verified, where
+//! their index says that they lie.
+//!
+//! It only serves: a provider keeps what it has deals for, and fetches nothing.
+
+mod announcements;
+pub mod identity_file;
+mod piece_store;
+pub mod settings;
+
+use crate::{provider::Provider, retrieval::PieceBlocks};
+use announcements::Announcements;
+use cairn_network::{
+	discovery::{DatabaseError, RecordDatabase},
+	exchange::service::{Config as ExchangeConfig, Exchange},
+	host::{Host, HostParts, HostStopped, StartError},
+	metrics::Metrics,
+	streams,
+};
+use identity_file::IdentityFileError;
+use piece_store::PieceStore;
+use settings::SettingsError;
+use std::{path::Path, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// Why the provider did not join the network.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+	/// The settings are not valid.
+	#[error(transparent)]
+	Settings(#[from] SettingsError),
+	/// The host's key cannot be read or made.
+	#[error(transparent)]
+	Identity(#[from] IdentityFileError),
+	/// The database of provider records cannot be opened.
+	#[error(transparent)]
+	Records(#[from] DatabaseError),
+	/// The host did not start.
+	#[error(transparent)]
+	Start(#[from] StartError),
+	/// The host ended at once.
+	#[error(transparent)]
+	Stopped(#[from] HostStopped),
+	/// The metrics are registered already: two networks in one provider. A defect of this program.
+	#[error(transparent)]
+	Metrics(#[from] prometheus::Error),
+}
+
+/// The provider's place in the network.
+pub struct Network {
+	host: Host,
+	/// Serves as long as it is held.
+	_exchange: Exchange,
+	/// Multiaddresses under which others reach this provider, each with its peer id.
+	addresses: Vec<String>,
+}
+
+impl Network {
+	/// Joins the network with a key and records in `folder`, and serves and announces until `shutdown`.
+	///
+	/// # Errors
+	/// See [`NetworkError`]. Nothing runs then.
+	pub async fn start(
+		provider: Arc<Provider>,
+		folder: &Path,
+		shutdown: CancellationToken,
+	) -> Result<Self, NetworkError> {
+		let settings = &provider.config.network;
+		let config = settings.host()?;
+		let identity = identity_file::load_or_create(folder)?;
+		let records = RecordDatabase::open(&folder.join("records.redb"))?;
+		let parts = HostParts {
+			metrics: Metrics::register(provider.metrics.registry())?,
+			..HostParts::new(identity, records)
+		};
+		let exchange = ExchangeConfig {
+			bitswap: settings.bitswap,
+			..ExchangeConfig::default()
+		};
+		let (behaviour, control, events) = streams::Behaviour::new(exchange.protocols());
+		let host = Host::start_with(config, parts, Some(behaviour)).await?;
+		let store = Arc::new(PieceStore::new(PieceBlocks::new(provider.clone())));
+		let exchange = Exchange::start(
+			(control, events),
+			store,
+			host.peers().clone(),
+			host.metrics().clone(),
+			exchange,
+		);
+		let own = host.address().await?;
+		let addresses = own
+			.addresses
+			.iter()
+			.map(|address| format!("{address}/p2p/{}", own.peer))
+			.collect();
+		let announcements = Announcements::new(provider, host.clone());
+		tokio::spawn(announcements.run(shutdown));
+		Ok(Self {
+			host,
+			_exchange: exchange,
+			addresses,
+		})
+	}
+
+	/// Multiaddresses under which others reach this provider, each ending with its peer id.
+	pub fn addresses(&self) -> &[String] {
+		&self.addresses
+	}
+
+	/// Closes all connections.
+	pub async fn shutdown(&self) {
+		self.host.shutdown().await;
+	}
+}
