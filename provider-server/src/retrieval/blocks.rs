@@ -8,7 +8,10 @@ use cid::Cid;
 use std::{
 	fs::File,
 	os::unix::fs::FileExt,
-	sync::{Arc, Mutex, PoisonError},
+	sync::{
+		atomic::{AtomicBool, Ordering},
+		Arc, Mutex, PoisonError,
+	},
 };
 
 /// Multihash code of CIDs that carry their block.
@@ -22,6 +25,8 @@ pub struct PieceBlocks {
 	provider: Arc<Provider>,
 	/// Whether pieces are unsealed that are only left in replicas.
 	unseal: bool,
+	/// Whether a piece was not, and one of its blocks was wanted.
+	passed_over: AtomicBool,
 	last: Mutex<Option<(PieceInfo, Arc<File>)>>,
 }
 
@@ -31,6 +36,7 @@ impl PieceBlocks {
 		PieceBlocks {
 			provider,
 			unseal: true,
+			passed_over: AtomicBool::new(false),
 			last: Mutex::default(),
 		}
 	}
@@ -39,6 +45,11 @@ impl PieceBlocks {
 	pub fn at_hand(mut self) -> Self {
 		self.unseal = false;
 		self
+	}
+
+	/// Whether a block was called absent that could have been had by unsealing.
+	pub fn passed_over(&self) -> bool {
+		self.passed_over.load(Ordering::Relaxed)
 	}
 
 	fn open(&self, piece: &PieceInfo) -> Result<Option<Arc<File>>, PayloadError> {
@@ -53,7 +64,10 @@ impl PieceBlocks {
 		} else {
 			match open_at_hand(&self.provider, piece)? {
 				Some(file) => file,
-				None => return Ok(None),
+				None => {
+					self.passed_over.store(true, Ordering::Relaxed);
+					return Ok(None);
+				}
 			}
 		};
 		let file = Arc::new(file);

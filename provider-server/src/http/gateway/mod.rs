@@ -58,7 +58,7 @@ use cairn_dag::{Codec, SourceError};
 use cairn_provider_api::{ErrorKind, Problem};
 use cid::Cid;
 use representation::{Content, Representation};
-use resolve::{resolve, Target};
+use resolve::{load, resolve, Target};
 use std::sync::Arc;
 
 const RAW: &str = "application/vnd.ipld.raw";
@@ -141,7 +141,8 @@ impl Asked {
 		if is_worker && path.is_empty() {
 			return Err(malformed("a service worker cannot be registered here"));
 		}
-		let root = cid.parse().map_err(|_| {
+		// The CID's parser would skip a path in front of it.
+		let root = cid.parse().ok().filter(|_| !cid.contains('/')).ok_or_else(|| {
 			malformed("the path does not begin with a CID").hint("ask for /ipfs/{cid} or /ipfs/{cid}/{path}")
 		})?;
 		let choice = choose(&parameters, &headers, api.provider.config.gateway.deserialized)?;
@@ -218,14 +219,11 @@ async fn serve(api: Api, asked: Asked) -> Result<Response, Failure> {
 				Problem::new(ErrorKind::Internal, "the server failed to read the data")
 			})?
 	};
-	match found {
-		Ok(Found::Here(representation)) => representation.respond(&api, &asked, place),
-		Ok(Found::Elsewhere(location)) => Ok(moved(location)),
+	match found? {
+		Found::Here(representation) => representation.respond(&api, &asked, place),
+		Found::Elsewhere(location) => Ok(moved(location)),
 		// As the specification has it: without a body.
-		Err(problem) if asked.only_if_cached && problem.kind == ErrorKind::NotFound => {
-			Ok(StatusCode::PRECONDITION_FAILED.into_response())
-		}
-		Err(problem) => Err(problem.into()),
+		Found::NotAtHand => Ok(StatusCode::PRECONDITION_FAILED.into_response()),
 	}
 }
 
@@ -234,6 +232,8 @@ enum Found {
 	Here(Representation),
 	/// A path of this server.
 	Elsewhere(String),
+	/// It would have to be fetched or unsealed, and the client does not want to wait.
+	NotAtHand,
 }
 
 /// Reads what it takes to answer a request, up to the first bytes of large objects. Blocks.
@@ -243,22 +243,36 @@ fn find(api: &Api, asked: &Asked) -> Result<Found, Problem> {
 		blocks = blocks.at_hand();
 	}
 	let blocks = Arc::new(blocks);
-	let target = resolve(&blocks, asked.root, &asked.path)?;
-	let roots = target.roots.clone();
-	let mut found = match asked.choice.format {
-		Format::Raw => raw(asked, target),
-		Format::Car(car) => car::represent(blocks, asked, target, car)?,
-		Format::Tar => tar::represent(blocks, asked, target)?,
-		Format::DagJson => data::represent(api, asked, target, data::Form::DAG_JSON)?,
-		Format::DagCbor => data::represent(api, asked, target, data::Form::DAG_CBOR)?,
-		Format::Json if !is_unixfs(&target) => data::represent(api, asked, target, data::Form::JSON)?,
-		Format::Cbor if !is_unixfs(&target) => data::represent(api, asked, target, data::Form::CBOR)?,
-		Format::Deserialized | Format::Json | Format::Cbor => {
-			return deserialized(api, blocks, asked, target, roots);
+	let target = match resolve(&blocks, asked.root, &asked.path) {
+		Ok(target) => target,
+		Err(problem) => {
+			let is_absent = || load(&blocks, &asked.root).is_err_and(|root| root.kind == ErrorKind::NotFound);
+			return if asked.only_if_cached && (blocks.passed_over() || is_absent()) {
+				Ok(Found::NotAtHand)
+			} else {
+				Err(problem)
+			};
 		}
 	};
-	found.roots = roots;
-	Ok(Found::Here(found))
+	let roots = target.roots.clone();
+	let mut found = match asked.choice.format {
+		Format::Raw => Found::Here(raw(asked, target)),
+		Format::Car(car) => Found::Here(car::represent(blocks, asked, target, car)?),
+		Format::Tar => Found::Here(tar::represent(blocks, asked, target)?),
+		Format::DagJson => Found::Here(data::represent(api, asked, target, data::Form::DAG_JSON)?),
+		Format::DagCbor => Found::Here(data::represent(api, asked, target, data::Form::DAG_CBOR)?),
+		Format::Json if !is_unixfs(&target) => {
+			Found::Here(data::represent(api, asked, target, data::Form::JSON)?)
+		}
+		Format::Cbor if !is_unixfs(&target) => {
+			Found::Here(data::represent(api, asked, target, data::Form::CBOR)?)
+		}
+		Format::Deserialized | Format::Json | Format::Cbor => deserialized(api, blocks, asked, target)?,
+	};
+	if let Found::Here(representation) = &mut found {
+		representation.roots = roots;
+	}
+	Ok(found)
 }
 
 fn is_unixfs(target: &Target) -> bool {
@@ -271,16 +285,9 @@ fn deserialized(
 	blocks: Arc<PieceBlocks>,
 	asked: &Asked,
 	target: Target,
-	roots: Vec<Cid>,
 ) -> Result<Found, Problem> {
 	let form = match (target.cid().codec(), Codec::of(target.cid())) {
-		(_, Ok(Codec::Raw | Codec::DagPb)) => {
-			let mut found = file::represent(blocks, asked, target)?;
-			if let Found::Here(representation) = &mut found {
-				representation.roots = roots;
-			}
-			return Ok(found);
-		}
+		(_, Ok(Codec::Raw | Codec::DagPb)) => return file::represent(blocks, asked, target),
 		(JSON_CODEC, _) => data::Form::JSON,
 		(CBOR_CODEC, _) => data::Form::CBOR,
 		(_, Ok(Codec::DagJson)) => data::Form::DAG_JSON,
@@ -294,12 +301,11 @@ fn deserialized(
 			.hint("add ?format=raw or ?format=car"));
 		}
 	};
-	let mut found = if asked.choice.html && form.is_dag() {
+	let found = if asked.choice.html && form.is_dag() {
 		data::page(asked, &target)
 	} else {
 		data::represent(api, asked, target, form)?
 	};
-	found.roots = roots;
 	Ok(Found::Here(found))
 }
 

@@ -73,7 +73,6 @@ async fn roots_are_cids_and_queries_are_text() {
 	for path in [
 		"hello",
 		"%20",
-		&root.to_uppercase(),
 		&format!("{root}x"),
 		&root[..20],
 		&format!("%2fipfs%2f{root}/x"),

@@ -99,21 +99,13 @@ async fn behind_a_proxy_the_client_is_whom_the_proxy_names() {
 async fn retrievals_beyond_the_limit_are_told_to_come_back() {
 	let mut config = test_config();
 	config.server.max_retrievals = 1;
-	let mut memory = MemoryBlocks::new();
-	let root = add_file(&mut memory, &[7; 3 << 20]);
-	let (_world, router, _) = with_dag(config, &memory, root).await;
+	let world = World::with(config).await;
+	let router = router(world.provider().clone()).unwrap();
 	// A response that nobody reads holds the only place.
-	let held = router
-		.clone()
-		.call(
-			Request::builder()
-				.uri(format!("/ipfs/{root}"))
-				.body(Body::empty())
-				.unwrap(),
-		)
-		.await
-		.unwrap();
+	let request = Request::builder().uri(PROBE).body(Body::empty()).unwrap();
+	let held = router.clone().call(request).await.unwrap();
 	assert_eq!(held.status(), StatusCode::OK);
+	// Nobody has to wait for as long as a request does.
 	tokio::time::pause();
 	let answer = get(&router, PROBE, &[]).await;
 	tokio::time::resume();

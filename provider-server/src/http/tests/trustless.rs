@@ -356,6 +356,9 @@ async fn only_what_is_at_hand_if_so_asked() {
 			(StatusCode::PRECONDITION_FAILED, 0)
 		);
 	}
+	// What is known not to exist is not waited for.
+	let nothing = get(&router, &format!("/ipfs/{}/nothing", offer.root), &cached).await;
+	assert_eq!(nothing.problem(), ErrorKind::NotFound);
 	// What a replica would have to be unsealed for is not at hand either.
 	std::fs::remove_file(world.provider().sectors.piece_path(&offer.proposal.piece)).unwrap();
 	let answer = get(&router, &here, &cached).await;
@@ -414,12 +417,8 @@ async fn damaged_blocks_are_not_served() {
 	}
 	let intact = get(&router, &format!("/ipfs/{}?format=raw", all[1]), &[]).await;
 	assert_eq!(intact.status, StatusCode::OK);
-	let before = get(
-		&router,
-		&format!("/ipfs/{}", offer.root),
-		&[("range", "bytes=0-299")],
-	)
-	.await;
+	let path = format!("/ipfs/{}?filename=x.bin", offer.root);
+	let before = get(&router, &path, &[("range", "bytes=0-299")]).await;
 	assert_eq!(
 		(before.status, before.body.len()),
 		(StatusCode::PARTIAL_CONTENT, 300)
