@@ -188,7 +188,8 @@ async fn folders_of_ten_thousand_entries() {
 	let plain = folder(&mut memory, &entries);
 	let dir = tempfile::tempdir().unwrap();
 	for name in &names {
-		std::fs::write(dir.path().join(name), name).unwrap();
+		let last_digit = &name[name.len() - 1..];
+		std::fs::write(dir.path().join(name), last_digit).unwrap();
 	}
 	let imported = Importer::new(&mut memory, ImportOptions::default())
 		.path(dir.path())
@@ -211,7 +212,7 @@ async fn folders_of_ten_thousand_entries() {
 		assert!(listed.is_sorted(), "{kind}");
 	}
 	let one = get(&router, &format!("/ipfs/{root}/sharded/entry%2004711"), &[]).await;
-	assert_eq!(one.body, "entry 04711");
+	assert_eq!(one.body, "1");
 	let roots = one.header("x-ipfs-roots").split(',').count();
 	assert_eq!(roots, 3, "shards are no roots");
 	let none = get(&router, &format!("/ipfs/{root}/sharded/entry%2010000"), &[]).await;

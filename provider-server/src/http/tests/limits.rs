@@ -209,6 +209,8 @@ async fn pages_of_any_origin_may_read() {
 			("access-control-request-method", "GET"),
 			("access-control-request-headers", "range"),
 		];
+		let plain = ask(&router, Method::OPTIONS, &path, &[origin], Body::empty()).await;
+		assert_eq!(plain.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
 		let allowed = ask(&router, Method::OPTIONS, &path, &preflight, Body::empty()).await;
 		assert_eq!(allowed.status, StatusCode::OK, "{path}");
 		assert_eq!(allowed.header("access-control-allow-origin"), "*");
