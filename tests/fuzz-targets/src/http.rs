@@ -9,8 +9,8 @@ use cairn_dag::walk::EntityBytes;
 use cairn_provider_api::upload::OFFSET_HEADER;
 use cairn_provider_server::{
 	http::request_head::{
-		by_content, choose, client, content_location, disposition, given, media_ranges, not_modified, parameter,
-		range, start, Format, Requested,
+		by_content, choose, client, content_location, disposition, given, media_ranges, not_modified,
+		parameter, range, start, Format, Requested,
 	},
 	ingest::Start,
 };
@@ -94,7 +94,11 @@ fn piece(headers: &HeaderMap, size: u64) {
 /// Who asks, and under what id.
 fn sender(headers: &HeaderMap) {
 	let proxy = IpAddr::V4(Ipv4Addr::LOCALHOST);
-	assert_eq!(client(proxy, headers, &[]), Some(proxy), "nobody was to be trusted");
+	assert_eq!(
+		client(proxy, headers, &[]),
+		Some(proxy),
+		"nobody was to be trusted"
+	);
 	assert_ne!(client(proxy, headers, &[proxy]), Some(proxy));
 	if let Some(id) = given(headers) {
 		assert!(id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_graphic()));
@@ -212,7 +216,10 @@ pub(crate) fn seeds() -> Vec<Seed> {
 			seed(
 				2,
 				cid,
-				&["x-forwarded-for: 1.2.3.4, [2001:db8::1]:80, 127.0.0.1", "x-request-id: a-1"],
+				&[
+					"x-forwarded-for: 1.2.3.4, [2001:db8::1]:80, 127.0.0.1",
+					"x-request-id: a-1",
+				],
 			),
 		),
 	]
