@@ -1,6 +1,6 @@
 //! Blocks out of the pieces.
 
-use super::{open_payload, PayloadError};
+use super::{open_payload, payload::open_at_hand, PayloadError};
 use crate::provider::Provider;
 use cairn_dag::{Block, BlockSource, SourceError};
 use cairn_primitives::PieceInfo;
@@ -8,7 +8,10 @@ use cid::Cid;
 use std::{
 	fs::File,
 	os::unix::fs::FileExt,
-	sync::{Arc, Mutex, PoisonError},
+	sync::{
+		atomic::{AtomicBool, Ordering},
+		Arc, Mutex, PoisonError,
+	},
 };
 
 /// Multihash code of CIDs that carry their block.
@@ -20,6 +23,10 @@ const MAX_PLACES: usize = 8;
 /// lie in one.
 pub struct PieceBlocks {
 	provider: Arc<Provider>,
+	/// Whether pieces are unsealed that are only left in replicas.
+	unseal: bool,
+	/// Whether a piece was not, and one of its blocks was wanted.
+	passed_over: AtomicBool,
 	last: Mutex<Option<(PieceInfo, Arc<File>)>>,
 }
 
@@ -28,6 +35,8 @@ impl PieceBlocks {
 	pub fn new(provider: Arc<Provider>) -> Self {
 		PieceBlocks {
 			provider,
+			unseal: true,
+			passed_over: AtomicBool::new(false),
 			last: Mutex::default(),
 		}
 	}
@@ -45,16 +54,38 @@ impl PieceBlocks {
 		Ok(places.first().map(|place| place.len.into()))
 	}
 
-	fn open(&self, piece: &PieceInfo) -> Result<Arc<File>, PayloadError> {
+	/// Only what can be read at once: blocks of pieces that would have to be unsealed count as absent.
+	pub fn at_hand(mut self) -> Self {
+		self.unseal = false;
+		self
+	}
+
+	/// Whether a block was called absent that could have been had by unsealing.
+	pub fn passed_over(&self) -> bool {
+		self.passed_over.load(Ordering::Relaxed)
+	}
+
+	fn open(&self, piece: &PieceInfo) -> Result<Option<Arc<File>>, PayloadError> {
 		let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
 		if let Some((open, file)) = &*last {
 			if open == piece {
-				return Ok(file.clone());
+				return Ok(Some(file.clone()));
 			}
 		}
-		let file = Arc::new(open_payload(&self.provider, piece)?);
+		let file = if self.unseal {
+			open_payload(&self.provider, piece)?
+		} else {
+			match open_at_hand(&self.provider, piece)? {
+				Some(file) => file,
+				None => {
+					self.passed_over.store(true, Ordering::Relaxed);
+					return Ok(None);
+				}
+			}
+		};
+		let file = Arc::new(file);
 		*last = Some((*piece, file.clone()));
-		Ok(file)
+		Ok(Some(file))
 	}
 }
 
@@ -73,7 +104,8 @@ impl BlockSource for PieceBlocks {
 		let mut failure = None;
 		for place in places {
 			let file = match self.open(&place.piece) {
-				Ok(file) => file,
+				Ok(Some(file)) => file,
+				Ok(None) => continue,
 				Err(error) => {
 					failure = Some(SourceError::new(error));
 					continue;

@@ -212,3 +212,22 @@ async fn paths_that_are_no_text_are_malformed() {
 		assert!(answer.contains("\"malformed\""), "{path}: {answer}");
 	}
 }
+
+#[tokio::test]
+async fn the_peer_of_a_connection_is_the_client() {
+	let mut config = whatever_the_disk();
+	config.server.trusted_proxies = Vec::new();
+	// Too slow for a token to come back during the test.
+	config.server.requests_per_second = 1;
+	config.server.request_burst = 2;
+	let world = World::with(config).await;
+	let (address, _shutdown) = listen(&world).await;
+	let probe = "GET /ipfs/bafkqaaa?format=raw HTTP/1.1\r\nhost: x\r\n\r\n";
+	// Pipelined, and named for others in vain.
+	let named = probe.replace("host: x", "host: x\r\nx-forwarded-for: 1.2.3.4");
+	let last = named.replace("host: x", "host: x\r\nconnection: close");
+	let answers = request(address, &format!("{probe}{}{last}", named.repeat(6))).await;
+	assert!(answers.starts_with("HTTP/1.1 200"), "{answers}");
+	assert!(answers.contains("HTTP/1.1 429"), "{answers}");
+	assert!(answers.contains("retry-after: 1"), "{answers}");
+}
