@@ -1,6 +1,9 @@
 //! The protocols that a host speaks, put together.
 
-use super::config::{DhtConfig, DhtMode, HostConfig, Limits, PROTOCOL_VERSION};
+use super::{
+	candidates::FewCandidates,
+	config::{DhtConfig, DhtMode, HostConfig, Limits, PROTOCOL_VERSION},
+};
 use crate::{discovery::Records, streams};
 use libp2p::{
 	allow_block_list::{self, AllowedPeers, BlockedPeers},
@@ -23,7 +26,7 @@ pub(super) struct Behaviour {
 	identify: identify::Behaviour,
 	ping: ping::Behaviour,
 	pub kad: Toggle<kad::Behaviour<Records>>,
-	autonat_client: Toggle<autonat::v2::client::Behaviour>,
+	autonat_client: Toggle<FewCandidates<autonat::v2::client::Behaviour>>,
 	autonat_server: Toggle<autonat::v2::server::Behaviour>,
 	relay_client: relay::client::Behaviour,
 	relay: Toggle<relay::Behaviour>,
@@ -69,7 +72,10 @@ impl Behaviour {
 			),
 			ping: ping::Behaviour::default(),
 			kad: dht.map(|(dht, records)| kademlia(dht, local, records)).into(),
-			autonat_client: nat.probe.then(Default::default).into(),
+			autonat_client: nat
+				.probe
+				.then(|| FewCandidates::new(autonat::v2::client::Behaviour::default()))
+				.into(),
 			autonat_server: nat.answer_probes.then(Default::default).into(),
 			relay_client,
 			relay: nat

@@ -10,6 +10,7 @@
 //! them.
 
 mod behaviour;
+mod candidates;
 mod commands;
 mod config;
 mod dht;
