@@ -91,6 +91,11 @@ impl Network {
 			host.metrics().clone(),
 			exchange,
 		);
+		if settings.names_itself() {
+			for address in host.address().await?.addresses {
+				host.add_external(address).await?;
+			}
+		}
 		let own = host.address().await?;
 		let addresses = own
 			.addresses
