@@ -352,6 +352,11 @@ fn a_block_that_crosses_its_withdrawal_is_no_offence() {
 	world.scheduler.cancel(session, &cid);
 	assert_eq!(world.scheduler.actions(now), [Action::Cancel { peer, cid }]);
 	assert_eq!(world.scheduler.block(peer, &cid, 1, now), Receipt::Late);
+	assert_eq!(
+		world.scheduler.block(peer, &cid, 1, now),
+		Receipt::Unrequested,
+		"it was asked for once"
+	);
 	let other = world.cids[1];
 	assert_eq!(world.scheduler.block(peer, &other, 1, now), Receipt::Unrequested);
 	let stranger = PeerId::random();
@@ -359,4 +364,26 @@ fn a_block_that_crosses_its_withdrawal_is_no_offence() {
 		world.scheduler.block(stranger, &cid, 1, now),
 		Receipt::Unrequested
 	);
+}
+
+#[test]
+fn who_was_asked_twice_may_answer_twice() {
+	let mut world = World::new(seeded(), 1, &[GOOD]);
+	let (peer, cid) = (world.peers[0].id, world.cids[0]);
+	let now = world.begun;
+	let session = world.scheduler.open(now + Duration::from_secs(10));
+	world.scheduler.add_peer(session, peer);
+	world.scheduler.want(session, cid);
+	assert_eq!(world.scheduler.actions(now).len(), 1);
+	assert!(world.scheduler.answer(peer, &cid, Answer::DontHave, now));
+	// It is asked again, and at the same time sends the block because it has just got it.
+	let later = now + Duration::from_secs(2);
+	world.scheduler.tick(later);
+	assert!(matches!(world.scheduler.actions(later)[..], [Action::Ask { .. }]));
+	assert!(matches!(
+		world.scheduler.block(peer, &cid, 1, later),
+		Receipt::Wanted { .. }
+	));
+	assert_eq!(world.scheduler.block(peer, &cid, 1, later), Receipt::Late);
+	assert_eq!(world.scheduler.block(peer, &cid, 1, later), Receipt::Unrequested);
 }

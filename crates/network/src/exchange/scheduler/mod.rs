@@ -289,7 +289,7 @@ impl Scheduler {
 			let known = self.wants.get(cid).is_some_and(|want| want.was_asked(&from));
 			return if known {
 				self.resolve(from, cid, None)
-			} else if peer.withdrawn(cid) {
+			} else if peer.crossed(cid) {
 				Receipt::Late
 			} else {
 				Receipt::Unrequested
@@ -332,7 +332,7 @@ impl Scheduler {
 		};
 		peer.progress = Some(now);
 		let Some(want) = self.wants.get_mut(cid) else {
-			return peer.answered(cid).is_some() || peer.withdrawn(cid);
+			return peer.answered(cid).is_some() || peer.may_answer(cid);
 		};
 		let asked = peer.asks.get(cid).map(|ask| ask.kind);
 		match answer {
@@ -484,7 +484,7 @@ impl Scheduler {
 		let mut peers = Vec::with_capacity(late.len());
 		for (id, cid, kind) in late {
 			if let Some(peer) = self.peers.get_mut(&id) {
-				peer.withdraw(&cid);
+				peer.answered(&cid);
 				if kind == WantKind::Block {
 					peer.window.timed_out(now);
 				}
@@ -546,12 +546,16 @@ impl Scheduler {
 
 	/// Tells all peers that know of a want, except the one that ended it.
 	fn withdraw(&mut self, want: &Want, cid: &Cid, except: Option<PeerId>) {
-		for id in want.told() {
-			if Some(id) == except {
+		for (id, asks) in want.told() {
+			let Some(peer) = self.peers.get_mut(&id) else {
 				continue;
-			}
-			if let Some(peer) = self.peers.get_mut(&id) {
-				peer.withdraw(cid);
+			};
+			peer.answered(cid);
+			if Some(id) == except {
+				// One was answered with this block.
+				peer.may_cross(*cid, asks.saturating_sub(1));
+			} else {
+				peer.may_cross(*cid, asks);
 				self.actions.push(Action::Cancel { peer: id, cid: *cid });
 			}
 		}

@@ -4,12 +4,12 @@ use super::window::{Limits, Window};
 use crate::exchange::wire::WantKind;
 use cairn_dag::Cid;
 use std::{
-	collections::{HashMap, HashSet, VecDeque},
+	collections::{HashMap, VecDeque},
 	time::Instant,
 };
 
 /// Withdrawn asks remembered: a block that crosses the withdrawal is no offence.
-const WITHDRAWN: usize = 4096;
+const CROSSING: usize = 4096;
 
 /// Questions whether a peer has a block that may wait for an answer.
 const PROBES: usize = 1024;
@@ -35,9 +35,10 @@ pub struct Peer {
 	pub lost_times: u32,
 	/// Until when it is not asked.
 	pub away_until: Option<Instant>,
-	withdrawn: HashSet<Cid>,
-	/// The oldest first.
-	withdrawn_order: VecDeque<Cid>,
+	/// How often each block may still come although nobody waits for it.
+	crossing: HashMap<Cid, u32>,
+	/// Their CIDs, the oldest first. May name some that no longer are.
+	crossing_order: VecDeque<Cid>,
 }
 
 impl Peer {
@@ -49,8 +50,8 @@ impl Peer {
 			progress: None,
 			lost_times: 0,
 			away_until: None,
-			withdrawn: HashSet::new(),
-			withdrawn_order: VecDeque::new(),
+			crossing: HashMap::new(),
+			crossing_order: VecDeque::new(),
 		}
 	}
 
@@ -71,7 +72,7 @@ impl Peer {
 
 	/// Whether an answer or a block may still come that is no offence.
 	pub fn is_waited_for(&self) -> bool {
-		!self.asks.is_empty() || !self.withdrawn.is_empty()
+		!self.asks.is_empty() || !self.crossing.is_empty()
 	}
 
 	/// Something is asked, instead of what was asked for the same block before.
@@ -88,22 +89,35 @@ impl Peer {
 		Some(ask)
 	}
 
-	/// What was asked is withdrawn, or no answer is waited for any more.
-	pub fn withdraw(&mut self, cid: &Cid) {
-		self.answered(cid);
-		if self.withdrawn.insert(*cid) {
-			self.withdrawn_order.push_back(*cid);
-			if self.withdrawn_order.len() > WITHDRAWN {
-				if let Some(oldest) = self.withdrawn_order.pop_front() {
-					self.withdrawn.remove(&oldest);
-				}
+	/// A block is wanted no more that was asked for so often without being answered: as many may cross.
+	pub fn may_cross(&mut self, cid: Cid, times: u32) {
+		if times == 0 {
+			return;
+		}
+		*self.crossing.entry(cid).or_default() += times;
+		self.crossing_order.push_back(cid);
+		if self.crossing_order.len() > CROSSING {
+			if let Some(oldest) = self.crossing_order.pop_front() {
+				self.crossing.remove(&oldest);
 			}
 		}
 	}
 
-	/// Whether an ask for this block was withdrawn.
-	pub fn withdrawn(&self, cid: &Cid) -> bool {
-		self.withdrawn.contains(cid)
+	/// Whether a block may cross, and one time fewer from now on.
+	pub fn crossed(&mut self, cid: &Cid) -> bool {
+		let Some(times) = self.crossing.get_mut(cid) else {
+			return false;
+		};
+		*times -= 1;
+		if *times == 0 {
+			self.crossing.remove(cid);
+		}
+		true
+	}
+
+	/// Whether an answer may cross.
+	pub fn may_answer(&self, cid: &Cid) -> bool {
+		self.crossing.contains_key(cid)
 	}
 
 	/// The connection is gone: nothing is asked any more. Returns what was.
@@ -111,8 +125,8 @@ impl Peer {
 		self.blocks_asked = 0;
 		self.progress = None;
 		self.window.idle();
-		self.withdrawn.clear();
-		self.withdrawn_order.clear();
+		self.crossing.clear();
+		self.crossing_order.clear();
 		self.asks.drain().map(|(cid, _)| cid).collect()
 	}
 }

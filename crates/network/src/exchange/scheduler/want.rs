@@ -28,7 +28,17 @@ pub struct Want {
 	/// Peers that are asked for the block, at most two.
 	asked: Vec<PeerId>,
 	/// Peers that were told of the want since they were connected, and what they said.
-	told: Vec<(PeerId, Option<Knowledge>)>,
+	told: Vec<Told>,
+}
+
+/// A peer that was told of a want.
+#[derive(Debug)]
+struct Told {
+	peer: PeerId,
+	/// What it said last.
+	known: Option<Knowledge>,
+	/// How often it was asked: it may send the block as often.
+	asks: u32,
 }
 
 impl Want {
@@ -50,24 +60,33 @@ impl Want {
 		if kind == WantKind::Block {
 			self.asked.push(peer);
 		}
-		if !self.was_asked(&peer) {
-			self.told.push((peer, None));
+		match self.told.iter_mut().find(|told| told.peer == peer) {
+			Some(told) => told.asks += 1,
+			None => self.told.push(Told {
+				peer,
+				known: None,
+				asks: 1,
+			}),
 		}
 	}
 
 	/// A peer answered, or failed to.
 	pub fn learn(&mut self, peer: PeerId, knowledge: Knowledge) {
 		self.asked.retain(|asked| *asked != peer);
-		match self.told.iter_mut().find(|(told, _)| *told == peer) {
-			Some((_, known)) => *known = Some(knowledge),
-			None => self.told.push((peer, Some(knowledge))),
+		match self.told.iter_mut().find(|told| told.peer == peer) {
+			Some(told) => told.known = Some(knowledge),
+			None => self.told.push(Told {
+				peer,
+				known: Some(knowledge),
+				asks: 0,
+			}),
 		}
 	}
 
 	/// What a peer said, if it said anything.
 	pub fn knowledge(&self, peer: &PeerId) -> Option<Knowledge> {
-		let found = self.told.iter().find(|(told, _)| told == peer);
-		found.and_then(|(_, known)| *known)
+		let found = self.told.iter().find(|told| told.peer == *peer);
+		found.and_then(|told| told.known)
 	}
 
 	/// How often a peer refused in a row.
@@ -80,17 +99,17 @@ impl Want {
 
 	/// Whether a peer was told of the want.
 	pub fn was_asked(&self, peer: &PeerId) -> bool {
-		self.told.iter().any(|(told, _)| told == peer)
+		self.told.iter().any(|told| told.peer == *peer)
 	}
 
 	/// A peer is gone, and with it what it was asked.
 	pub fn forget(&mut self, peer: &PeerId) {
 		self.asked.retain(|asked| asked != peer);
-		self.told.retain(|(told, _)| told != peer);
+		self.told.retain(|told| told.peer != *peer);
 	}
 
-	/// Peers that know of the want.
-	pub fn told(&self) -> impl Iterator<Item = PeerId> + '_ {
-		self.told.iter().map(|(peer, _)| *peer)
+	/// Peers that know of the want, and how often each was asked.
+	pub fn told(&self) -> impl Iterator<Item = (PeerId, u32)> + '_ {
+		self.told.iter().map(|told| (told.peer, told.asks))
 	}
 }
