@@ -21,6 +21,7 @@ pub mod codecs;
 pub mod dag;
 pub mod deal;
 pub mod endpoint;
+pub mod exchange;
 pub mod http;
 pub mod ingest;
 pub mod keys;
@@ -74,6 +75,7 @@ macro_rules! targets {
 targets! {
 	keys::account_address, address_seeds, 4 << 10, 1;
 	proof::activation_proof, activation_seeds, 128 << 10, 2;
+	exchange::bitswap_message, bitswap_seeds, 1 << 20, 1;
 	codecs::block_codec, codec_seeds, 2 << 20, 1;
 	// Readers begin with a buffer of 64 KiB, and with 1 MiB for a section that claims as much.
 	archive::car_archive, archive_seeds, 3 << 20, 4;
@@ -92,6 +94,7 @@ targets! {
 	blocks::dag_pb, node_seeds, 2 << 20, 1;
 	dag::dag_walk, walk_seeds, 4 << 20, 80;
 	deal::deal_signature, signature_seeds, 128 << 10, 4;
+	exchange::exchange_frame, exchange_seeds, 512 << 10, 1;
 	// Hashing a piece takes a batch of 4 MiB and its padding.
 	piece::fr32_padding, padding_seeds, 16 << 20, 4;
 	proof::hot_proof, openings_seeds, 128 << 10, 1;

@@ -127,6 +127,7 @@ macro_rules! tests {
 tests! {
 	account_address
 	activation_proof
+	bitswap_message
 	block_codec
 	car_archive
 	car_index
@@ -141,6 +142,7 @@ tests! {
 	dag_pb
 	dag_walk
 	deal_signature
+	exchange_frame
 	fr32_padding
 	hot_proof
 	key_file
