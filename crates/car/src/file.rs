@@ -17,7 +17,11 @@ use std::{fs::File, io, path::Path};
 
 /// Bytes that hold a section's length and CID: two more integers, hash function and digest length,
 /// and at most 64 bytes of digest.
-const MAX_HEAD: usize = 5 * varint::MAX_LEN + 64;
+pub(crate) const MAX_HEAD: usize = 5 * varint::MAX_LEN + 64;
+
+/// Most sections that a lookup tries: an index without hash functions may lead to blocks with the same
+/// digest by other functions first, and a hostile one to millions.
+const MAX_TRIES: usize = 16;
 
 /// An archive whose blocks are found by CID.
 ///
@@ -32,6 +36,8 @@ pub struct CarFile<R> {
 	roots: Vec<Cid>,
 	payload_offset: u64,
 	payload_size: u64,
+	/// Where the first section starts in the payload.
+	first_section: u64,
 	index: Index,
 	index_source: IndexSource,
 }
@@ -97,6 +103,7 @@ impl<R: ReadAt> CarFile<R> {
 			roots,
 			payload_offset,
 			payload_size,
+			first_section: first,
 			index: Index::default(),
 			index_source: IndexSource::Scan,
 		};
@@ -117,21 +124,21 @@ impl<R: ReadAt> CarFile<R> {
 				file.index = index;
 				file.index_source = IndexSource::Embedded;
 			}
-			None => file.index = file.scan(first)?,
+			None => file.index = file.scan()?,
 		}
 		Ok(file)
 	}
 
-	/// An archive whose index the caller has built from it.
+	/// An archive whose header the caller has read, and whose index it has built from it.
 	pub(crate) fn with_index(
 		source: R,
 		options: ReadOptions,
 		version: Version,
 		roots: Vec<Cid>,
 		(payload_offset, payload_size): (u64, u64),
+		first_section: u64,
 		index: Index,
 	) -> Self {
-		let index_source = IndexSource::Scan;
 		Self {
 			source,
 			options,
@@ -139,8 +146,9 @@ impl<R: ReadAt> CarFile<R> {
 			roots,
 			payload_offset,
 			payload_size,
+			first_section,
 			index,
-			index_source,
+			index_source: IndexSource::Scan,
 		}
 	}
 
@@ -183,18 +191,26 @@ impl<R: ReadAt> CarFile<R> {
 		if let Some(block) = Block::from_identity(cid) {
 			return Ok(Some(block));
 		}
-		let Some((offset, location)) = self.find(cid)? else {
+		let Some((offset, data)) = self.find(cid)? else {
 			return Ok(None);
 		};
+		let cid = *cid;
+		self.read(&SectionHead { cid, offset, data }).map(Some)
+	}
+
+	/// The block of a section.
+	///
+	/// # Errors
+	/// [`ReadError`]: also if the block does not match its CID.
+	pub fn read(&self, section: &SectionHead) -> Result<Block, ReadError> {
+		let SectionHead { cid, offset, data } = *section;
 		// Fits: the section's length was checked against the limit for memory.
-		let mut data = vec![0; location.len as usize];
-		self.source.read_exact_at(&mut data, location.offset)?;
+		let mut bytes = vec![0; data.len as usize];
+		self.source.read_exact_at(&mut bytes, data.offset)?;
 		if self.options.verify {
-			Block::new(*cid, data)
-				.map(Some)
-				.map_err(|error| ReadError::Block { offset, error })
+			Block::new(cid, bytes).map_err(|error| ReadError::Block { offset, error })
 		} else {
-			Ok(Some(Block::assume_verified(*cid, data)))
+			Ok(Block::assume_verified(cid, bytes))
 		}
 	}
 
@@ -216,8 +232,21 @@ impl<R: ReadAt> CarFile<R> {
 		CarReader::with_options(Cursor::new(&self.source, 0, size), self.options)
 	}
 
+	/// The heads of all sections in the order in which they stand, identity CIDs and repeated blocks
+	/// included, without use of the index and without reading a block.
+	pub fn sections(&self) -> SectionHeads<'_, R> {
+		SectionHeads {
+			file: self,
+			next: Some(self.first_section),
+		}
+	}
+
 	fn find(&self, cid: &Cid) -> Result<Option<(u64, BlockLocation)>, ReadError> {
-		for offset in self.index.offsets(cid) {
+		for (tries, offset) in self.index.offsets(cid).enumerate() {
+			// Only blocks of one digest by several functions have more than one try.
+			if tries == MAX_TRIES {
+				return Err(ReadError::WrongIndex { offset });
+			}
 			let head = match self.head(offset)? {
 				Some(head) if head.cid.hash().digest() == cid.hash().digest() => head,
 				_ => return Err(ReadError::WrongIndex { offset }),
@@ -235,21 +264,12 @@ impl<R: ReadAt> CarFile<R> {
 		Ok(None)
 	}
 
-	/// Builds the index; `first` is the offset of the first section.
-	fn scan(&self, first: u64) -> Result<Index, OpenError> {
+	/// Builds the index.
+	fn scan(&self) -> Result<Index, OpenError> {
 		let mut builder = IndexBuilder::default();
-		let mut offset = first;
-		while let Some(head) = self.head(offset)? {
-			if head.end == 0 {
-				if !self.options.zero_padding {
-					return Err(ReadError::EmptySection { offset }.into());
-				}
-				break;
-			}
-			if head.cid.hash().code() != IDENTITY {
-				builder.push_within(&head.cid, offset, self.options.max_index)?;
-			}
-			offset += head.end;
+		for section in self.sections() {
+			let section = section?;
+			builder.push_within(&section.cid, section.offset, self.options.max_index)?;
 		}
 		Ok(builder.build())
 	}
@@ -299,6 +319,52 @@ impl<R: ReadAt> CarFile<R> {
 			cid,
 			data_start: (len_len + cid_len) as u64,
 			end,
+		}))
+	}
+}
+
+/// What a section says before its data. Only [`CarFile::sections`] makes it, which checks that the section lies in
+/// the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SectionHead {
+	/// The CID that the section claims: its data is not read.
+	pub cid: Cid,
+	/// Where the section starts, counted from the first byte of the CARv1 payload.
+	pub offset: u64,
+	/// Where its data is.
+	pub data: BlockLocation,
+}
+
+/// Heads of sections, from [`CarFile::sections`]. The iterator ends after the first error.
+#[derive(Debug)]
+pub struct SectionHeads<'a, R> {
+	file: &'a CarFile<R>,
+	/// Where the next section starts.
+	next: Option<u64>,
+}
+
+impl<R: ReadAt> Iterator for SectionHeads<'_, R> {
+	type Item = Result<SectionHead, ReadError>;
+
+	fn next(&mut self) -> Option<Self::Item> {
+		let offset = self.next.take()?;
+		let head = match self.file.head(offset) {
+			Ok(head) => head?,
+			Err(error) => return Some(Err(error)),
+		};
+		if head.end == 0 {
+			// Zero padding ends the archive where it is accepted.
+			return (!self.file.options.zero_padding).then_some(Err(ReadError::EmptySection { offset }));
+		}
+		self.next = Some(offset + head.end);
+		Some(Ok(SectionHead {
+			cid: head.cid,
+			offset,
+			data: BlockLocation {
+				offset: self.file.payload_offset + offset + head.data_start,
+				len: head.end - head.data_start,
+			},
 		}))
 	}
 }

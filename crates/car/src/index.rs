@@ -22,6 +22,7 @@ use cairn_dag::{
 };
 use cid::Cid;
 use std::{
+	cmp::Ordering,
 	collections::BTreeMap,
 	io::{self, BufReader, Read, Write},
 };
@@ -114,6 +115,20 @@ impl Bucket {
 		from
 	}
 
+	/// Whether this is one of the entries, if they are sorted to the last byte.
+	fn has_entry(&self, entry: &[u8]) -> bool {
+		let (mut from, mut to) = (0, self.len());
+		while from < to {
+			let middle = from + (to - from) / 2;
+			match self.entries[middle * self.width()..(middle + 1) * self.width()].cmp(entry) {
+				Ordering::Less => from = middle + 1,
+				Ordering::Equal => return true,
+				Ordering::Greater => to = middle,
+			}
+		}
+		false
+	}
+
 	fn is_sorted(&self) -> bool {
 		(1..self.len()).all(|at| self.entry(at - 1).0 <= self.entry(at).0)
 	}
@@ -145,9 +160,12 @@ impl Index {
 		})
 	}
 
-	/// Whether some entry has this digest and offset.
+	/// Whether some entry has this digest and offset. Only of an index that was built here: its entries
+	/// are sorted to the last byte, so that a block that is repeated a million times is no work.
 	pub(crate) fn contains(&self, function: Option<u64>, digest: &[u8], offset: u64) -> bool {
-		self.matching(function, digest).any(|found| found == offset)
+		let entry = [digest, &offset.to_le_bytes()].concat();
+		self.buckets_for(function, digest.len())
+			.any(|bucket| bucket.has_entry(&entry))
 	}
 
 	/// Whether some entry has this digest.
@@ -155,20 +173,22 @@ impl Index {
 		self.matching(function, digest).next().is_some()
 	}
 
-	/// Offsets of entries with this digest, by this function as far as either side knows it.
+	/// Offsets of entries with this digest.
 	fn matching<'a>(&'a self, function: Option<u64>, digest: &'a [u8]) -> impl Iterator<Item = u64> + 'a {
-		self.buckets
-			.iter()
-			.filter(move |bucket| bucket.digest_len == digest.len())
-			.filter(move |bucket| {
-				bucket.function.is_none() || function.is_none() || bucket.function == function
-			})
-			.flat_map(move |bucket| {
-				(bucket.lower_bound(digest)..bucket.len())
-					.map(|at| bucket.entry(at))
-					.take_while(move |(found, _)| *found == digest)
-					.map(|(_, offset)| offset)
-			})
+		self.buckets_for(function, digest.len()).flat_map(move |bucket| {
+			(bucket.lower_bound(digest)..bucket.len())
+				.map(|at| bucket.entry(at))
+				.take_while(move |(found, _)| *found == digest)
+				.map(|(_, offset)| offset)
+		})
+	}
+
+	/// Buckets of digests of this length, by this function as far as either side knows it.
+	fn buckets_for(&self, function: Option<u64>, digest_len: usize) -> impl Iterator<Item = &Bucket> {
+		self.buckets.iter().filter(move |bucket| {
+			bucket.digest_len == digest_len
+				&& (bucket.function.is_none() || function.is_none() || bucket.function == function)
+		})
 	}
 
 	/// Writes the index with its format code; returns the number of bytes.

@@ -8,7 +8,9 @@
 //! - [`CarFile`]: random access by CID, also to an archive inside a larger file; a
 //!   [`BlockSource`](cairn_dag::BlockSource);
 //! - [`pack`]: files and folders to a CARv2 in one pass; [`extract`]: back to disk;
-//! - [`verify`]: everything that can be checked about an archive.
+//! - [`verify`]: everything that can be checked about an archive; [`completeness`]: what a DAG lacks;
+//! - [`split`](mod@split): one archive to several of bounded size; [`join`]: back to one;
+//! - [`salvage`](mod@salvage): every sound block of a damaged archive to a new one.
 //!
 //! Every block read is hashed and compared with its CID, unless [`ReadOptions::verify`] is off. Sizes
 //! that an archive claims are checked against limits before memory is taken.
@@ -17,23 +19,31 @@
 //! [CARv2](https://ipld.io/specs/transport/car/carv2/), and for the index what go-car writes where
 //! the specification is silent or differs (see [`index`]).
 
+mod completeness;
 mod extract;
 mod file;
 mod header;
 pub mod index;
+mod join;
 mod pack;
 mod read_at;
 mod reader;
+pub mod salvage;
+pub mod split;
 mod verify;
 mod writer;
 
 pub use cairn_dag::unixfs::import::{ImportOptions, Progress};
+pub use completeness::{completeness, Completeness, MAX_MISSING_CIDS};
 pub use extract::{extract, ExtractError};
-pub use file::{BlockLocation, CarFile, IndexSource, OpenError};
+pub use file::{BlockLocation, CarFile, IndexSource, OpenError, SectionHead, SectionHeads};
 pub use header::Version;
 pub use index::{Index, IndexError, IndexFormat};
+pub use join::{join, JoinError, JoinOptions, Joined};
 pub use pack::{pack, pack_reader, pack_to_file, PackError, PackOptions, Packed};
 pub use read_at::{ReadAt, Seekable, Window};
 pub use reader::{CarReader, ReadError, ReadOptions, Section};
+pub use salvage::{salvage, Lost, LostReason, RootsFrom, SalvageError, SalvageOptions, Salvaged};
+pub use split::{split, split_to_folder, SplitError, SplitOptions, SplitStrategy};
 pub use verify::{verify, IndexCheck, Verified, VerifyError, VerifyOptions};
 pub use writer::{CarV2Writer, CarWriter, WriteError, Written};

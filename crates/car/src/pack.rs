@@ -129,10 +129,7 @@ fn pack_with<W: Write + Seek>(
 	import: impl FnOnce(Importer<'_, CarV2Writer<W>>) -> Result<Imported, ImportError>,
 ) -> Result<Packed, PackError> {
 	let mut writer = match longest_root(&options.import) {
-		Some(root) => {
-			let room = crate::header::encode_v1(&[root]).len() as u64;
-			CarV2Writer::with_header_room(out, options.index, room)?
-		}
+		Some(root) => CarV2Writer::for_roots(out, options.index, &[root])?,
 		None => CarV2Writer::new(out, options.index)?,
 	};
 	let imported = import(Importer::new(&mut writer, options.import.clone()).on_progress(progress))?;

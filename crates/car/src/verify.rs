@@ -79,6 +79,7 @@ pub fn verify<R: ReadAt + ?Sized>(source: &R, options: &VerifyOptions) -> Result
 	let mut reader = CarReader::with_options(Cursor::new(source, 0, size), read)?;
 	let v2 = reader.v2_header().copied();
 	let payload = payload(v2.as_ref(), size)?;
+	let first_section = reader.position();
 	let mut builder = IndexBuilder::default();
 	let mut blocks = 0;
 	while let Some(section) = reader.next_section()? {
@@ -118,7 +119,15 @@ pub fn verify<R: ReadAt + ?Sized>(source: &R, options: &VerifyOptions) -> Result
 		}
 	}
 	if options.dag {
-		let file = CarFile::with_index(source, read, version, roots.clone(), payload, built);
+		let file = CarFile::with_index(
+			source,
+			read,
+			version,
+			roots.clone(),
+			payload,
+			first_section,
+			built,
+		);
 		if let Some((first, further)) = roots.split_first() {
 			// One walk: thousands of roots over one DAG must not read it thousands of times.
 			for block in walk(&file, *first, Scope::All).then_from(further.iter().copied()) {

@@ -24,6 +24,12 @@ pub struct Written {
 	pub size: u64,
 }
 
+/// Bytes of a block's section: length, CID and data.
+pub(crate) fn section_len(block: &Block) -> u64 {
+	let len = (block.cid().encoded_len() + block.data().len()) as u64;
+	varint::encoded_len(len) as u64 + len
+}
+
 /// Sections to a stream, each block once.
 #[derive(Debug, Default)]
 struct Sections {
@@ -152,6 +158,14 @@ impl<W: Write + Seek> CarV2Writer<W> {
 	/// [`WriteError::Io`].
 	pub fn new(out: W, format: IndexFormat) -> Result<Self, WriteError> {
 		Self::with_header_room(out, format, ONE_ROOT_HEADER)
+	}
+
+	/// As [`new`](Self::new), with room for these roots and no more.
+	///
+	/// # Errors
+	/// [`WriteError::Io`].
+	pub fn for_roots(out: W, format: IndexFormat, roots: &[Cid]) -> Result<Self, WriteError> {
+		Self::with_header_room(out, format, encode_v1(roots).len() as u64)
 	}
 
 	/// As [`new`](Self::new), with room for other roots: `room` is the length of the CARv1 header in

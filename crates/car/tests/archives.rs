@@ -516,3 +516,78 @@ fn windows_and_sizes() {
 	assert!(CarFile::within(&archive, 1, archive.len() as u64, ReadOptions::default()).is_err());
 	assert_eq!(archive.size().unwrap(), archive.len() as u64);
 }
+
+/// An index without hash functions that leads to a million blocks of one digest by other functions, and an
+/// archive of one block a hundred thousand times: neither may cost a walk through all of them per lookup.
+#[test]
+fn lookups_do_not_go_through_repeated_entries() {
+	let block = Block::encode(Codec::Raw, &b"x"[..]);
+	let digest = block.cid().hash().digest();
+	let other = Cid::new_v1(0x55, Multihash::wrap(0x1b, digest).unwrap());
+	let mut writer = CarV2Writer::new(Cursor::new(Vec::new()), IndexFormat::Sorted).unwrap();
+	writer.put(&Block::assume_verified(other, &b"x"[..])).unwrap();
+	let (out, _) = writer.finish(&[*block.cid()]).unwrap();
+	let archive = out.into_inner();
+	let index_at = u64::from_le_bytes(archive[43..51].try_into().unwrap()) as usize;
+	let entry = &archive[archive.len() - 40..];
+	let many = 100_000;
+	let repeated = [
+		&archive[..index_at],
+		&[0x80, 0x08, 1, 0, 0, 0, 40, 0, 0, 0],
+		&(40 * many as u64).to_le_bytes(),
+		&entry.repeat(many),
+	]
+	.concat();
+	let file = CarFile::new(&repeated[..], ReadOptions::default()).unwrap();
+	assert_eq!(file.index().len(), many);
+	for _ in 0..10_000 {
+		assert!(matches!(file.get(block.cid()), Err(ReadError::WrongIndex { .. })));
+	}
+
+	let mut writer = CarWriter::new(Vec::new(), &[*block.cid()])
+		.unwrap()
+		.duplicates(true);
+	for _ in 0..many {
+		writer.put(&block).unwrap();
+	}
+	let (payload, _) = writer.finish().unwrap();
+	let scanned = CarFile::new(&payload[..], ReadOptions::default()).unwrap();
+	let mut index = Vec::new();
+	scanned
+		.index()
+		.write(IndexFormat::MultihashSorted, &mut index)
+		.unwrap();
+	let mut archive = b"\x0a\xa1\x67version\x02".to_vec();
+	archive.extend_from_slice(&[0; 16]);
+	for number in [51, payload.len(), 51 + payload.len()] {
+		archive.extend_from_slice(&(number as u64).to_le_bytes());
+	}
+	let archive = [archive, payload, index].concat();
+	let verified = verify(&archive, &VerifyOptions::default()).unwrap();
+	assert_eq!(
+		(verified.blocks, verified.index),
+		(many as u64, IndexCheck::Matches(IndexFormat::MultihashSorted))
+	);
+}
+
+#[test]
+fn heads_are_listed_without_reading_blocks() {
+	let blocks = random_blocks(20);
+	for archive in [v1(&blocks), v2(&blocks, IndexFormat::Sorted)] {
+		let mut damaged = archive.clone();
+		let file = CarFile::new(&archive[..], ReadOptions::default()).unwrap();
+		let places: Vec<_> = file.sections().map(|section| section.unwrap().data).collect();
+		places
+			.iter()
+			.for_each(|place| damaged[place.offset as usize..][..place.len as usize].fill(0xee));
+		let damaged = CarFile::new(&damaged[..], ReadOptions::default()).unwrap();
+		let found: Vec<Cid> = damaged.sections().map(|section| section.unwrap().cid).collect();
+		assert_eq!(found, blocks.iter().map(|block| *block.cid()).collect::<Vec<_>>());
+		for head in damaged.sections() {
+			assert!(matches!(
+				damaged.read(&head.unwrap()),
+				Err(ReadError::Block { .. })
+			));
+		}
+	}
+}

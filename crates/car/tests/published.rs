@@ -14,8 +14,8 @@ fn hex(text: &str) -> Vec<u8> {
 	hex::decode(text.replace(char::is_whitespace, "")).unwrap()
 }
 
-/// `carv1-basic.car` of the IPLD specification, as in ipld/js-car's test fixtures.
-fn basic_v1() -> Vec<u8> {
+/// `carBytes` of ipld/js-car's tests: the blocks of `carv1-basic.car` from the leaves up.
+fn js_v1() -> Vec<u8> {
 	hex("
 		63a265726f6f747382d82a58250001711220f88bc853804cf294fe417e4fa83028689fcdb1b1592c5102e1474dbc200fab8b
 		d82a5825000171122069ea0740f9807a28f4d932c62e7c1c83be055e55072c90266ab3e79df63a365b6776657273696f6e01
@@ -34,6 +34,110 @@ fn basic_v1() -> Vec<u8> {
 		696e6bf6646e616d65656c696d626f
 	")
 }
+
+/// `carv1-basic.car` of the IPLD specification, which go-car wrote; `goCarBytes` of ipld/js-car's tests.
+fn basic_v1() -> Vec<u8> {
+	hex("
+		63a265726f6f747382d82a58250001711220f88bc853804cf294fe417e4fa83028689fcdb1b1592c5102e1474dbc200fab8b
+		d82a5825000171122069ea0740f9807a28f4d932c62e7c1c83be055e55072c90266ab3e79df63a365b6776657273696f6e01
+		5b01711220f88bc853804cf294fe417e4fa83028689fcdb1b1592c5102e1474dbc200fab8ba2646c696e6bd82a5823001220
+		02acecc5de2438ea4126a3010ecb1f8a599c8eff22fff1a1dcffe999b27fd3de646e616d6564626c69708301122002acecc5
+		de2438ea4126a3010ecb1f8a599c8eff22fff1a1dcffe999b27fd3de122e0a2401551220b6fbd675f98e2abd22d4ed29fdc8
+		3150fedc48597e92dd1a7a24381d44a274511204626561721804122f0a22122079a982de3c9907953d4d323cee1d0fb1ed8f
+		45f8ef02870c0cb9e09246bd530a12067365636f6e641895012801551220b6fbd675f98e2abd22d4ed29fdc83150fedc4859
+		7e92dd1a7a24381d44a27451636363638001122079a982de3c9907953d4d323cee1d0fb1ed8f45f8ef02870c0cb9e09246bd
+		530a122d0a240155122081cc5b17018674b401b42f35ba07bb79e211239c23bffe658da1577e3e6468771203646f67180412
+		2d0a221220e7dc486e97e6ebe5cdabab3e392bdad128b6e09acc94bb4e2aa2af7b986d24d012056669727374183328015512
+		2081cc5b17018674b401b42f35ba07bb79e211239c23bffe658da1577e3e64687762626262511220e7dc486e97e6ebe5cdab
+		ab3e392bdad128b6e09acc94bb4e2aa2af7b986d24d0122d0a240155122061be55a8e2f6b4e172338bddf184d6dbee29c988
+		53e0a0485ecee7f27b9af0b412036361741804280155122061be55a8e2f6b4e172338bddf184d6dbee29c98853e0a0485ece
+		e7f27b9af0b461616161360171122069ea0740f9807a28f4d932c62e7c1c83be055e55072c90266ab3e79df63a365ba2646c
+		696e6bf6646e616d65656c696d626f
+	")
+}
+
+/// A section as `carv1-basic.json` and `carv2-basic.json` describe it: CID, offset and length of the section,
+/// offset and length of the block, counted from the archive's first byte.
+type Layout = (&'static str, u64, u64, u64, u64);
+
+const BASIC_V1_LAYOUT: [Layout; 8] = [
+	(
+		"bafyreihyrpefhacm6kkp4ql6j6udakdit7g3dmkzfriqfykhjw6cad5lrm",
+		100,
+		92,
+		137,
+		55,
+	),
+	(
+		"QmNX6Tffavsya4xgBi2VJQnSuqy9GsxongxZZ9uZBqp16d",
+		192,
+		133,
+		228,
+		97,
+	),
+	(
+		"bafkreifw7plhl6mofk6sfvhnfh64qmkq73oeqwl6sloru6rehaoujituke",
+		325,
+		41,
+		362,
+		4,
+	),
+	(
+		"QmWXZxVQ9yZfhQxLD35eDR8LiMRsYtHxYqTFCBbJoiJVys",
+		366,
+		130,
+		402,
+		94,
+	),
+	(
+		"bafkreiebzrnroamgos2adnbpgw5apo3z4iishhbdx77gldnbk57d4zdio4",
+		496,
+		41,
+		533,
+		4,
+	),
+	("QmdwjhxpxzcMsR3qUuj7vUL8pbA7MgR3GAxWi2GLHjsKCT", 537, 82, 572, 47),
+	(
+		"bafkreidbxzk2ryxwwtqxem4l3xyyjvw35yu4tcct4cqeqxwo47zhxgxqwq",
+		619,
+		41,
+		656,
+		4,
+	),
+	(
+		"bafyreidj5idub6mapiupjwjsyyxhyhedxycv4vihfsicm2vt46o7morwlm",
+		660,
+		55,
+		697,
+		18,
+	),
+];
+
+const BASIC_V2_LAYOUT: [Layout; 5] = [
+	("QmfEoLyB5NndqeKieExd1rtJzTduQUPEV8TwAYcUiy3H5Z", 108, 82, 143, 47),
+	(
+		"QmczfirA7VEH7YVvKPTPoU69XM3qY4DC39nnTsWd4K3SkM",
+		190,
+		135,
+		226,
+		99,
+	),
+	("Qmcpz2FHJD7VAhg1fxFXdYJKePtkx1BsHuCrAgWVnaHMTE", 325, 89, 360, 54),
+	(
+		"bafkreifuosuzujyf4i6psbneqtwg2fhplc2wxptc5euspa2gn3bwhnihfu",
+		414,
+		41,
+		451,
+		4,
+	),
+	(
+		"bafkreifc4hca3inognou377hfhvu2xfchn2ltzi7yu27jkaeujqqqdbjju",
+		455,
+		44,
+		492,
+		7,
+	),
+];
 
 /// The CARv1 in `goCarV2Bytes` of ipld/js-car's test fixtures, which go-car wrote.
 fn go_payload() -> Vec<u8> {
@@ -62,6 +166,7 @@ fn go_index_entries() -> Vec<u8> {
 	")
 }
 
+/// `carv2-basic.car` of the IPLD specification.
 fn go_v2() -> Vec<u8> {
 	let prefix = "
 		0aa16776657273696f6e02 00000000000000000000000000000000 3300000000000000 c001000000000000
@@ -75,8 +180,54 @@ fn blocks(bytes: &[u8]) -> Vec<Block> {
 }
 
 #[test]
-fn basic_carv1() {
-	let bytes = basic_v1();
+fn layouts_are_as_the_specification_describes_them() {
+	for (bytes, layout, roots) in [
+		(basic_v1(), &BASIC_V1_LAYOUT[..], [0, 7].as_slice()),
+		(go_v2(), &BASIC_V2_LAYOUT[..], &[0]),
+	] {
+		let file = CarFile::new(&bytes[..], ReadOptions::default()).unwrap();
+		let expected: Vec<&str> = roots.iter().map(|root| layout[*root].0).collect();
+		let found: Vec<String> = file.roots().iter().map(Cid::to_string).collect();
+		assert_eq!(found, expected);
+		let payload = file.payload().0;
+		let mut sections = file.sections().map(Result::unwrap);
+		let mut reader = file.reader().unwrap();
+		for (cid, offset, len, block_offset, block_len) in layout {
+			let head = sections.next().unwrap();
+			assert_eq!(
+				(head.cid.to_string().as_str(), payload + head.offset),
+				(*cid, *offset)
+			);
+			assert_eq!((head.data.offset, head.data.len), (*block_offset, *block_len));
+			let section = reader.next_section().unwrap().unwrap();
+			assert_eq!((section.offset, section.len), (head.offset, *len));
+			assert_eq!(file.locate(&head.cid).unwrap(), Some(head.data));
+			assert_eq!(file.get(&head.cid).unwrap().as_ref(), Some(&section.block));
+			assert_eq!(file.read(&head).unwrap(), section.block);
+		}
+		assert!(sections.next().is_none() && reader.next_section().unwrap().is_none());
+	}
+}
+
+/// Both orders of the same DAG are walked alike.
+#[test]
+fn the_order_of_sections_does_not_matter() {
+	let walked = |bytes: Vec<u8>| -> Vec<Cid> {
+		let file = CarFile::new(bytes, ReadOptions::default()).unwrap();
+		let roots = file.roots().to_vec();
+		walk(&file, roots[0], Scope::All)
+			.then_from(roots[1..].iter().copied())
+			.map(|block| *block.unwrap().cid())
+			.collect()
+	};
+	let expected: Vec<Cid> = BASIC_V1_LAYOUT.iter().map(|row| row.0.parse().unwrap()).collect();
+	assert_eq!(walked(basic_v1()), expected);
+	assert_eq!(walked(js_v1()), expected);
+}
+
+#[test]
+fn carv1_of_js_car() {
+	let bytes = js_v1();
 	let mut reader = CarReader::new(&bytes[..]).unwrap();
 	assert_eq!(reader.version(), Version::V1);
 	let roots: Vec<String> = reader.roots().iter().map(Cid::to_string).collect();
@@ -108,8 +259,8 @@ fn basic_carv1() {
 }
 
 #[test]
-fn basic_carv1_is_written_alike() {
-	let bytes = basic_v1();
+fn carv1_is_written_alike() {
+	let bytes = js_v1();
 	let roots = CarReader::new(&bytes[..]).unwrap().roots().to_vec();
 	let mut writer = CarWriter::new(Vec::new(), &roots).unwrap();
 	for block in blocks(&bytes) {
@@ -125,8 +276,8 @@ fn basic_carv1_is_written_alike() {
 }
 
 #[test]
-fn basic_carv1_is_verified() {
-	let bytes = basic_v1();
+fn carv1_is_verified() {
+	let bytes = js_v1();
 	let verified = verify(&bytes[..], &VerifyOptions::default()).unwrap();
 	assert_eq!((verified.blocks, verified.index), (8, IndexCheck::Absent));
 	// Its roots are DAG-CBOR, and everything that they lead to is there.

@@ -1,0 +1,147 @@
+//! The repository: importing a file, deleting a large dataset, collecting it.
+//!
+//! `CAIRN_BENCH_BYTES` sets the size of the file (1 GiB), `CAIRN_BENCH_BLOCKS` the blocks of the large
+//! dataset (1 million).
+
+use cairn_blockstore::{
+	repo::{Backend, CommitOptions},
+	Cid, MemoryChunks, Repo, RepoConfig,
+};
+use cairn_dag::{Block, Codec};
+use criterion::{criterion_group, criterion_main, BatchSize, Criterion, Throughput};
+use rand_chacha::{
+	rand_core::{RngCore, SeedableRng},
+	ChaCha8Rng,
+};
+use std::{
+	path::Path,
+	sync::Arc,
+	time::{Duration, Instant},
+};
+
+fn number(variable: &str, default: u64) -> u64 {
+	match std::env::var(variable) {
+		Ok(number) => number.parse().expect("the variable is a number"),
+		Err(_) => default,
+	}
+}
+
+fn config(backend: Backend) -> RepoConfig {
+	RepoConfig {
+		quota: u64::MAX,
+		backend,
+		disk_reserve: 0,
+		..RepoConfig::default()
+	}
+}
+
+fn open(folder: &Path, backend: Backend) -> Repo {
+	Repo::open(folder, &config(backend)).unwrap().0
+}
+
+/// From bytes in memory, as they come from a socket, to a committed dataset on disk.
+fn import(c: &mut Criterion) {
+	let bytes = number("CAIRN_BENCH_BYTES", 1 << 30);
+	let mut data = vec![0; bytes as usize];
+	ChaCha8Rng::seed_from_u64(1).fill_bytes(&mut data);
+	let data = bytes::Bytes::from(data);
+	let mut group = c.benchmark_group("import");
+	group.sample_size(10).throughput(Throughput::Bytes(bytes));
+	for (name, backend, block_size) in [
+		("fs, 1024 KiB blocks", Backend::Fs, 1 << 20),
+		("fs, 256 KiB blocks", Backend::Fs, 256 << 10),
+		("sqlite, 256 KiB blocks", Backend::Sqlite, 256 << 10),
+	] {
+		group.bench_function(name, |b| {
+			b.iter_batched(
+				|| {
+					let folder = tempfile::tempdir().unwrap();
+					(open(folder.path(), backend), folder)
+				},
+				|(repo, folder)| {
+					let mut upload = repo.upload(bytes).unwrap();
+					let root = upload
+						.fill(|sink| {
+							let mut root = None;
+							for start in (0..data.len()).step_by(block_size) {
+								let end = data.len().min(start + block_size);
+								let block = Block::encode(Codec::Raw, data.slice(start..end));
+								root.get_or_insert(*block.cid());
+								sink.put(block)?;
+							}
+							Ok::<_, cairn_dag::SinkError>(root)
+						})
+						.unwrap();
+					upload.commit(&root.unwrap(), &CommitOptions::default()).unwrap();
+					(repo, folder)
+				},
+				BatchSize::PerIteration,
+			)
+		});
+	}
+	group.finish();
+}
+
+/// A dataset of so many blocks of eight bytes, in memory but for the database.
+fn large_dataset(repo: &Repo, blocks: u64) -> Cid {
+	let mut upload = repo.upload(0).unwrap();
+	let mut root = None;
+	for n in 0..blocks {
+		let block = Block::encode(Codec::Raw, n.to_le_bytes().to_vec());
+		root = Some(*block.cid());
+		upload.put(block).unwrap();
+	}
+	let root = root.unwrap();
+	upload.commit(&root, &CommitOptions::default()).unwrap();
+	root
+}
+
+/// Times `measured` on a repository with a large dataset, given its root.
+fn with_large_dataset(blocks: u64, times: u64, measured: impl Fn(&Repo, &Cid) -> Duration) -> Duration {
+	let folder = tempfile::tempdir().unwrap();
+	let chunks = Arc::new(MemoryChunks::new());
+	let (repo, _) = Repo::open_with(folder.path(), &config(Backend::Fs), chunks).unwrap();
+	(0..times)
+		.map(|_| {
+			let root = large_dataset(&repo, blocks);
+			let time = measured(&repo, &root);
+			repo.maintain().unwrap();
+			time
+		})
+		.sum()
+}
+
+fn delete(c: &mut Criterion) {
+	let blocks = number("CAIRN_BENCH_BLOCKS", 1_000_000);
+	let mut group = c.benchmark_group("delete");
+	group.sample_size(10).warm_up_time(Duration::from_millis(1));
+	group.bench_function(format!("{blocks} blocks, until they are invisible"), |b| {
+		b.iter_custom(|times| {
+			with_large_dataset(blocks, times, |repo, root| {
+				let start = Instant::now();
+				assert!(repo.delete(root).unwrap());
+				let gone = repo.get(root).unwrap().is_none();
+				let time = start.elapsed();
+				assert!(gone);
+				time
+			})
+		})
+	});
+	group.throughput(Throughput::Elements(blocks));
+	group.bench_function(format!("{blocks} blocks, collecting"), |b| {
+		b.iter_custom(|times| {
+			with_large_dataset(blocks, times, |repo, root| {
+				repo.delete(root).unwrap();
+				let start = Instant::now();
+				let done = repo.maintain().unwrap();
+				let time = start.elapsed();
+				assert_eq!(done.freed_blocks, blocks);
+				time
+			})
+		})
+	});
+	group.finish();
+}
+
+criterion_group!(benches, import, delete);
+criterion_main!(benches);

@@ -1,0 +1,297 @@
+//! A file per chunk.
+//!
+//! ```text
+//! LOCK            held while the store is open
+//! FORMAT          "cairn chunks 1"
+//! incoming/       chunks being written; emptied when the store is opened
+//! 00/ … ff/       chunks, by the last byte of their hash
+//!   1220…3f       the chunk whose multihash, in hexadecimal, is the file's name; the bytes as they are
+//! ```
+//!
+//! A chunk is written to `incoming`, synced, renamed, and the folder that names it is synced. Syncing
+//! comes before renaming even when a store is asked for many chunks at once: a file under its final
+//! name is whole also after a power cut, so writing a chunk again can never replace a whole one by one
+//! that is not on the disk yet.
+
+mod sync;
+
+use super::{
+	check_read, check_writable, ChunkError, ChunkStore, ListedChunk, OpenChunksError, MAX_CHUNK_BYTES,
+};
+use crate::{
+	fault_injection,
+	owner_lock::{OwnerLock, OwnerLockError},
+	Cid, Multihash,
+};
+use cairn_dag::Block;
+use std::{
+	collections::{BTreeSet, HashSet},
+	fs::{self, File},
+	io::{self, Read, Write},
+	ops::ControlFlow,
+	path::{Path, PathBuf},
+};
+use sync::FileSystem;
+use tempfile::TempPath;
+
+/// The format this version writes.
+const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "FORMAT";
+const FORMAT_PREFIX: &str = "cairn chunks ";
+const INCOMING: &str = "incoming";
+
+/// A file per chunk, in 256 folders.
+#[derive(Debug)]
+pub struct FsChunks {
+	folder: PathBuf,
+	file_system: FileSystem,
+	_lock: OwnerLock,
+}
+
+impl FsChunks {
+	/// Opens the store in a folder, creating both if there are none, and removes what a crash left
+	/// half-written.
+	///
+	/// # Errors
+	/// [`OpenChunksError::InUse`] while another has it open, [`OpenChunksError::Format`] if it is of a
+	/// later version, [`OpenChunksError::NotAStore`] if the folder holds other files.
+	pub fn open(folder: impl Into<PathBuf>) -> Result<Self, OpenChunksError> {
+		let folder = folder.into();
+		create_folder(&folder)?;
+		let lock = OwnerLock::take(&folder).map_err(|error| match error {
+			OwnerLockError::Taken => OpenChunksError::InUse { path: folder.clone() },
+			OwnerLockError::Io(source) => open_error("lock", &folder, source),
+		})?;
+		if !check_format(&folder)? {
+			create_layout(&folder)?;
+		}
+		clear_incoming(&folder.join(INCOMING))?;
+		let file_system = FileSystem::of(&folder).map_err(|source| open_error("open", &folder, source))?;
+		Ok(Self {
+			folder,
+			file_system,
+			_lock: lock,
+		})
+	}
+
+	fn shard(&self, shard: u8) -> PathBuf {
+		self.folder.join(shard_name(shard))
+	}
+
+	fn path(&self, hash: &Multihash) -> PathBuf {
+		let bytes = hash.to_bytes();
+		self.shard(shard_of(&bytes)).join(hex::encode(bytes))
+	}
+
+	fn write_temporary(&self, block: &Block) -> io::Result<TempPath> {
+		let mut file = tempfile::Builder::new()
+			.prefix("")
+			.tempfile_in(self.folder.join(INCOMING))?;
+		file.write_all(block.data())?;
+		Ok(file.into_temp_path())
+	}
+
+	/// Syncs folders that gained or lost names.
+	fn sync_shards(&self, shards: &BTreeSet<u8>) -> Result<(), ChunkError> {
+		let folders: Vec<_> = shards.iter().map(|shard| self.shard(*shard)).collect();
+		self.file_system
+			.sync_all(folders.iter().map(PathBuf::as_path))
+			.map_err(|error| ChunkError::from_io("sync", &self.folder, error))
+	}
+}
+
+impl ChunkStore for FsChunks {
+	fn get(&self, cid: &Cid) -> Result<Option<Block>, ChunkError> {
+		let path = self.path(cid.hash());
+		let file = match File::open(&path) {
+			Ok(file) => file,
+			Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+			Err(error) => return Err(ChunkError::from_io("open", &path, error)),
+		};
+		let metadata = file
+			.metadata()
+			.map_err(|error| ChunkError::from_io("read", &path, error))?;
+		let size = metadata.len();
+		if !metadata.is_file() || size > MAX_CHUNK_BYTES as u64 {
+			return Err(ChunkError::Damaged { cid: *cid });
+		}
+		let mut data = Vec::with_capacity(size as usize);
+		file.take(size)
+			.read_to_end(&mut data)
+			.map_err(|error| ChunkError::from_io("read", &path, error))?;
+		check_read(cid, data).map(Some)
+	}
+
+	fn has(&self, cid: &Cid) -> Result<bool, ChunkError> {
+		let path = self.path(cid.hash());
+		path.try_exists()
+			.map_err(|error| ChunkError::from_io("find", &path, error))
+	}
+
+	fn put_many(&self, blocks: &[Block]) -> Result<(), ChunkError> {
+		check_writable(blocks)?;
+		let mut seen = HashSet::with_capacity(blocks.len());
+		let mut written = Vec::with_capacity(blocks.len());
+		for block in blocks {
+			let hash = *block.cid().hash();
+			if seen.insert(hash) {
+				let temporary = self
+					.write_temporary(block)
+					.map_err(|error| ChunkError::from_io("write", &self.path(&hash), error))?;
+				written.push((temporary, hash));
+				fault_injection::reached("fs:temporary");
+			}
+		}
+		self.file_system
+			.sync_all(written.iter().map(|(temporary, _)| &**temporary))
+			.map_err(|error| ChunkError::from_io("sync", &self.folder, error))?;
+		fault_injection::reached("fs:synced");
+		let mut shards = BTreeSet::new();
+		for (temporary, hash) in written {
+			let path = self.path(&hash);
+			temporary
+				.persist(&path)
+				.map_err(|error| ChunkError::from_io("name", &path, error.error))?;
+			shards.insert(shard_of(&hash.to_bytes()));
+			fault_injection::reached("fs:renamed");
+		}
+		self.sync_shards(&shards)
+	}
+
+	fn delete_many(&self, hashes: &[Multihash]) -> Result<(), ChunkError> {
+		let mut shards = BTreeSet::new();
+		for hash in hashes {
+			let path = self.path(hash);
+			match fs::remove_file(&path) {
+				Ok(()) => {
+					shards.insert(shard_of(&hash.to_bytes()));
+					fault_injection::reached("fs:removed");
+				}
+				Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+				Err(error) => return Err(ChunkError::from_io("remove", &path, error)),
+			}
+		}
+		self.sync_shards(&shards)
+	}
+
+	fn list(&self, visit: &mut dyn FnMut(ListedChunk) -> ControlFlow<()>) -> Result<(), ChunkError> {
+		for shard in 0..=u8::MAX {
+			let folder = self.shard(shard);
+			let failed = |error| ChunkError::from_io("list", &folder, error);
+			for entry in fs::read_dir(&folder).map_err(failed)? {
+				let entry = entry.map_err(failed)?;
+				let Some(hash) = entry.file_name().to_str().and_then(parse_name) else {
+					continue;
+				};
+				let size = match entry.metadata() {
+					Ok(metadata) => metadata.len(),
+					Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+					Err(error) => return Err(failed(error)),
+				};
+				if visit(ListedChunk { hash, size }).is_break() {
+					return Ok(());
+				}
+			}
+		}
+		Ok(())
+	}
+
+	fn kind(&self) -> &'static str {
+		"fs"
+	}
+}
+
+fn shard_name(shard: u8) -> String {
+	format!("{shard:02x}")
+}
+
+fn shard_of(multihash: &[u8]) -> u8 {
+	// A multihash has at least two bytes, code and length.
+	multihash.last().copied().unwrap_or(0)
+}
+
+/// The hash that a file is named after; `None` for files that the store did not write.
+fn parse_name(name: &str) -> Option<Multihash> {
+	Multihash::from_bytes(&hex::decode(name).ok()?).ok()
+}
+
+fn open_error(action: &'static str, path: &Path, source: io::Error) -> OpenChunksError {
+	OpenChunksError::Io {
+		action,
+		path: path.to_owned(),
+		source,
+	}
+}
+
+fn create_folder(path: &Path) -> Result<(), OpenChunksError> {
+	fs::create_dir_all(path).map_err(|source| open_error("create", path, source))
+}
+
+/// Whether the folder is a store of this format; `false` if it is empty or was not finished.
+fn check_format(folder: &Path) -> Result<bool, OpenChunksError> {
+	let path = folder.join(FORMAT_FILE);
+	match fs::read_to_string(&path) {
+		Ok(text) => {
+			let found = text.trim_end();
+			let version = found
+				.strip_prefix(FORMAT_PREFIX)
+				.and_then(|version| version.parse().ok());
+			match version {
+				Some(FORMAT) => Ok(true),
+				_ => Err(OpenChunksError::Format {
+					path: folder.to_owned(),
+					found: found.chars().take(64).collect(),
+					known: FORMAT,
+				}),
+			}
+		}
+		Err(error) if error.kind() == io::ErrorKind::NotFound => {
+			let ours = |name: &str| {
+				name == "LOCK"
+					|| name == INCOMING
+					|| (name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit()))
+			};
+			let failed = |source| open_error("list", folder, source);
+			for entry in fs::read_dir(folder).map_err(failed)? {
+				if !entry.map_err(failed)?.file_name().to_str().is_some_and(ours) {
+					return Err(OpenChunksError::NotAStore {
+						path: folder.to_owned(),
+					});
+				}
+			}
+			Ok(false)
+		}
+		Err(source) => Err(open_error("read", &path, source)),
+	}
+}
+
+/// Makes the folders, and then the file that says they are there.
+fn create_layout(folder: &Path) -> Result<(), OpenChunksError> {
+	let incoming = folder.join(INCOMING);
+	create_folder(&incoming)?;
+	for shard in 0..=u8::MAX {
+		create_folder(&folder.join(shard_name(shard)))?;
+	}
+	let path = folder.join(FORMAT_FILE);
+	let write = || -> io::Result<()> {
+		let mut file = tempfile::NamedTempFile::new_in(&incoming)?;
+		writeln!(file, "{FORMAT_PREFIX}{FORMAT}")?;
+		file.as_file().sync_all()?;
+		sync::folder(folder)?;
+		file.persist(&path).map_err(|error| error.error)?;
+		sync::folder(folder)?;
+		match folder.parent() {
+			Some(parent) if !parent.as_os_str().is_empty() => sync::folder(parent),
+			_ => Ok(()),
+		}
+	};
+	write().map_err(|source| open_error("write", &path, source))
+}
+
+fn clear_incoming(incoming: &Path) -> Result<(), OpenChunksError> {
+	let failed = |source| open_error("clear", incoming, source);
+	for entry in fs::read_dir(incoming).map_err(failed)? {
+		fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
+	}
+	Ok(())
+}

@@ -1,0 +1,155 @@
+//! Comparing the database with itself and with the chunk store, and mending what differs.
+//!
+//! The order of writes and the transactions keep both in step through crashes of the process. What
+//! `fsck` finds was done from outside: files that were removed or damaged, a database that was restored
+//! from a copy, a disk that lost what it had acknowledged.
+
+mod chunks;
+mod database;
+
+use super::{
+	metadata::{MetadataError, Total, Wraps},
+	Repo,
+};
+use crate::{ChunkError, Cid};
+use std::sync::{atomic::Ordering, PoisonError};
+
+/// Datasets that a report names.
+const NAMED_DATASETS: usize = 100;
+
+/// What to check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FsckOptions {
+	/// Read every chunk and check its hash. Without it, a chunk of the right size passes.
+	pub verify: bool,
+	/// Mend what differs; else it is reported only.
+	pub mend: bool,
+}
+
+impl Default for FsckOptions {
+	/// Mends, without reading every chunk.
+	fn default() -> Self {
+		Self {
+			verify: false,
+			mend: true,
+		}
+	}
+}
+
+/// What a check found. Everything but [`lost_blocks`](Self::lost_blocks) is mended if that was asked
+/// for; lost blocks are marked, so that they read as damaged and are taken when they come again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FsckReport {
+	/// Blocks that were checked.
+	pub blocks: u64,
+	/// Datasets that were checked.
+	pub datasets: u64,
+	/// Blocks of live datasets whose chunk is missing or damaged.
+	pub lost_blocks: u64,
+	/// Live datasets that have such blocks, at most 100 of them.
+	pub damaged_datasets: Vec<Cid>,
+	/// Blocks that were marked as lost, and whose chunk is there and whole.
+	pub recovered_blocks: u64,
+	/// Chunks that no block refers to. Mending removes them.
+	pub stray_chunks: u64,
+	/// Their bytes.
+	pub stray_bytes: u64,
+	/// Blocks with a wrong number of references or a wrong size, without a row, or with a row that
+	/// nothing refers to.
+	pub wrong_blocks: u64,
+	/// References and pins of datasets that do not exist.
+	pub orphans: u64,
+	/// Rows of datasets with wrong counts, and entries of indexes that are missing or wrong.
+	pub wrong_datasets: u64,
+	/// Counters over the whole repository that were wrong.
+	pub wrong_totals: u64,
+	/// Whether what differs was mended.
+	pub mended: bool,
+}
+
+impl FsckReport {
+	/// Whether nothing differs.
+	pub fn is_clean(&self) -> bool {
+		let Self {
+			blocks: _,
+			datasets: _,
+			mended: _,
+			damaged_datasets: _,
+			stray_bytes: _,
+			lost_blocks,
+			recovered_blocks,
+			stray_chunks,
+			wrong_blocks,
+			orphans,
+			wrong_datasets,
+			wrong_totals,
+		} = self;
+		[
+			lost_blocks,
+			recovered_blocks,
+			stray_chunks,
+			wrong_blocks,
+			orphans,
+			wrong_datasets,
+			wrong_totals,
+		]
+		.iter()
+		.all(|found| **found == 0)
+	}
+}
+
+/// Why a check could not be finished.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FsckError {
+	/// The chunk store failed.
+	#[error(transparent)]
+	Chunks(#[from] ChunkError),
+	/// The database failed.
+	#[error(transparent)]
+	Metadata(#[from] MetadataError),
+}
+
+impl Wraps for FsckError {
+	fn metadata(&self) -> Option<&MetadataError> {
+		match self {
+			Self::Metadata(error) => Some(error),
+			Self::Chunks(_) => None,
+		}
+	}
+}
+
+impl Repo {
+	/// Checks the repository. Reads go on meanwhile; uploads and collectors wait.
+	///
+	/// Takes memory for a million blocks at a time, and goes through all references once per million.
+	/// What a mending check finishes counts as checked until the next crash.
+	///
+	/// # Errors
+	/// What keeps it from reading or mending.
+	pub fn fsck(&self, options: FsckOptions) -> Result<FsckReport, FsckError> {
+		let _alone = self.inner.writing.write().unwrap_or_else(PoisonError::into_inner);
+		let mut report = FsckReport {
+			mended: options.mend,
+			..FsckReport::default()
+		};
+		self.check_database(options, &mut report)?;
+		let resized = self.check_chunks(options, &mut report)?;
+		if options.mend {
+			if resized {
+				self.recount_datasets()?;
+			}
+			let _order = self.inner.metadata.in_order();
+			let used = self
+				.inner
+				.metadata
+				.write(|tables| tables.total(Total::UsedBytes))?;
+			self.inner.ledger.settle(used);
+			self.inner.consistent.store(true, Ordering::SeqCst);
+		}
+		if !report.is_clean() {
+			tracing::warn!(?report, "the block store was not consistent");
+		}
+		Ok(report)
+	}
+}

@@ -1,0 +1,105 @@
+//! Making room: what is deleted goes first, then what has expired, then what may be evicted.
+
+use super::{
+	collect::{live_row, STEP_BLOCKS},
+	metadata::{DatasetRow, MetadataError, DATASETS, EVICTABLE},
+	MaintainError, Repo,
+};
+use crate::{fault_injection, QuotaExceeded, Reservation};
+use redb::ReadableTable;
+
+/// Why bytes could not be reserved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReserveError {
+	/// There is no room.
+	#[error(transparent)]
+	Quota(#[from] QuotaExceeded),
+	/// Room could not be made.
+	#[error("making room failed")]
+	Maintain(#[from] MaintainError),
+}
+
+impl Repo {
+	/// Sets bytes of the quota aside until the reservation is dropped. If they are not free, what is
+	/// deleted, expired or evictable is collected first. Nothing is evicted if that could not make
+	/// enough room.
+	///
+	/// # Errors
+	/// [`ReserveError::Quota`] if not enough can be freed.
+	pub fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
+		loop {
+			match self.inner.ledger.reserve(bytes) {
+				Ok(reservation) => return Ok(reservation),
+				Err(exceeded) => {
+					if !self.make_room(bytes)? {
+						return Err(exceeded.into());
+					}
+				}
+			}
+		}
+	}
+
+	/// Collects, expires and evicts until `bytes` are free. Returns whether they are.
+	pub(super) fn make_room(&self, bytes: u64) -> Result<bool, MaintainError> {
+		let limit = self.inner.ledger.counters().limit;
+		if bytes > limit {
+			return Ok(false);
+		}
+		let mut evicting = false;
+		loop {
+			let available = self.inner.ledger.available();
+			if available >= bytes {
+				return Ok(true);
+			}
+			if !self.collect_step(STEP_BLOCKS)?.idle || self.expire_step()? > 0 {
+				continue;
+			}
+			evicting = evicting || self.eviction_may_free(bytes - available)?;
+			if !(evicting && self.evict()?) {
+				// What is in use now is in use for good, or by uploads.
+				return Ok(self.inner.ledger.available() >= bytes);
+			}
+		}
+	}
+
+	/// Whether evicting everything that may go could free so many bytes. Blocks that other datasets
+	/// have too are counted, although they stay.
+	fn eviction_may_free(&self, bytes: u64) -> Result<bool, MetadataError> {
+		self.inner.metadata.read(|snapshot| {
+			let datasets = snapshot.open_table(DATASETS)?;
+			let mut evictable = 0_u64;
+			for entry in snapshot.open_table(EVICTABLE)?.iter()? {
+				let number = entry?.0.value().1;
+				if let Some(row) = datasets.get(number)? {
+					evictable = evictable.saturating_add(DatasetRow::decode(row.value())?.bytes);
+				}
+				if evictable >= bytes {
+					return Ok(true);
+				}
+			}
+			Ok(false)
+		})
+	}
+
+	/// Makes that dataset invisible which may go and would expire first.
+	fn evict(&self) -> Result<bool, MetadataError> {
+		let evicted = self.inner.metadata.write(|tables| {
+			let Some(number) = tables.evictable.first()?.map(|(key, _)| key.value().1) else {
+				return Ok::<_, MetadataError>(None);
+			};
+			let row = live_row(tables, number, "evictable")?;
+			let root = row.root;
+			tables.mark_deleting(number, row)?;
+			Ok(Some(root))
+		})?;
+		if let Some(root) = &evicted {
+			tracing::info!(
+				root = root.map(tracing::field::display),
+				"evicted a dataset to make room"
+			);
+			fault_injection::reached("evict:marked");
+		}
+		Ok(evicted.is_some())
+	}
+}

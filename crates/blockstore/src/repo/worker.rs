@@ -1,0 +1,108 @@
+//! The thread that collects in the background.
+
+use super::{collect::STEP_BLOCKS, MaintainError, Repo};
+use std::{
+	io,
+	sync::{
+		atomic::{AtomicBool, Ordering},
+		Arc, Condvar, Mutex, PoisonError,
+	},
+	thread::{self, JoinHandle},
+	time::Duration,
+};
+
+/// Longest the worker sleeps: clocks are set, and machines are suspended.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// How long it waits after a failure: a full disk does not empty itself in a moment.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+
+/// Wakes the worker. Rung before it sleeps, it keeps it awake.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+	rung: Mutex<bool>,
+	heard: Condvar,
+}
+
+impl Bell {
+	pub(super) fn ring(&self) {
+		*self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+		self.heard.notify_all();
+	}
+
+	fn wait(&self, at_most: Duration) {
+		let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+		let (mut rung, _) = self
+			.heard
+			.wait_timeout_while(rung, at_most, |rung| !*rung)
+			.unwrap_or_else(PoisonError::into_inner);
+		*rung = false;
+	}
+}
+
+/// Collects what is deleted and expired, on its own thread, until dropped. It ends after the step it
+/// is in.
+#[derive(Debug)]
+#[must_use = "the worker stops when it is dropped"]
+pub struct Worker {
+	repo: Repo,
+	stop: Arc<AtomicBool>,
+	thread: Option<JoinHandle<()>>,
+}
+
+impl Repo {
+	/// Starts a worker. One is enough; several do no harm.
+	///
+	/// # Errors
+	/// If the operating system gives no thread.
+	pub fn start_worker(&self) -> io::Result<Worker> {
+		let stop = Arc::new(AtomicBool::new(false));
+		let thread = thread::Builder::new()
+			.name("blockstore-collector".into())
+			.spawn({
+				let (repo, stop) = (self.clone(), stop.clone());
+				move || work(&repo, &stop)
+			})?;
+		Ok(Worker {
+			repo: self.clone(),
+			stop,
+			thread: Some(thread),
+		})
+	}
+}
+
+fn work(repo: &Repo, stop: &AtomicBool) {
+	while !stop.load(Ordering::SeqCst) {
+		match step(repo) {
+			Ok(None) => {}
+			Ok(Some(sleep)) => repo.inner.bell.wait(sleep),
+			Err(error) => {
+				tracing::warn!(%error, "collecting failed, and is tried again");
+				repo.inner.bell.wait(AFTER_FAILURE);
+			}
+		}
+	}
+}
+
+/// A step; for how long to sleep if there was nothing to do.
+fn step(repo: &Repo) -> Result<Option<Duration>, MaintainError> {
+	if !repo.collect_step(STEP_BLOCKS)?.idle || repo.expire_step()? > 0 {
+		return Ok(None);
+	}
+	let now = repo.inner.clock.now();
+	Ok(Some(match repo.next_expiry()? {
+		// Not at once: a dataset that is due was not there a moment ago.
+		Some(at) => Duration::from_secs(at.saturating_sub(now).max(1)).min(LONGEST_SLEEP),
+		None => LONGEST_SLEEP,
+	}))
+}
+
+impl Drop for Worker {
+	fn drop(&mut self) {
+		self.stop.store(true, Ordering::SeqCst);
+		self.repo.inner.bell.ring();
+		if let Some(thread) = self.thread.take() {
+			// A panic of the worker was printed when it happened.
+			let _ = thread.join();
+		}
+	}
+}
