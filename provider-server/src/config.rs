@@ -8,7 +8,7 @@ use cairn_units::ByteSize;
 use etcetera::{base_strategy::Xdg, BaseStrategy};
 use serde::{Deserialize, Serialize};
 use std::{
-	net::SocketAddr,
+	net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 	path::{Path, PathBuf},
 	time::Duration,
 };
@@ -73,6 +73,8 @@ pub struct Config {
 	pub worker: String,
 	/// The HTTP server.
 	pub server: Server,
+	/// The IPFS gateway.
+	pub gateway: Gateway,
 	/// The disk.
 	pub storage: Storage,
 	/// Uploads.
@@ -106,6 +108,21 @@ pub struct Server {
 	pub max_retrievals: usize,
 	/// Seconds that running requests get to finish when the server stops.
 	pub shutdown_seconds: u64,
+	/// Requests a second that one client may send for long. A client is an IPv4 address or an IPv6 network of
+	/// 64 bits.
+	pub requests_per_second: u32,
+	/// Requests that a client may send at once after it has been quiet.
+	pub request_burst: u32,
+	/// Proxies whose `x-forwarded-for` says who the client is. What they send without it is not limited.
+	pub trusted_proxies: Vec<IpAddr>,
+}
+
+/// The IPFS gateway.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+	/// Serve files and folders as browsers want them, beside raw blocks and CARs, which the client verifies.
+	pub deserialized: bool,
 }
 
 /// The disk.
@@ -192,6 +209,7 @@ impl Default for Config {
 			node: "ws://127.0.0.1:9944".into(),
 			worker: "worker".into(),
 			server: Server::default(),
+			gateway: Gateway::default(),
 			storage: Storage::default(),
 			uploads: Uploads::default(),
 			deals: Deals::default(),
@@ -212,7 +230,18 @@ impl Default for Server {
 			write_timeout_seconds: 30,
 			max_retrievals: 64,
 			shutdown_seconds: 10,
+			requests_per_second: 100,
+			request_burst: 1000,
+			trusted_proxies: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
 		}
+	}
+}
+
+impl Default for Gateway {
+	fn default() -> Self {
+		// Documents that can run scripts get an origin of their own each, so that being readable in a browser costs
+		// no safety: see `http::gateway`.
+		Gateway { deserialized: true }
 	}
 }
 
@@ -338,6 +367,12 @@ impl Config {
 				server.write_timeout_seconds,
 				MAX_SECONDS,
 			),
+			(
+				"server.requests_per_second",
+				server.requests_per_second.into(),
+				MAX_COUNT,
+			),
+			("server.request_burst", server.request_burst.into(), MAX_COUNT),
 			("uploads.max_concurrent", uploads.max_concurrent as u64, MAX_COUNT),
 			("uploads.max_payload", uploads.max_payload.0, u64::MAX),
 			(
@@ -469,9 +504,10 @@ mod tests {
 	#[test]
 	fn values_are_read() {
 		let config = parse(
-			"version = 1\nnode = \"wss://node\"\n[storage]\nkeep_free = \"2 GiB\"\n[uploads]\nmax_payload = 1000\n[log]\nformat = \"json\"",
+			"version = 1\nnode = \"wss://node\"\n[storage]\nkeep_free = \"2 GiB\"\n[uploads]\nmax_payload = 1000\n[log]\nformat = \"json\"\n[gateway]\ndeserialized = false",
 		)
 		.unwrap();
+		assert!(!config.gateway.deserialized);
 		assert_eq!(config.node, "wss://node");
 		assert_eq!(config.storage.keep_free, ByteSize(2 << 30));
 		assert_eq!(config.uploads.max_payload, ByteSize(1000));
@@ -509,6 +545,7 @@ mod tests {
 				"[server]\nmax_connections = 9223372036854775807",
 				"server.max_connections",
 			),
+			("[server]\nrequests_per_second = 0", "server.requests_per_second"),
 			(
 				"[uploads]\nidle_timeout_seconds = 9223372036854775807",
 				"uploads.idle_timeout_seconds",

@@ -213,6 +213,10 @@ fn check_folder(blocks: &MemoryBlocks, root: &cairn_dag::Cid, path: &Path) -> bo
 		let followed = cairn_dag::walk::follow(blocks, root, &entry.name).unwrap();
 		assert_eq!(followed.cid, entry.cid);
 		assert_eq!(followed.blocks, resolved.blocks);
+		let mut passed = Vec::new();
+		let roots = cairn_dag::walk::follow_with(blocks, root, &entry.name, &mut |block| passed.push(block));
+		assert_eq!(roots.unwrap(), [*root, entry.cid], "shards are no roots");
+		assert_eq!(passed, resolved.blocks);
 	}
 	let block = blocks.get(root).unwrap().unwrap();
 	Node::decode(&block) == Ok(Node::ShardedDirectory)

@@ -57,12 +57,16 @@ pub enum ErrorKind {
 	IdleTimeout,
 	/// The server is at a limit of concurrency. Try again later.
 	Busy,
+	/// The client has sent too many requests. `retry-after` says for how long to wait.
+	RateLimited,
 	/// The disk has no room.
 	StorageFull,
 	/// A range outside the object.
 	RangeNotSatisfiable,
 	/// The requested form of response is not offered.
 	NotAcceptable,
+	/// The request makes sense, and this server has no way to answer it: an unknown codec, for instance.
+	NotImplemented,
 	/// The provider cannot reach its chain at the moment.
 	ChainUnavailable,
 	/// A failure inside the server; its log has the cause under the request id.
@@ -86,8 +90,10 @@ impl ErrorKind {
 			TooLarge => 413,
 			RangeNotSatisfiable => 416,
 			CommitmentMismatch | InvalidCar | RootMissing => 422,
+			RateLimited => 429,
 			Busy | ChainUnavailable => 503,
 			Internal | Unknown => 500,
+			NotImplemented => 501,
 			StorageFull => 507,
 		}
 	}
@@ -97,7 +103,7 @@ impl ErrorKind {
 		use ErrorKind::*;
 		matches!(
 			self,
-			IdleTimeout | UploadRunning | Busy | ChainUnavailable | StorageFull | Internal
+			IdleTimeout | UploadRunning | RateLimited | Busy | ChainUnavailable | StorageFull | Internal
 		)
 	}
 }

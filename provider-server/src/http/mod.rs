@@ -4,17 +4,22 @@
 //! |---|---|
 //! | `POST /rpc` | JSON-RPC 2.0 ([`rpc`]) |
 //! | `PUT PATCH HEAD DELETE /upload/{hash}` | a deal's data ([`upload`]) |
-//! | `GET HEAD /ipfs/{cid}[/path]` | IPFS trustless gateway ([`gateway`]) |
+//! | `GET HEAD /ipfs/{cid}[/path]` | IPFS gateway ([`gateway`]) |
 //! | `GET HEAD /piece/{cid}` | a piece's payload, with ranges ([`piece`]) |
 //! | `GET /healthz`, `GET /metrics` | for operators ([`health`]) |
 //!
-//! Every response carries `x-request-id`; errors are [`cairn_provider_api::Problem`] as JSON.
+//! Every response carries `x-request-id`; errors are [`cairn_provider_api::Problem`] as JSON. What a client may
+//! send is limited by its address ([`rate_limit`], [`client_address`]), except for what operators ask.
 
 mod body;
+mod client_address;
+mod conditional;
 mod gateway;
 mod health;
 mod piece;
 mod problem;
+mod rate_limit;
+mod request_id;
 mod rpc;
 mod server;
 mod upload;
@@ -24,8 +29,13 @@ mod write_timeout;
 #[doc(hidden)]
 pub mod request_head {
 	pub use super::{
-		gateway::{choose, not_modified, Choice, Format},
-		piece::{range, Requested},
+		client_address::client,
+		conditional::{not_modified, range, Requested},
+		gateway::{
+			by_content, choose, content_location, disposition, media_ranges, parameter, Car, Choice, Format,
+			Parameters,
+		},
+		request_id::given,
 		upload::start,
 	};
 }
@@ -35,21 +45,34 @@ pub use server::{serve, ServeError};
 
 use crate::provider::Provider;
 use axum::{
+	body::Body,
 	extract::Request,
-	http::{HeaderValue, Method, StatusCode},
+	http::{header, HeaderName, HeaderValue, Method, StatusCode},
 	middleware::{self, Next},
 	response::{IntoResponse, Response},
 	routing::{any, get, post},
 	Router,
 };
 use cairn_provider_api::{ErrorKind, Problem};
+use client_address::{client, Peer};
+use governor::clock::MonotonicClock;
 use problem::Failure;
-use std::sync::{
-	atomic::{AtomicU64, Ordering},
-	Arc,
+use rate_limit::RateLimits;
+use std::{
+	net::IpAddr,
+	num::NonZeroU32,
+	sync::{Arc, Mutex},
+	time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_http::cors::{self, CorsLayer};
 use tracing::Instrument;
+
+/// How long a request waits for a place among the retrievals.
+const PLACE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Characters of a path that the log shows.
+const MAX_LOGGED_PATH: usize = 256;
 
 /// What every handler shares.
 #[derive(Clone)]
@@ -57,6 +80,8 @@ pub(crate) struct Api {
 	provider: Arc<Provider>,
 	/// Responses that read data at the same time.
 	retrievals: Arc<Semaphore>,
+	/// Held while a block is converted to another encoding.
+	conversions: Arc<Mutex<()>>,
 }
 
 /// The routes.
@@ -65,15 +90,28 @@ pub(crate) struct Api {
 /// Never: the names of the JSON-RPC methods are distinct.
 pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::RegisterMethodError> {
 	let rpc = rpc::Service::new(provider.clone())?;
+	let server = &provider.config.server;
 	let api = Api {
-		retrievals: Arc::new(Semaphore::new(provider.config.server.max_retrievals)),
+		retrievals: Arc::new(Semaphore::new(server.max_retrievals)),
+		conversions: Arc::default(),
 		provider: provider.clone(),
 	};
+	let at_least_one = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+	let door = Arc::new(Door {
+		limits: RateLimits::new(
+			at_least_one(server.requests_per_second),
+			at_least_one(server.request_burst),
+			MonotonicClock,
+		),
+		provider: provider.clone(),
+	});
+	let readable_anywhere = Router::new()
+		.merge(gateway::routes())
+		.route("/piece/{cid}", get(piece::handle))
+		.layer(open_cors());
 	Ok(Router::new()
 		.route("/upload/{hash}", any(upload::handle))
-		.route("/ipfs/{cid}", get(gateway::root))
-		.route("/ipfs/{cid}/{*path}", get(gateway::below))
-		.route("/piece/{cid}", get(piece::handle))
+		.merge(readable_anywhere)
 		.route("/healthz", get(health::healthz))
 		.route("/metrics", get(health::metrics))
 		.with_state(api)
@@ -94,38 +132,135 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 			(StatusCode::METHOD_NOT_ALLOWED, Failure::from(problem).into_body()).into_response()
 		})
 		.layer(middleware::from_fn(move |request, next| {
-			observe(provider.clone(), request, next)
+			observe(door.clone(), request, next)
 		})))
 }
 
-/// Gives each request an id, a span in the log, and its place in the metrics.
-async fn observe(provider: Arc<Provider>, request: Request, next: Next) -> Response {
-	static NEXT: AtomicU64 = AtomicU64::new(1);
-	let id = format!(
-		"{:x}-{}",
-		std::process::id(),
-		NEXT.fetch_add(1, Ordering::Relaxed)
-	);
+/// Pages of any origin may read what anyone may read. No cookies are involved.
+fn open_cors() -> CorsLayer {
+	let name = HeaderName::from_static;
+	CorsLayer::new()
+		.allow_origin(cors::Any)
+		.allow_methods([Method::GET, Method::HEAD, Method::OPTIONS])
+		.allow_headers([
+			header::ACCEPT,
+			header::CACHE_CONTROL,
+			header::CONTENT_TYPE,
+			header::IF_NONE_MATCH,
+			header::IF_RANGE,
+			header::RANGE,
+			header::USER_AGENT,
+			name("x-requested-with"),
+			name(request_id::HEADER),
+		])
+		.expose_headers([
+			header::ACCEPT_RANGES,
+			header::CONTENT_DISPOSITION,
+			header::CONTENT_LENGTH,
+			header::CONTENT_LOCATION,
+			header::CONTENT_RANGE,
+			header::ETAG,
+			header::RETRY_AFTER,
+			name("x-ipfs-path"),
+			name("x-ipfs-roots"),
+			name(request_id::HEADER),
+		])
+		.max_age(Duration::from_secs(24 * 3600))
+}
+
+/// What every request passes.
+struct Door {
+	provider: Arc<Provider>,
+	limits: RateLimits,
+}
+
+impl Door {
+	fn client(&self, request: &Request) -> Option<IpAddr> {
+		let Peer(peer) = request.extensions().get::<Peer>()?;
+		client(
+			*peer,
+			request.headers(),
+			&self.provider.config.server.trusted_proxies,
+		)
+	}
+}
+
+/// Gives each request an id, a span in the log, and its place in the metrics; refuses it if its client has sent too
+/// many.
+async fn observe(door: Arc<Door>, request: Request, next: Next) -> Response {
+	let started = Instant::now();
+	let id = request_id::given(request.headers()).map_or_else(request_id::fresh, str::to_owned);
 	let route = match request.uri().path().split('/').nth(1).unwrap_or_default() {
 		route @ ("upload" | "ipfs" | "piece" | "rpc" | "healthz" | "metrics") => route,
 		_ => "other",
 	}
 	.to_owned();
-	// Paths hold CIDs and hashes, no secrets; queries are left out all the same.
-	let span = tracing::info_span!("request", id, method = %request.method(), path = %request.uri().path());
-	let mut response = problem::with_request_id(id.clone(), next.run(request))
+	let client = door.client(&request);
+	// Paths hold CIDs, hashes and names, no secrets; queries are left out all the same.
+	let path = request.uri().path();
+	let span = tracing::info_span!(
+		"request",
+		id,
+		method = %request.method(),
+		path = &path[..path.floor_char_boundary(MAX_LOGGED_PATH)],
+		client = client.map(tracing::field::display),
+	);
+	let allowed = match client {
+		Some(client) if !matches!(&*route, "healthz" | "metrics") => door.limits.take(client),
+		_ => Ok(()),
+	};
+	let answer = async {
+		match allowed {
+			Ok(()) => next.run(request).await,
+			Err(wait) => too_many(wait).into_response(),
+		}
+	};
+	let mut response = problem::with_request_id(id.clone(), answer)
 		.instrument(span.clone())
 		.await;
 	let status = response.status();
 	let class = format!("{}xx", status.as_u16() / 100);
-	provider
+	door.provider
 		.metrics
 		.requests
 		.with_label_values(&[&route, &class])
 		.inc();
-	span.in_scope(|| tracing::debug!(status = status.as_u16(), "answered"));
+	let milliseconds = started.elapsed().as_millis() as u64;
+	span.in_scope(|| {
+		tracing::debug!(target: "cairn_provider_server::access", status = status.as_u16(), milliseconds, "answered")
+	});
 	if let Ok(id) = HeaderValue::from_str(&id) {
-		response.headers_mut().insert("x-request-id", id);
+		response.headers_mut().insert(request_id::HEADER, id);
+	}
+	response
+}
+
+fn too_many(wait: Duration) -> Failure {
+	// Rounded up: who waits for less is refused again.
+	let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+	let problem = Problem::new(ErrorKind::RateLimited, "too many requests from your address")
+		.hint(format!("wait for {} s", seconds.max(1)));
+	Failure::from(problem).header("retry-after", seconds.max(1).to_string())
+}
+
+/// Takes a place among the retrievals.
+async fn place(retrievals: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+	let busy =
+		|| Problem::new(ErrorKind::Busy, "too many retrievals are running").hint("try again in a moment");
+	match tokio::time::timeout(PLACE_PATIENCE, retrievals.clone().acquire_owned()).await {
+		Ok(Ok(place)) => Ok(place),
+		_ => Err(busy()),
+	}
+}
+
+/// A response with headers whose values are visible ASCII; others are left out.
+fn response(status: StatusCode, headers: &[(&'static str, String)], body: Body) -> Response {
+	let mut response = Response::new(body);
+	*response.status_mut() = status;
+	for (name, value) in headers {
+		if let Ok(value) = HeaderValue::from_str(value) {
+			response.headers_mut().insert(*name, value);
+		}
 	}
 	response
 }

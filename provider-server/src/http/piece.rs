@@ -2,9 +2,10 @@
 
 use super::{
 	body,
-	gateway::{not_modified, place, response},
+	conditional::{not_modified, select, Selected},
+	place,
 	problem::Failure,
-	Api,
+	response, Api,
 };
 use crate::{
 	provider::store_problem,
@@ -13,7 +14,7 @@ use crate::{
 use axum::{
 	body::Body,
 	extract::{rejection::PathRejection, Path, State},
-	http::{header, HeaderMap, Method, StatusCode},
+	http::{HeaderMap, Method, StatusCode},
 	response::Response,
 };
 use bytes::BytesMut;
@@ -43,41 +44,19 @@ pub(super) async fn handle(
 	let etag = format!("\"{}.{size}\"", piece_cid::v1(&piece.commitment));
 	let mut common = vec![
 		("etag", etag.clone()),
-		("accept-ranges", "bytes".to_owned()),
 		("cache-control", "public, max-age=29030400, immutable".to_owned()),
 		("content-type", "application/octet-stream".to_owned()),
 		("x-content-type-options", "nosniff".to_owned()),
-		("access-control-allow-origin", "*".to_owned()),
-		(
-			"access-control-expose-headers",
-			"etag, content-range, x-request-id".to_owned(),
-		),
 	];
 	if not_modified(&headers, &etag) {
 		return Ok(response(StatusCode::NOT_MODIFIED, &common, Body::empty()));
 	}
-	let wanted = match range(&headers, &etag, size) {
-		Requested::Whole => 0..size,
-		Requested::Part(part) => part,
-		Requested::Nowhere => {
-			let problem = Problem::new(
-				ErrorKind::RangeNotSatisfiable,
-				format!("the piece has {size} bytes"),
-			)
-			.hint("ask for a range that begins within them");
-			return Err(Failure::from(problem).header("content-range", format!("bytes */{size}")));
-		}
-	};
-	let status = if wanted == (0..size) && !headers.contains_key(header::RANGE) {
-		StatusCode::OK
-	} else {
-		common.push((
-			"content-range",
-			format!("bytes {}-{}/{size}", wanted.start, wanted.end - 1),
-		));
-		StatusCode::PARTIAL_CONTENT
-	};
-	common.push(("content-length", (wanted.end - wanted.start).to_string()));
+	let Selected {
+		status,
+		bytes: wanted,
+		headers: selected,
+	} = select(&method, &headers, &etag, size)?;
+	common.extend(selected);
 	common.push((
 		"content-disposition",
 		format!("attachment; filename=\"{cid}.car\""),
@@ -144,89 +123,5 @@ fn payload_problem(error: PayloadError) -> Problem {
 			tracing::error!(%error, "a piece cannot be read");
 			Problem::new(ErrorKind::Internal, "the piece cannot be read")
 		}
-	}
-}
-
-/// What part of an object is asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Requested {
-	/// All of it.
-	Whole,
-	/// These bytes.
-	Part(std::ops::Range<u64>),
-	/// A range behind the object's end.
-	Nowhere,
-}
-
-/// Reads `Range`, unless `If-Range` names another object. Several ranges, and what is no range of
-/// bytes, are answered with the whole, as the standard allows.
-pub fn range(headers: &HeaderMap, etag: &str, size: u64) -> Requested {
-	let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-	let Some(spec) = text(header::RANGE).and_then(|value| value.trim().strip_prefix("bytes=")) else {
-		return Requested::Whole;
-	};
-	if text(header::IF_RANGE).is_some_and(|tag| tag.trim() != etag) {
-		return Requested::Whole;
-	}
-	let Some((first, last)) = spec.trim().split_once('-') else {
-		return Requested::Whole;
-	};
-	let (first, last) = (first.trim(), last.trim());
-	let number = |text: &str| text.parse::<u64>().ok();
-	let part = match (number(first), number(last)) {
-		(None, Some(suffix)) if first.is_empty() => size.saturating_sub(suffix)..size,
-		(Some(first), None) if last.is_empty() => first..size,
-		(Some(first), Some(last)) if first <= last => first..last.saturating_add(1).min(size),
-		_ => return Requested::Whole,
-	};
-	if part.start < part.end {
-		Requested::Part(part)
-	} else {
-		Requested::Nowhere
-	}
-}
-
-#[cfg(test)]
-mod tests {
-	use super::*;
-
-	fn asked(range_text: &str, if_range: Option<&str>) -> Requested {
-		let mut headers = HeaderMap::new();
-		headers.insert(header::RANGE, range_text.parse().unwrap());
-		if let Some(tag) = if_range {
-			headers.insert(header::IF_RANGE, tag.parse().unwrap());
-		}
-		range(&headers, "\"tag\"", 100)
-	}
-
-	#[test]
-	fn ranges() {
-		assert_eq!(asked("bytes=0-9", None), Requested::Part(0..10));
-		assert_eq!(asked("bytes=90-", None), Requested::Part(90..100));
-		assert_eq!(asked("bytes=-10", None), Requested::Part(90..100));
-		assert_eq!(asked("bytes=-1000", None), Requested::Part(0..100));
-		assert_eq!(asked("bytes=90-1000", None), Requested::Part(90..100));
-		assert_eq!(
-			asked("bytes=0-18446744073709551615", None),
-			Requested::Part(0..100)
-		);
-		assert_eq!(asked("bytes=100-", None), Requested::Nowhere);
-		assert_eq!(asked("bytes=-0", None), Requested::Nowhere);
-		for whole in [
-			"bytes=5-1",
-			"bytes=a-b",
-			"bytes=0-1,5-9",
-			"items=0-1",
-			"bytes=-",
-			"bytes",
-		] {
-			assert_eq!(asked(whole, None), Requested::Whole, "{whole}");
-		}
-	}
-
-	#[test]
-	fn a_range_of_another_object_is_ignored() {
-		assert_eq!(asked("bytes=0-9", Some("\"tag\"")), Requested::Part(0..10));
-		assert_eq!(asked("bytes=0-9", Some("\"other\"")), Requested::Whole);
 	}
 }

@@ -1,17 +1,17 @@
 //! Accepting connections.
 
-use super::write_timeout::WriteTimeout;
+use super::{client_address::Peer, write_timeout::WriteTimeout};
 use crate::config::Server;
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{body::Body, http::Request, Router};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
 	rt::{TokioIo, TokioTimer},
 	server::graceful::GracefulShutdown,
-	service::TowerToHyperService,
 };
 use std::{io, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
 /// Most header fields of a request.
 const MAX_HEADERS: usize = 64;
@@ -50,10 +50,10 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Server, shutd
 		};
 		// The semaphore is never closed.
 		let Ok(place) = place else { break };
-		let stream = tokio::select! {
+		let (stream, peer) = tokio::select! {
 			() = shutdown.cancelled() => break,
 			accepted = listener.accept() => match accepted {
-				Ok((stream, _)) => stream,
+				Ok(accepted) => accepted,
 				Err(error) => {
 					tracing::warn!(%error, "cannot accept a connection");
 					tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -64,12 +64,18 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Server, shutd
 		// Small responses should not wait for more.
 		let _ = stream.set_nodelay(true);
 		let stream = WriteTimeout::new(stream, write_timeout);
+		let router = router.clone();
+		let service = service_fn(move |mut request: Request<Incoming>| {
+			request.extensions_mut().insert(Peer(peer.ip()));
+			// A router is always ready.
+			router.clone().call(request.map(Body::new))
+		});
 		let connection = http1::Builder::new()
 			.timer(TokioTimer::new())
 			.header_read_timeout(header_timeout)
 			.max_headers(MAX_HEADERS)
 			.max_buf_size(READ_BUFFER)
-			.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+			.serve_connection(TokioIo::new(stream), service);
 		let connection = graceful.watch(connection);
 		tokio::spawn(async move {
 			if let Err(error) = connection.await {

@@ -1,15 +1,21 @@
 //! The routes, from the outside.
 
 use super::router;
-use crate::simulation::{offer, Offer, World};
+use crate::{
+	config::Config,
+	simulation::{offer, test_config, Offer, World},
+};
 use axum::{
 	body::Body,
 	http::{HeaderMap, Method, Request, StatusCode},
 	Router,
 };
 use bytes::Bytes;
-use cairn_car::CarReader;
-use cairn_dag::unixfs::import::{ImportOptions, Importer};
+use cairn_car::CarWriter;
+use cairn_dag::{
+	unixfs::import::{ImportOptions, Importer},
+	MemoryBlocks,
+};
 use cairn_primitives::Tier;
 use cairn_provider_api::{
 	deal::DealList, piece_cid, sector::SectorList, upload::UploadReport, DealProgress, DealStatus, ErrorKind,
@@ -19,7 +25,15 @@ use cid::Cid;
 use http_body_util::BodyExt;
 use tower_service::Service;
 
+mod archives;
 mod connections;
+mod data;
+mod files;
+mod folders;
+mod hostile_paths;
+mod limits;
+
+mod trustless;
 
 struct Answer {
 	status: StatusCode,
@@ -95,33 +109,45 @@ async fn world() -> (World, Router) {
 	(world, router)
 }
 
-/// A world in which a file of some blocks is stored.
-async fn with_file() -> (World, Router, Offer, Vec<u8>) {
-	let content: Vec<u8> = (0..1500u32)
-		.map(|n| (n.wrapping_mul(2654435761) >> 24) as u8)
-		.collect();
-	let options = ImportOptions {
-		chunk_size: 256,
-		..ImportOptions::default()
-	};
-	let mut blocks = cairn_dag::MemoryBlocks::default();
-	let imported = Importer::new(&mut blocks, options).reader(&content[..]).unwrap();
-	let mut car = cairn_car::CarWriter::new(Vec::new(), &[imported.root]).unwrap();
-	for block in cairn_dag::walk::walk(&blocks, imported.root, cairn_dag::walk::Scope::All) {
-		car.put(&block.unwrap()).unwrap();
+/// A world in which all `blocks` are stored, in one piece under `root`.
+async fn with_dag(config: Config, blocks: &MemoryBlocks, root: Cid) -> (World, Router, Offer) {
+	let mut car = CarWriter::new(Vec::new(), &[root]).unwrap();
+	for block in blocks.iter() {
+		car.put(block).unwrap();
 	}
 	let car = car.finish().unwrap().0;
 	let mut offer = offer(1, Tier::Hot);
 	offer.proposal.piece = cairn_proving::commp::piece_info(&car[..]).unwrap();
 	offer.proposal.payload = cairn_primitives::deal::DealPayload::V1 {
 		kind: cairn_primitives::deal::PayloadKind::Public,
-		root: imported.root.to_bytes().try_into().unwrap(),
+		root: root.to_bytes().try_into().unwrap(),
 	};
 	offer.car = car;
-	offer.root = imported.root;
+	offer.root = root;
 	let offer = offer.signed();
-	let (world, router) = world().await;
+	let world = World::with(config).await;
+	let router = router(world.provider().clone()).unwrap();
 	world.store(&offer).await;
+	(world, router, offer)
+}
+
+/// Blocks of a file, small enough that a few bytes make several.
+fn add_file(blocks: &mut MemoryBlocks, content: &[u8]) -> Cid {
+	let options = ImportOptions {
+		chunk_size: 256,
+		..ImportOptions::default()
+	};
+	Importer::new(blocks, options).reader(content).unwrap().root
+}
+
+/// A world in which a file of some blocks is stored.
+async fn with_file() -> (World, Router, Offer, Vec<u8>) {
+	let content: Vec<u8> = (0..1500u32)
+		.map(|n| (n.wrapping_mul(2654435761) >> 24) as u8)
+		.collect();
+	let mut blocks = MemoryBlocks::new();
+	let root = add_file(&mut blocks, &content);
+	let (world, router, offer) = with_dag(test_config(), &blocks, root).await;
 	(world, router, offer, content)
 }
 
@@ -407,125 +433,6 @@ async fn pieces_are_served_whole_and_in_ranges() {
 	let head = ask(&router, Method::HEAD, &path, &[], Body::empty()).await;
 	assert_eq!(head.header("content-length"), offer.car.len().to_string());
 	assert!(head.body.is_empty());
-}
-
-fn blocks(car: &[u8]) -> (Vec<Cid>, Vec<Cid>) {
-	let mut reader = CarReader::new(car).unwrap();
-	let roots = reader.roots().to_vec();
-	let mut cids = Vec::new();
-	while let Some(block) = reader.next_block().unwrap() {
-		cids.push(*block.cid());
-	}
-	(roots, cids)
-}
-
-#[tokio::test]
-async fn the_trustless_gateway() {
-	let (_world, router, offer, content) = with_file().await;
-	let root = offer.root;
-	let raw = get(&router, &format!("/ipfs/{root}?format=raw"), &[]).await;
-	assert_eq!(raw.header("content-type"), "application/vnd.ipld.raw");
-	assert!(cairn_dag::Block::new(root, raw.body.clone()).is_ok());
-	assert_eq!(raw.header("etag"), format!("\"{root}.raw\""));
-	assert_eq!(raw.header("x-ipfs-path"), format!("/ipfs/{root}"));
-	let accepted = get(
-		&router,
-		&format!("/ipfs/{root}"),
-		&[("accept", "application/vnd.ipld.raw")],
-	)
-	.await;
-	assert_eq!(accepted.body, raw.body);
-	let head = ask(
-		&router,
-		Method::HEAD,
-		&format!("/ipfs/{root}?format=raw"),
-		&[],
-		Body::empty(),
-	)
-	.await;
-	assert_eq!(head.header("content-length"), raw.body.len().to_string());
-
-	let car = get(&router, &format!("/ipfs/{root}?format=car"), &[]).await;
-	assert_eq!(
-		car.header("content-type"),
-		"application/vnd.ipld.car; version=1; order=dfs; dups=n"
-	);
-	let (roots, all) = blocks(&car.body);
-	assert_eq!(roots, [root]);
-	assert_eq!(all.len(), 7, "a root and six leaves");
-	assert_eq!(all[0], root);
-	let block = get(&router, &format!("/ipfs/{root}?format=car&dag-scope=block"), &[]).await;
-	assert_eq!(blocks(&block.body).1, [root]);
-	let entity = get(&router, &format!("/ipfs/{root}?format=car&dag-scope=entity"), &[]).await;
-	assert_eq!(blocks(&entity.body).1, all);
-	let part = get(
-		&router,
-		&format!("/ipfs/{root}?format=car&entity-bytes=256:511"),
-		&[],
-	)
-	.await;
-	assert_eq!(blocks(&part.body).1, [root, all[2]]);
-	let tail = get(
-		&router,
-		&format!("/ipfs/{root}?format=car&entity-bytes=-1:*"),
-		&[],
-	)
-	.await;
-	assert_eq!(blocks(&tail.body).1, [root, all[6]]);
-
-	let etag = car.header("etag").to_owned();
-	assert!(etag.starts_with("W/"));
-	assert_ne!(etag, part.header("etag"));
-	let unchanged = get(
-		&router,
-		&format!("/ipfs/{root}?format=car"),
-		&[("if-none-match", &etag)],
-	)
-	.await;
-	assert_eq!(unchanged.status, StatusCode::NOT_MODIFIED);
-
-	// The file comes back from the CAR.
-	let mut memory = cairn_dag::MemoryBlocks::default();
-	let mut reader = CarReader::new(&car.body[..]).unwrap();
-	while let Some(block) = reader.next_block().unwrap() {
-		cairn_dag::BlockSink::put(&mut memory, block).unwrap();
-	}
-	let mut out = Vec::new();
-	cairn_dag::unixfs::export::file(&memory, &root, &mut out, cairn_dag::unixfs::ByteRange::ALL).unwrap();
-	assert_eq!(out, content);
-
-	for (query, kind) in [
-		("", ErrorKind::NotAcceptable),
-		("?format=tar", ErrorKind::NotAcceptable),
-		("?format=car&dag-scope=galaxy", ErrorKind::Malformed),
-		("?format=car&entity-bytes=x", ErrorKind::Malformed),
-	] {
-		assert_eq!(
-			get(&router, &format!("/ipfs/{root}{query}"), &[]).await.problem(),
-			kind,
-			"{query}"
-		);
-	}
-	let below = get(&router, &format!("/ipfs/{root}/no/such/file?format=raw"), &[]).await;
-	assert_eq!(below.problem(), ErrorKind::NotFound);
-}
-
-#[tokio::test]
-async fn damaged_blocks_are_not_served() {
-	let (world, router, offer, _) = with_file().await;
-	let path = world.provider().sectors.piece_path(&offer.proposal.piece);
-	let mut bytes = std::fs::read(&path).unwrap();
-	let last = bytes.len() - 1;
-	bytes[last] ^= 1;
-	std::fs::write(&path, bytes).unwrap();
-	let (_, all) = blocks(&offer.car);
-	let leaf = get(&router, &format!("/ipfs/{}?format=raw", all[6]), &[]).await;
-	assert_eq!(leaf.problem(), ErrorKind::Internal);
-	// A CAR that cannot be completed is cut, not ended.
-	let car = get(&router, &format!("/ipfs/{}?format=car", offer.root), &[]).await;
-	assert_eq!(car.body, "<cut>");
-	let intact = get(&router, &format!("/ipfs/{}?format=raw", all[1]), &[]).await;
-	assert_eq!(intact.status, StatusCode::OK);
 }
 
 #[tokio::test]

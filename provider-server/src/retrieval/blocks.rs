@@ -1,6 +1,6 @@
 //! Blocks out of the pieces.
 
-use super::{open_payload, PayloadError};
+use super::{open_payload, payload::open_at_hand, PayloadError};
 use crate::provider::Provider;
 use cairn_dag::{Block, BlockSource, SourceError};
 use cairn_primitives::PieceInfo;
@@ -20,6 +20,8 @@ const MAX_PLACES: usize = 8;
 /// lie in one.
 pub struct PieceBlocks {
 	provider: Arc<Provider>,
+	/// Whether pieces are unsealed that are only left in replicas.
+	unseal: bool,
 	last: Mutex<Option<(PieceInfo, Arc<File>)>>,
 }
 
@@ -28,20 +30,35 @@ impl PieceBlocks {
 	pub fn new(provider: Arc<Provider>) -> Self {
 		PieceBlocks {
 			provider,
+			unseal: true,
 			last: Mutex::default(),
 		}
 	}
 
-	fn open(&self, piece: &PieceInfo) -> Result<Arc<File>, PayloadError> {
+	/// Only what can be read at once: blocks of pieces that would have to be unsealed count as absent.
+	pub fn at_hand(mut self) -> Self {
+		self.unseal = false;
+		self
+	}
+
+	fn open(&self, piece: &PieceInfo) -> Result<Option<Arc<File>>, PayloadError> {
 		let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
 		if let Some((open, file)) = &*last {
 			if open == piece {
-				return Ok(file.clone());
+				return Ok(Some(file.clone()));
 			}
 		}
-		let file = Arc::new(open_payload(&self.provider, piece)?);
+		let file = if self.unseal {
+			open_payload(&self.provider, piece)?
+		} else {
+			match open_at_hand(&self.provider, piece)? {
+				Some(file) => file,
+				None => return Ok(None),
+			}
+		};
+		let file = Arc::new(file);
 		*last = Some((*piece, file.clone()));
-		Ok(file)
+		Ok(Some(file))
 	}
 }
 
@@ -60,7 +77,8 @@ impl BlockSource for PieceBlocks {
 		let mut failure = None;
 		for place in places {
 			let file = match self.open(&place.piece) {
-				Ok(file) => file,
+				Ok(Some(file)) => file,
+				Ok(None) => continue,
 				Err(error) => {
 					failure = Some(SourceError::new(error));
 					continue;

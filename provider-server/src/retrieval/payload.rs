@@ -30,12 +30,12 @@ pub enum PayloadError {
 /// # Errors
 /// See [`PayloadError`].
 pub fn open_payload(provider: &Provider, piece: &PieceInfo) -> Result<File, PayloadError> {
-	if let Some(file) = open(provider, piece)? {
+	if let Some(file) = open_at_hand(provider, piece)? {
 		return Ok(file);
 	}
 	// One at a time, and whoever waited finds the file that the one before restored.
 	let _one = provider.unsealing.lock().unwrap_or_else(PoisonError::into_inner);
-	if let Some(file) = open(provider, piece)? {
+	if let Some(file) = open_at_hand(provider, piece)? {
 		return Ok(file);
 	}
 	let mut failure = PayloadError::Absent;
@@ -56,7 +56,7 @@ pub fn open_payload(provider: &Provider, piece: &PieceInfo) -> Result<File, Payl
 }
 
 /// The payload file if it is there in its full length.
-fn open(provider: &Provider, piece: &PieceInfo) -> io::Result<Option<File>> {
+pub(super) fn open_at_hand(provider: &Provider, piece: &PieceInfo) -> io::Result<Option<File>> {
 	match File::open(provider.sectors.piece_path(piece)) {
 		Ok(file) => Ok((file.metadata()?.len() == piece.payload_size).then_some(file)),
 		Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -126,7 +126,7 @@ pub fn offer(seed: u8, tier: Tier) -> Offer {
 }
 
 /// Short waits, and no margin on the disk.
-fn test_config() -> Config {
+pub fn test_config() -> Config {
 	let mut config = Config::default();
 	config.storage.keep_free = cairn_units::ByteSize(0);
 	config.deals.batch_wait_blocks = 1;

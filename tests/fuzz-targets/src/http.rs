@@ -1,4 +1,4 @@
-//! The heads of HTTP requests to a provider: offsets of uploads, ranges, forms of response.
+//! The heads of HTTP requests to a provider: offsets of uploads, ranges, forms of response, who asks.
 
 use crate::{input::Input, Seed};
 use axum::{
@@ -8,9 +8,13 @@ use axum::{
 use cairn_dag::walk::EntityBytes;
 use cairn_provider_api::upload::OFFSET_HEADER;
 use cairn_provider_server::{
-	http::request_head::{choose, not_modified, range, start, Format, Requested},
+	http::request_head::{
+		by_content, choose, client, content_location, disposition, given, media_ranges, not_modified, parameter,
+		range, start, Format, Requested,
+	},
 	ingest::Start,
 };
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Reads a request's head: after the object's size and the method, the target and the fields, each on a
 /// line.
@@ -38,6 +42,12 @@ pub fn request_head(data: &[u8]) {
 	}
 	upload(&headers, &method, size);
 	piece(&headers, size);
+	sender(&headers);
+	for media_range in media_ranges(&headers) {
+		assert!(media_range.quality <= 1000);
+	}
+	let kind = by_content(target, size.is_multiple_of(2));
+	assert!(HeaderValue::from_str(&kind).is_ok());
 	if let Ok(uri) = Uri::try_from(target) {
 		gateway(&headers, &uri, size);
 	}
@@ -81,25 +91,54 @@ fn piece(headers: &HeaderMap, size: u64) {
 	assert!(!not_modified(headers, etag) || headers.contains_key(header::IF_NONE_MATCH));
 }
 
+/// Who asks, and under what id.
+fn sender(headers: &HeaderMap) {
+	let proxy = IpAddr::V4(Ipv4Addr::LOCALHOST);
+	assert_eq!(client(proxy, headers, &[]), Some(proxy), "nobody was to be trusted");
+	assert_ne!(client(proxy, headers, &[proxy]), Some(proxy));
+	if let Some(id) = given(headers) {
+		assert!(id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_graphic()));
+	}
+}
+
 /// In what form an object is asked for.
 fn gateway(headers: &HeaderMap, uri: &Uri, size: u64) {
 	let Ok(Query(parameters)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
 		return;
 	};
-	match choose(&parameters, headers) {
-		Ok(choice) => {
-			assert!(choice.format != Format::Raw || choice.range.is_none());
-			if let Some(range) = choice.range {
-				entity(range, size);
+	for deserialized in [true, false] {
+		match choose(&parameters, headers, deserialized) {
+			Ok(choice) => {
+				if let Format::Car(car) = choice.format {
+					car.range.into_iter().for_each(|range| entity(range, size));
+				} else {
+					assert!(deserialized || choice.format == Format::Raw);
+				}
+				let location = content_location(uri, &parameters, &choice);
+				if let Some(location) = location.filter(|location| location.starts_with('/')) {
+					located(&location, choice.format, deserialized);
+				}
 			}
+			Err(problem) => assert_eq!(problem.kind.http_status() / 100, 4),
 		}
-		Err(problem) => assert_eq!(problem.kind.http_status() / 100, 4),
 	}
+	let name = disposition(true, parameter(&parameters, "filename"));
+	assert!(name.len() < 2048 && name.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+	assert_eq!(name.bytes().filter(|byte| *byte == b'"').count() % 2, 0);
 	for (_, value) in &parameters {
 		if let Ok(range) = value.parse::<EntityBytes>() {
 			entity(range, size);
 		}
 	}
+}
+
+/// The location of a response names its form without the help of a header.
+fn located(location: &str, format: Format, deserialized: bool) {
+	let uri: Uri = location.parse().expect("a location is a URL");
+	let Query(parameters) = Query::<Vec<(String, String)>>::try_from_uri(&uri).expect("with a query");
+	let again = choose(&parameters, &HeaderMap::new(), deserialized).expect("that is understood");
+	assert_eq!(again.format, format);
+	assert!(again.missing.is_empty());
 }
 
 /// A range of an entity lies within it, and reads back from its text.
@@ -158,6 +197,22 @@ pub(crate) fn seeds() -> Vec<Seed> {
 				2,
 				cid,
 				&["accept: text/html, application/vnd.ipld.car; version=1; order=dfs; dups=y"],
+			),
+		),
+		(
+			"accept-weights",
+			seed(
+				2,
+				&format!("{cid}/a?filename=te%C5%BCst.pdf&download=true"),
+				&["accept: application/vnd.ipld.car;order=\"a,b\", application/json;q=0.125,*/*;q=0.1"],
+			),
+		),
+		(
+			"forwarded",
+			seed(
+				2,
+				cid,
+				&["x-forwarded-for: 1.2.3.4, [2001:db8::1]:80, 127.0.0.1", "x-request-id: a-1"],
 			),
 		),
 	]

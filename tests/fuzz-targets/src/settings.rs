@@ -29,7 +29,7 @@ pub fn provider_config(data: &[u8]) {
 
 /// Seeds of [`provider_config`].
 pub(crate) fn seeds() -> Vec<Seed> {
-	let changed = "version = 1\nnode = \"wss://node\"\n[server]\nlisten = \"[::1]:7600\"\naddresses = [\"/dns/a/tcp/1/http\"]\n[storage]\npath = \"disk\"\nkeep_free = \"2 GiB\"\n[uploads]\nmax_payload = 1000\n[sealing]\nassumed_seconds_per_byte = 1e-7\n[log]\nformat = \"json\"\n";
+	let changed = "version = 1\nnode = \"wss://node\"\n[server]\nlisten = \"[::1]:7600\"\ntrusted_proxies = [\"10.0.0.1\", \"::1\"]\nrequests_per_second = 5\naddresses = [\"/dns/a/tcp/1/http\"]\n[storage]\npath = \"disk\"\nkeep_free = \"2 GiB\"\n[gateway]\ndeserialized = false\n[uploads]\nmax_payload = 1000\n[sealing]\nassumed_seconds_per_byte = 1e-7\n[log]\nformat = \"json\"\n";
 	vec![
 		("default", Config::default().to_toml().into()),
 		("changed", changed.into()),

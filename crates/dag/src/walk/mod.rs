@@ -10,7 +10,7 @@
 mod path;
 mod range;
 
-pub use path::{follow, Followed, PathError};
+pub use path::{follow, follow_with, Followed, PathError};
 pub use range::{EntityBytes, EntityBytesError};
 
 use crate::{

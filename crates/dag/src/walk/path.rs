@@ -31,34 +31,55 @@ pub struct Followed {
 /// # Errors
 /// [`PathError::NotFound`] if no link lies on the path.
 pub fn follow<S: BlockSource + ?Sized>(source: &S, root: &Cid, path: &str) -> Result<Followed, PathError> {
+	let mut blocks = Vec::new();
+	let roots = follow_with(source, root, path, &mut |block| blocks.push(block))?;
+	let cid = roots.last().copied().unwrap_or(*root);
+	Ok(Followed { cid, blocks })
+}
+
+/// As [`follow`], and hands each block on the way to `pass` instead of keeping it: a path through large
+/// blocks takes no more memory than one of them. Returns what each link on the path leads to, the root
+/// first and the target last; of a sharded folder that is its root.
+///
+/// # Errors
+/// As [`follow`].
+pub fn follow_with<S: BlockSource + ?Sized>(
+	source: &S,
+	root: &Cid,
+	path: &str,
+	pass: &mut dyn FnMut(Block),
+) -> Result<Vec<Cid>, PathError> {
 	let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
 	let mut rest = &segments[..];
-	let mut followed = Followed {
-		cid: *root,
-		blocks: Vec::new(),
-	};
+	let mut cid = *root;
+	let mut roots = vec![cid];
+	let mut passed = 0;
 	while let [first, ..] = rest {
-		let cid = followed.cid;
-		if followed.blocks.len() >= MAX_BLOCKS {
+		if passed >= MAX_BLOCKS {
 			return Err(PathError::TooLong { cid });
 		}
 		let block = load(source, &cid)?.ok_or(PathError::Missing { cid })?;
 		let step = if is_sharded(&block) {
-			let entry = unixfs::hamt::find(source, block, first, &mut followed.blocks)?;
+			let mut shards = Vec::new();
+			let entry = unixfs::hamt::find(source, block, first, &mut shards)?;
+			passed += shards.len();
+			shards.into_iter().for_each(&mut *pass);
 			entry.map(|entry| (entry.cid, 1))
 		} else {
 			let step = step(&block, rest).map_err(|error| PathError::Codec { cid, error })?;
-			followed.blocks.push(block);
+			passed += 1;
+			pass(block);
 			step
 		};
 		let (next, used) = step.ok_or_else(|| PathError::NotFound {
 			cid,
 			rest: rest.join("/"),
 		})?;
-		followed.cid = next;
+		cid = next;
+		roots.push(next);
 		rest = &rest[used..];
 	}
-	Ok(followed)
+	Ok(roots)
 }
 
 fn is_sharded(block: &Block) -> bool {
