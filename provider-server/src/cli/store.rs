@@ -81,7 +81,11 @@ impl From<FsckReport> for Checked {
 			blocks: report.blocks,
 			datasets: report.datasets,
 			lost_blocks: report.lost_blocks,
-			damaged_datasets: report.damaged_datasets.iter().map(crate::data::cid_text).collect(),
+			damaged_datasets: report
+				.damaged_datasets
+				.iter()
+				.map(crate::data::cid_text)
+				.collect(),
 			recovered_blocks: report.recovered_blocks,
 			stray_chunks: report.stray_chunks,
 			stray_bytes: report.stray_bytes,
@@ -193,7 +197,11 @@ fn fsck(session: &Session, verify: bool, dry_run: bool) -> Result<ExitCode, CliE
 	session
 		.out
 		.result("cairn.provider.store-fsck/1", &checked, |out| {
-			writeln!(out, "checked {} blocks of {} datasets", checked.blocks, checked.datasets)?;
+			writeln!(
+				out,
+				"checked {} blocks of {} datasets",
+				checked.blocks, checked.datasets
+			)?;
 			if checked.clean {
 				return writeln!(out, "nothing differs");
 			}
@@ -211,7 +219,11 @@ fn fsck(session: &Session, verify: bool, dry_run: bool) -> Result<ExitCode, CliE
 				}
 			}
 			if checked.lost_blocks > 0 {
-				writeln!(out, "{} blocks are lost; upload these again:", checked.lost_blocks)?;
+				writeln!(
+					out,
+					"{} blocks are lost; upload these again:",
+					checked.lost_blocks
+				)?;
 				for cid in &checked.damaged_datasets {
 					writeln!(out, "  {cid}")?;
 				}
@@ -241,7 +253,8 @@ mod tests {
 		let mut config = Config::default();
 		config.storage.keep_free = ByteSize(0);
 		let data = Data::open(&config, &paths).unwrap().unwrap();
-		data.put_block(Block::encode(Codec::Raw, &b"a block"[..]), None).unwrap();
+		data.put_block(Block::encode(Codec::Raw, &b"a block"[..]), None)
+			.unwrap();
 		let global = Global {
 			base_path: None,
 			config: None,
@@ -286,10 +299,17 @@ mod tests {
 		let error = gc(&session).unwrap_err();
 		assert!(error.to_string().contains("in use"), "{error}");
 		assert!(error.hint().unwrap().contains("by itself"));
-		assert!(fsck(&session, false, false).unwrap_err().hint().unwrap().contains("stop it"));
+		assert!(fsck(&session, false, false)
+			.unwrap_err()
+			.hint()
+			.unwrap()
+			.contains("stop it"));
 		// A second daemon.
 		let error = CliError::from(Data::open(&session.config, &session.paths).err().unwrap());
-		assert_eq!(error.hint().as_deref(), Some("another cairn-provider runs on this folder"));
+		assert_eq!(
+			error.hint().as_deref(),
+			Some("another cairn-provider runs on this folder")
+		);
 		drop(data);
 		assert!(!found(gc(&session).unwrap()));
 		assert!(!found(fsck(&session, true, false).unwrap()));
@@ -313,7 +333,14 @@ mod tests {
 		let (mut session, data) = session(&dir);
 		drop(data);
 		let stat = Store::Stat;
-		assert!(!found(stat.run(Session { out: Output::new(true), ..session_copy(&session) }).await.unwrap()));
+		assert!(!found(
+			stat.run(Session {
+				out: Output::new(true),
+				..session_copy(&session)
+			})
+			.await
+			.unwrap()
+		));
 		session.config.repo.path = Some("elsewhere".into());
 		let error = Store::Stat.run(session).await.unwrap_err();
 		assert!(error.to_string().contains("no block store"), "{error}");
