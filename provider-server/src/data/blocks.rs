@@ -31,7 +31,7 @@ impl Data {
 	/// See [`PutBlockError`].
 	pub fn put_block(&self, block: Block, ttl: Option<Ttl>) -> Result<(Dataset, bool), PutBlockError> {
 		// Committing would replace a dataset of many blocks by one of one.
-		let _alone = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+		let _alone = self.commits.write().unwrap_or_else(PoisonError::into_inner);
 		let root = *block.cid();
 		if self.repo.dataset(&root).map_err(UploadError::from)?.is_some() {
 			match self.repo.extend(&root, ttl.map_or(Expiry::At(0), expiry)) {

@@ -26,7 +26,7 @@ use cid::Cid;
 use std::{
 	io,
 	path::Path,
-	sync::{Arc, Mutex},
+	sync::{Arc, RwLock},
 	time::Duration,
 };
 use uploads::Uploads;
@@ -42,8 +42,8 @@ pub struct Data {
 	pub access: WriteAccess,
 	/// Uploads that are open.
 	pub uploads: Arc<Uploads>,
-	/// Held while a dataset appears under a root that it may share with another.
-	commits: Arc<Mutex<()>>,
+	/// Read while an upload is committed; written by who must not replace what was committed meanwhile.
+	commits: Arc<RwLock<()>>,
 	/// Collects what is deleted.
 	_worker: Worker,
 }

@@ -26,7 +26,7 @@ use std::{
 	collections::HashMap,
 	sync::{
 		atomic::{AtomicU64, Ordering},
-		Arc, Mutex, MutexGuard, PoisonError, Weak,
+		Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
 	},
 	time::Duration,
 };
@@ -73,7 +73,7 @@ pub struct Status {
 /// All uploads.
 pub struct Uploads {
 	repo: Repo,
-	commits: Arc<Mutex<()>>,
+	commits: Arc<RwLock<()>>,
 	max_open: usize,
 	patience: Duration,
 	entries: Mutex<HashMap<String, Entry>>,
@@ -113,8 +113,8 @@ pub struct Running {
 
 impl Uploads {
 	/// None yet. At most `max_open` are open at a time, and one that nobody goes on with for `patience` is
-	/// given up. `commits` is held while a dataset is committed.
-	pub fn new(repo: Repo, commits: Arc<Mutex<()>>, max_open: usize, patience: Duration) -> Arc<Self> {
+	/// given up. `commits` is read while a dataset is committed.
+	pub fn new(repo: Repo, commits: Arc<RwLock<()>>, max_open: usize, patience: Duration) -> Arc<Self> {
 		Arc::new(Uploads {
 			repo,
 			commits,
@@ -352,10 +352,10 @@ impl Running {
 			return Err(discarded());
 		}
 		let committed = {
-			let _alone = self
+			let _committing = self
 				.uploads
 				.commits
-				.lock()
+				.read()
 				.unwrap_or_else(PoisonError::into_inner);
 			session.commit(&dataset.cid, &options)
 		}

@@ -111,6 +111,7 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 	let readable_anywhere = Router::new()
 		.merge(gateway::routes())
 		.route("/piece/{cid}", get(piece::handle))
+		.method_not_allowed_fallback(method_not_allowed)
 		.layer(open_cors());
 	let data = data::routes(&api);
 	Ok(Router::new()
@@ -131,14 +132,18 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 				),
 			)
 		})
-		.method_not_allowed_fallback(|method: Method| async move {
-			let problem = Problem::new(ErrorKind::Malformed, format!("{method} is not allowed here"))
-				.hint("data is read with GET or HEAD, written with PUT or PATCH to /upload; /rpc takes POST");
-			(StatusCode::METHOD_NOT_ALLOWED, Failure::from(problem).into_body()).into_response()
-		})
+		.method_not_allowed_fallback(method_not_allowed)
 		.layer(middleware::from_fn(move |request, next| {
 			observe(door.clone(), request, next)
 		})))
+}
+
+/// What a path says to a method that it does not have. It must be set before a layer that answers methods of its
+/// own: a fallback that is set later takes the layer's place.
+async fn method_not_allowed(method: Method) -> Response {
+	let problem = Problem::new(ErrorKind::Malformed, format!("{method} is not allowed here"))
+		.hint("data is read with GET or HEAD, written with PUT or PATCH to /upload; /rpc takes POST");
+	(StatusCode::METHOD_NOT_ALLOWED, Failure::from(problem).into_body()).into_response()
 }
 
 /// Pages of any origin may read what anyone may read. No cookies are involved.

@@ -29,6 +29,7 @@ mod archives;
 mod connections;
 mod data;
 mod data_api;
+mod data_codex_sdk;
 mod data_openapi;
 mod data_uploads;
 mod files;

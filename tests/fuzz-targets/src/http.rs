@@ -9,8 +9,8 @@ use cairn_dag::walk::EntityBytes;
 use cairn_provider_api::upload::OFFSET_HEADER;
 use cairn_provider_server::{
 	http::request_head::{
-		by_content, choose, client, content_location, disposition, given, media_ranges, not_modified, parameter,
-		range, start, Format, Requested,
+		by_content, choose, client, content_disposition, content_location, disposition, given, media_ranges,
+		media_type, not_modified, parameter, range, start, Format, Requested,
 	},
 	ingest::Start,
 };
@@ -46,10 +46,29 @@ pub fn request_head(data: &[u8]) {
 	for media_range in media_ranges(&headers) {
 		assert!(media_range.quality <= 1000);
 	}
+	content(&headers);
 	let kind = by_content(target, size.is_multiple_of(2));
 	assert!(HeaderValue::from_str(&kind).is_ok());
 	if let Ok(uri) = Uri::try_from(target) {
 		gateway(&headers, &uri, size);
+	}
+}
+
+/// Name and type of what is uploaded.
+fn content(headers: &HeaderMap) {
+	if let Some(value) = headers.get(header::CONTENT_DISPOSITION) {
+		if let Some(Some(name)) = content_disposition(value.as_bytes()) {
+			// It can be given back.
+			let said = disposition(true, Some(&name));
+			assert!(HeaderValue::from_str(&said).is_ok());
+			assert!(name.len() <= value.len());
+		}
+	}
+	let kind = headers
+		.get(header::CONTENT_TYPE)
+		.and_then(|value| value.to_str().ok());
+	if let Some(essence) = kind.and_then(media_type) {
+		assert_eq!(media_type(&essence), Some(essence));
 	}
 }
 
@@ -94,7 +113,11 @@ fn piece(headers: &HeaderMap, size: u64) {
 /// Who asks, and under what id.
 fn sender(headers: &HeaderMap) {
 	let proxy = IpAddr::V4(Ipv4Addr::LOCALHOST);
-	assert_eq!(client(proxy, headers, &[]), Some(proxy), "nobody was to be trusted");
+	assert_eq!(
+		client(proxy, headers, &[]),
+		Some(proxy),
+		"nobody was to be trusted"
+	);
 	assert_ne!(client(proxy, headers, &[proxy]), Some(proxy));
 	if let Some(id) = given(headers) {
 		assert!(id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_graphic()));
@@ -189,6 +212,17 @@ pub(crate) fn seeds() -> Vec<Seed> {
 			"suffix-range",
 			seed(2, "/piece/baga", &["range: bytes=-18446744073709551615"]),
 		),
+		(
+			"content",
+			seed(
+				0,
+				"/api/codex/v1/data",
+				&[
+					"content-type: text/plain; charset=utf-8",
+					"content-disposition: attachment; filename=\"a\\b\"; filename*=UTF-8'pl'%c5%bc",
+				],
+			),
+		),
 		("car", seed(2, &car, &["if-none-match: W/\"x\", *"])),
 		("raw", seed(2, &format!("{cid}?format=raw"), &[])),
 		(
@@ -212,7 +246,10 @@ pub(crate) fn seeds() -> Vec<Seed> {
 			seed(
 				2,
 				cid,
-				&["x-forwarded-for: 1.2.3.4, [2001:db8::1]:80, 127.0.0.1", "x-request-id: a-1"],
+				&[
+					"x-forwarded-for: 1.2.3.4, [2001:db8::1]:80, 127.0.0.1",
+					"x-request-id: a-1",
+				],
 			),
 		),
 	]

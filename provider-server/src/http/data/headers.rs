@@ -85,9 +85,9 @@ pub fn media_type(text: &str) -> Option<String> {
 		return None;
 	}
 	let parsed: mime::Mime = text.parse().ok()?;
-	// `*` is for what a client takes, not for what it gives.
-	let wild = parsed.type_() == mime::STAR || parsed.subtype() == mime::STAR;
-	(!wild).then(|| parsed.essence_str().to_owned())
+	// `*` is for what a client takes, not for what it gives; the library lets an empty subtype pass.
+	let named = |part: mime::Name<'_>| part != mime::STAR && !part.as_str().is_empty();
+	(named(parsed.type_()) && named(parsed.subtype())).then(|| parsed.essence_str().to_owned())
 }
 
 /// The file name in a `content-disposition` (RFC 6266): `None` if the text is malformed, `Some(None)` if it names

@@ -73,7 +73,8 @@ pub(super) fn routes(api: &Api) -> Router {
 	};
 	let routes = Router::new()
 		.nest("/api/cairn/v1", openapi::routes().with_state(state.clone()))
-		.nest("/api/codex/v1", codex::routes().with_state(state));
+		.nest("/api/codex/v1", codex::routes().with_state(state))
+		.method_not_allowed_fallback(super::method_not_allowed);
 	match cors {
 		Some(cors) => routes.layer(cors),
 		None => routes,

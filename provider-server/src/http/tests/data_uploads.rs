@@ -96,7 +96,7 @@ async fn a_client_that_goes_away_leaves_nothing() {
 	assert_eq!(list["uploads"][0]["resumable"], false);
 	// What a server does to a request whose connection is gone.
 	task.abort();
-	assert!(task.await.unwrap_err().is_cancelled());
+	assert!(task.await.is_err_and(|error| error.is_cancelled()));
 	until(|| uploads.list().is_empty()).await;
 	let space = settled(&world, &router).await;
 	assert_eq!(
