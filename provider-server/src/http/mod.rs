@@ -111,8 +111,10 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 	let readable_anywhere = Router::new()
 		.merge(gateway::routes())
 		.route("/piece/{cid}", get(piece::handle))
+		// Below the layer, or it would not see preflights.
 		.method_not_allowed_fallback(method_not_allowed)
-		.layer(open_cors());
+		.layer(open_cors())
+		.layer(middleware::from_fn(only_preflights));
 	let data = data::routes(&api);
 	Ok(Router::new()
 		.route("/upload/{hash}", any(upload::handle))
@@ -138,12 +140,21 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 		})))
 }
 
-/// What a path says to a method that it does not have. It must be set before a layer that answers methods of its
-/// own: a fallback that is set later takes the layer's place.
 async fn method_not_allowed(method: Method) -> Response {
 	let problem = Problem::new(ErrorKind::Malformed, format!("{method} is not allowed here"))
 		.hint("data is read with GET or HEAD, written with PUT or PATCH to /upload; /rpc takes POST");
 	(StatusCode::METHOD_NOT_ALLOWED, Failure::from(problem).into_body()).into_response()
+}
+
+/// The CORS layer takes every OPTIONS for a preflight.
+async fn only_preflights(request: Request, next: Next) -> Response {
+	let is_preflight = request
+		.headers()
+		.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+	if request.method() == Method::OPTIONS && !is_preflight {
+		return method_not_allowed(Method::OPTIONS).await;
+	}
+	next.run(request).await
 }
 
 /// Pages of any origin may read what anyone may read. No cookies are involved.

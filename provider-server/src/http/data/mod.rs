@@ -34,6 +34,7 @@ use axum::{
 	body::Body,
 	extract::Extension,
 	http::{header, HeaderMap, HeaderName, HeaderValue, Method, StatusCode},
+	middleware,
 	response::Response,
 	Router,
 };
@@ -76,7 +77,9 @@ pub(super) fn routes(api: &Api) -> Router {
 		.nest("/api/codex/v1", codex::routes().with_state(state))
 		.method_not_allowed_fallback(super::method_not_allowed);
 	match cors {
-		Some(cors) => routes.layer(cors),
+		Some(cors) => routes
+			.layer(cors)
+			.layer(middleware::from_fn(super::only_preflights)),
 		None => routes,
 	}
 }
@@ -179,6 +182,10 @@ fn cid(text: &str) -> Result<Cid, Problem> {
 	};
 	if text.len() > MAX_CID_TEXT {
 		return Err(malformed("too long".into()));
+	}
+	if text.contains('/') {
+		// The CID's parser would skip a path in front of it.
+		return Err(malformed("there is a path in it".into()));
 	}
 	text.parse::<Cid>().map_err(|error| malformed(error.to_string()))
 }

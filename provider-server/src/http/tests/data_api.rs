@@ -321,7 +321,13 @@ async fn what_is_not_here_is_said_to_be_not_here() {
 		.await;
 		assert_eq!(delete.status, StatusCode::NO_CONTENT);
 		let long = "z".repeat(60_000);
-		for wrong in ["nonsense", "..%2f..%2fetc%2fpasswd", "%00", &long] {
+		for wrong in [
+			"nonsense",
+			"..%2f..%2fetc%2fpasswd",
+			"%2fipfs%2fbafkqaaa",
+			"%00",
+			&long,
+		] {
 			let answer = read(&router, &format!("{base}/data/{wrong}"), &[]).await;
 			assert_eq!(answer.problem(), ErrorKind::Malformed);
 			let answer = read(&router, &format!("{base}/data/{wrong}/exists"), &[]).await;

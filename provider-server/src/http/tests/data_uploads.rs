@@ -137,8 +137,8 @@ async fn ten_uploads_at_once() {
 #[tokio::test]
 async fn large_data_is_not_held_in_memory() {
 	const PIECE: usize = 64 << 10;
-	const PIECES: usize = 1024;
-	let (world, router) = node_with(|config| config.repo.quota = ByteSize(80 << 20)).await;
+	const PIECES: usize = 512;
+	let (world, router) = node_with(|config| config.repo.quota = ByteSize(40 << 20)).await;
 	let uploads = world.provider().data.clone().unwrap().uploads.clone();
 	// The body notes by how much it is ahead of what was taken from the channel.
 	let (sent, mut ahead) = (std::sync::atomic::AtomicUsize::new(0), 0);
