@@ -241,7 +241,7 @@ fn fsck(session: &Session, verify: bool, dry_run: bool) -> Result<ExitCode, CliE
 mod tests {
 	use super::*;
 	use crate::{
-		cli::{output::Output, Global},
+		cli::{output::Output, run::Running, Global},
 		config::{Config, Paths},
 		data::Data,
 	};
@@ -255,21 +255,24 @@ mod tests {
 		let data = Data::open(&config, &paths).unwrap().unwrap();
 		data.put_block(Block::encode(Codec::Raw, &b"a block"[..]), None)
 			.unwrap();
-		let global = Global {
+		let session = Session {
+			paths,
+			config,
+			global: global(),
+			out: Output::new(false),
+		};
+		(session, data)
+	}
+
+	fn global() -> Global {
+		Global {
 			base_path: None,
 			config: None,
 			node: None,
 			password: None,
 			log_format: None,
 			json: false,
-		};
-		let session = Session {
-			paths,
-			config,
-			global,
-			out: Output::new(false),
-		};
-		(session, data)
+		}
 	}
 
 	/// The file in which the block's bytes are.
@@ -328,31 +331,57 @@ mod tests {
 	}
 
 	#[tokio::test]
+	async fn a_running_daemon_is_asked() {
+		let mut config = crate::simulation::test_config();
+		config.repo.enabled = true;
+		let world = crate::simulation::World::with(config).await;
+		let base = world.dir.path();
+		let data = world.provider().data.clone().unwrap();
+		let block = Block::encode(Codec::Raw, &b"a block"[..]);
+		tokio::task::spawn_blocking(move || data.put_block(block, None))
+			.await
+			.unwrap()
+			.unwrap();
+		let session = Session {
+			paths: Paths::resolve(Some(base.to_owned()), None).unwrap(),
+			config: world.config.clone(),
+			global: global(),
+			out: Output::new(true),
+		};
+		// It is starting.
+		let error = stat(&session).await.unwrap_err();
+		assert!(error.hint().unwrap().contains("wait"), "{error}");
+
+		let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+		let running = Running {
+			listen: listener.local_addr().unwrap(),
+			pid: std::process::id(),
+		};
+		std::fs::write(base.join("running.json"), serde_json::to_vec(&running).unwrap()).unwrap();
+		let stop = tokio_util::sync::CancellationToken::new();
+		let server = tokio::spawn({
+			let router = crate::http::router(world.provider().clone()).unwrap();
+			let (config, stop) = (world.config.server.clone(), stop.clone());
+			async move { crate::http::serve(listener, router, &config, stop).await }
+		});
+		let found: Stat = contact_server::get(&session, "/api/cairn/v1/space")
+			.await
+			.unwrap();
+		assert_eq!((found.blocks, found.used, found.datasets), (1, 7, 1));
+		assert_eq!(stat(&session).await.unwrap(), ExitCode::SUCCESS);
+		stop.cancel();
+		server.await.unwrap();
+	}
+
+	#[tokio::test]
 	async fn no_store_is_created_by_looking() {
 		let dir = tempfile::tempdir().unwrap();
 		let (mut session, data) = session(&dir);
 		drop(data);
-		let stat = Store::Stat;
-		assert!(!found(
-			stat.run(Session {
-				out: Output::new(true),
-				..session_copy(&session)
-			})
-			.await
-			.unwrap()
-		));
+		assert_eq!(stat(&session).await.unwrap(), ExitCode::SUCCESS);
 		session.config.repo.path = Some("elsewhere".into());
 		let error = Store::Stat.run(session).await.unwrap_err();
 		assert!(error.to_string().contains("no block store"), "{error}");
 		assert!(!dir.path().join("elsewhere").exists());
-	}
-
-	fn session_copy(session: &Session) -> Session {
-		Session {
-			paths: session.paths.clone(),
-			config: session.config.clone(),
-			global: session.global.clone(),
-			out: session.out,
-		}
 	}
 }

@@ -281,6 +281,11 @@ impl Running {
 		self.received.load(Ordering::Relaxed)
 	}
 
+	/// Whether another request can take it up after this one.
+	pub fn can_go_on(&self) -> bool {
+		self.terms.resumable && self.work.is_some() && !self.is_discarded()
+	}
+
 	/// Whether it was given up while this request has it.
 	pub fn is_discarded(&self) -> bool {
 		!self.uploads.lock().contains_key(&self.id)

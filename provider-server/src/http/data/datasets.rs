@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
 	config::Lifetime,
-	data::{cid_text, expiry, repo_problem, Data},
+	data::{cid_text, expiry, repo_problem, uploads::Terms, Data},
 	http::problem::Failure,
 };
 use axum::{
@@ -109,9 +109,13 @@ pub(super) async fn upload(
 ) -> Result<Response, Failure> {
 	state.check_access(address(&peer), &headers)?;
 	let Query(keeping) = keeping?;
-	let mut terms = headers::terms(&headers, MediaTypes::Any)?;
-	terms.ttl = keeping.ttl()?;
-	let dataset = receive::whole(&state, &headers, body, Ok(terms)).await?;
+	let terms = headers::terms(&headers, MediaTypes::Any).and_then(|terms| {
+		Ok(Terms {
+			ttl: keeping.ttl()?,
+			..terms
+		})
+	});
+	let dataset = receive::whole(&state, &headers, body, terms).await?;
 	created(&state, dataset).await
 }
 

@@ -109,7 +109,7 @@ pub(super) async fn receive(
 	});
 	match outcome {
 		Ok(()) => Ok(running),
-		Err(problem) if running.terms().resumable && problem.kind != ErrorKind::WrongState => {
+		Err(problem) if running.can_go_on() => {
 			let offset = running.received().to_string();
 			Err(Failure::from(problem).header(super::headers::UPLOAD_OFFSET, offset))
 		}
