@@ -4,6 +4,10 @@
 //! base path, `$XDG_DATA_HOME/cairn-provider` unless `--base-path` names another; the file is
 //! `config.toml` in `$XDG_CONFIG_HOME/cairn-provider`, or in the base path where one is named.
 
+mod data;
+
+pub use data::{ApiSettings, Lifetime, RepoSettings};
+
 use crate::network::settings::Network;
 use cairn_units::ByteSize;
 use etcetera::{base_strategy::Xdg, BaseStrategy};
@@ -78,6 +82,10 @@ pub struct Config {
 	pub network: Network,
 	/// The IPFS gateway.
 	pub gateway: Gateway,
+	/// The node's own block store.
+	pub repo: RepoSettings,
+	/// The data API over it.
+	pub api: ApiSettings,
 	/// The disk.
 	pub storage: Storage,
 	/// Uploads.
@@ -214,6 +222,8 @@ impl Default for Config {
 			server: Server::default(),
 			network: Network::default(),
 			gateway: Gateway::default(),
+			repo: RepoSettings::default(),
+			api: ApiSettings::default(),
 			storage: Storage::default(),
 			uploads: Uploads::default(),
 			deals: Deals::default(),
@@ -391,6 +401,13 @@ impl Config {
 				u64::MAX,
 			),
 			("sealing.workers", self.sealing.workers as u64, MAX_COUNT),
+			("repo.quota", self.repo.quota.0, u64::MAX),
+			("repo.max_uploads", self.repo.max_uploads as u64, MAX_COUNT),
+			(
+				"repo.upload_patience_seconds",
+				self.repo.upload_patience_seconds,
+				MAX_SECONDS,
+			),
 		];
 		if let Some((key, _, most)) = bounded
 			.into_iter()
@@ -407,6 +424,7 @@ impl Config {
 				reason: "must be at least 0 and below 1".into(),
 			});
 		}
+		self.api.check()?;
 		crate::contact::http_addresses(&self.server.addresses).map_err(|error| ConfigError::Value {
 			key: "server.addresses",
 			reason: error.to_string(),
@@ -485,6 +503,19 @@ impl Paths {
 	/// The network's folder: the host's key, and what it remembers of others.
 	pub fn network(&self) -> PathBuf {
 		self.base.join("network")
+	}
+
+	/// Folder of the node's own block store.
+	pub fn repo(&self, config: &Config) -> PathBuf {
+		match &config.repo.path {
+			Some(path) => self.base.join(path),
+			None => self.base.join("repo"),
+		}
+	}
+
+	/// The file of the data API's token, if there is to be one.
+	pub fn token(&self, config: &Config) -> Option<PathBuf> {
+		config.api.token_file.as_ref().map(|path| self.base.join(path))
 	}
 
 	/// Folder of unfinished uploads: on the storage's file system, so that a finished one is renamed

@@ -7,6 +7,8 @@
 //!
 //! It knows no wallet but its worker's key and decides no consensus.
 //!
+//! Beside the data of deals it keeps a block store of its own ([`data`]), for its operator's programs.
+//!
 //! Start reading at [`provider`] (what everything shares), then [`pipeline`] (what happens to a deal),
 //! [`deal::state`] and [`sector::state`] (the states), [`http`] (the outside).
 #![deny(missing_docs)]
@@ -16,6 +18,7 @@ pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod contact;
+pub mod data;
 pub mod deal;
 pub mod fault_injection;
 pub mod http;

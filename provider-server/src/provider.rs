@@ -3,6 +3,7 @@
 use crate::{
 	chain::{AccountId, Ask, Chain, ChainError, ProviderView, RegisteredProofType},
 	config::Config,
+	data::Data,
 	deal::{
 		admission::{admit, disk_needed, Schedule, Snapshot},
 		verify_client_signature, Deal, DealState, Origin, Proposal, ProposalHash,
@@ -68,6 +69,8 @@ pub struct Provider {
 	pub sectors: SectorStore,
 	/// Uploads.
 	pub uploads: Uploads,
+	/// The node's own block store, if it keeps one.
+	pub data: Option<Arc<Data>>,
 	/// Metrics.
 	pub metrics: Metrics,
 	/// Wakes the pipeline before the next block.
@@ -101,6 +104,8 @@ pub struct Parts {
 	pub sectors: SectorStore,
 	/// Uploads.
 	pub uploads: Uploads,
+	/// The node's own block store, if it keeps one.
+	pub data: Option<Data>,
 	/// Metrics.
 	pub metrics: Metrics,
 }
@@ -170,6 +175,7 @@ impl Provider {
 			store: parts.store,
 			sectors: parts.sectors,
 			uploads: parts.uploads,
+			data: parts.data.map(Arc::new),
 			metrics: parts.metrics,
 			wake: Notify::new(),
 			view: RwLock::new(view),

@@ -35,9 +35,13 @@ pub enum ErrorKind {
 	ProviderFunds,
 	/// The provider already stores this piece in a live hot deal.
 	DuplicatePiece,
-	/// No such deal, piece or block here.
+	/// The request needs a token that the server's operator hands out.
+	Unauthorized,
+	/// The server does this for programs on its own machine only.
+	Forbidden,
+	/// No such deal, piece, block or dataset here.
 	NotFound,
-	/// The deal is in a state in which this cannot be done.
+	/// The deal or dataset is in a state in which this cannot be done.
 	WrongState,
 	/// An upload starts at another offset than the one the server holds.
 	OffsetMismatch,
@@ -53,6 +57,9 @@ pub enum ErrorKind {
 	InvalidCar,
 	/// The CAR does not hold the proposal's root.
 	RootMissing,
+	/// Well-formed, and not acceptable all the same: a file name that no file can have, an unknown media type, an
+	/// empty dataset, a block whose bytes are not those of its CID.
+	Unprocessable,
 	/// No data arrived for too long.
 	IdleTimeout,
 	/// The server is at a limit of concurrency. Try again later.
@@ -83,13 +90,15 @@ impl ErrorKind {
 		match self {
 			Malformed | BadSignature | WrongProvider | TierNotOffered | PieceSize | PriceTooLow
 			| Duration | StartBy | Collateral | ClientFunds | ProviderFunds | TooSmall => 400,
+			Unauthorized => 401,
+			Forbidden => 403,
 			NotFound => 404,
 			NotAcceptable => 406,
 			IdleTimeout => 408,
 			DuplicatePiece | WrongState | OffsetMismatch | UploadRunning => 409,
 			TooLarge => 413,
 			RangeNotSatisfiable => 416,
-			CommitmentMismatch | InvalidCar | RootMissing => 422,
+			CommitmentMismatch | InvalidCar | RootMissing | Unprocessable => 422,
 			RateLimited => 429,
 			Busy | ChainUnavailable => 503,
 			Internal | Unknown => 500,

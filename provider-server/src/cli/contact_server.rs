@@ -21,28 +21,13 @@ pub(crate) async fn call<T: DeserializeOwned>(
 	method: &str,
 	params: serde_json::Value,
 ) -> Result<T, CliError> {
-	let running: Running = std::fs::read(session.paths.base.join("running.json"))
-		.ok()
-		.and_then(|bytes| serde_json::from_slice(&bytes).ok())
-		.ok_or_else(|| {
-			CliError::new(
-				"the provider's database is in use",
-				"but no daemon says where it listens; wait until it has started",
-			)
-		})?;
-	let failed = |error: String| {
-		CliError::new(
-			format!(
-				"the provider at http://{} does not answer: {error}",
-				running.listen
-			),
-			"see its log",
-		)
-	};
-	let answer = tokio::time::timeout(PATIENCE, exchange(&running, method, params))
-		.await
-		.map_err(|_| failed("timeout".into()))?
-		.map_err(|error| failed(error.to_string()))?;
+	let running = running(session)?;
+	let failed = |error: String| unanswered(&running, error);
+	let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+	let request = Request::post(rpc::PATH)
+		.header(header::CONTENT_TYPE, "application/json")
+		.body(Full::new(Bytes::from(body.to_string())));
+	let answer = exchange(&running, request).await?;
 	#[derive(serde::Deserialize)]
 	struct Answer<T> {
 		result: Option<T>,
@@ -54,22 +39,54 @@ pub(crate) async fn call<T: DeserializeOwned>(
 		.ok_or_else(|| failed(answer.error.unwrap_or_default().to_string()))
 }
 
+/// Reads JSON from a path of the daemon that runs on the session's base path.
+pub(crate) async fn get<T: DeserializeOwned>(session: &Session, path: &str) -> Result<T, CliError> {
+	let running = running(session)?;
+	let answer = exchange(&running, Request::get(path).body(Full::default())).await?;
+	serde_json::from_slice(&answer).map_err(|error| unanswered(&running, error))
+}
+
+/// The daemon that has the session's base path in use.
+fn running(session: &Session) -> Result<Running, CliError> {
+	std::fs::read(session.paths.base.join("running.json"))
+		.ok()
+		.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+		.ok_or_else(|| {
+			CliError::new(
+				"the provider's database is in use",
+				"but no daemon says where it listens; wait until it has started",
+			)
+		})
+}
+
+fn unanswered(running: &Running, error: impl std::fmt::Display) -> CliError {
+	CliError::new(
+		format!(
+			"the provider at http://{} does not answer: {error}",
+			running.listen
+		),
+		"see its log",
+	)
+}
+
+/// Sends a request and reads the answer's body.
 async fn exchange(
 	running: &Running,
-	method: &str,
-	params: serde_json::Value,
-) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
-	let stream = TcpStream::connect(running.listen).await?;
-	let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-	tokio::spawn(connection);
-	let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-	let request = Request::post(rpc::PATH)
-		.header(header::HOST, running.listen.to_string())
-		.header(header::CONTENT_TYPE, "application/json")
-		.body(Full::new(Bytes::from(body.to_string())))?;
-	let response = sender.send_request(request).await?;
-	Ok(Limited::new(response.into_body(), MAX_ANSWER)
-		.collect()
-		.await?
-		.to_bytes())
+	request: Result<Request<Full<Bytes>>, hyper::http::Error>,
+) -> Result<Bytes, CliError> {
+	let exchange = async {
+		let mut request = request?;
+		let host = running.listen.to_string().parse()?;
+		request.headers_mut().insert(header::HOST, host);
+		let stream = TcpStream::connect(running.listen).await?;
+		let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+		tokio::spawn(connection);
+		let response = sender.send_request(request).await?;
+		let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await?;
+		Ok::<_, Box<dyn std::error::Error + Send + Sync>>(body.to_bytes())
+	};
+	tokio::time::timeout(PATIENCE, exchange)
+		.await
+		.map_err(|_| unanswered(running, "timeout"))?
+		.map_err(|error| unanswered(running, error))
 }

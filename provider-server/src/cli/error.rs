@@ -1,6 +1,9 @@
 //! Errors of the commands, with what to do about them.
 
-use crate::{chain::ChainError, config::ConfigError, provider::ViewError, store::StoreError};
+use crate::{
+	chain::ChainError, config::ConfigError, data::OpenDataError, provider::ViewError, store::StoreError,
+};
+use cairn_blockstore::repo::OpenError;
 use cairn_chain_client::{ConnectError, SubmitError};
 use std::io;
 
@@ -28,6 +31,12 @@ pub enum CliError {
 	/// The database.
 	#[error(transparent)]
 	Store(#[from] StoreError),
+	/// The block store.
+	#[error(transparent)]
+	Data(#[from] crate::data::OpenDataError),
+	/// The block store's contents.
+	#[error("the block store cannot be read")]
+	Dataset(#[from] cairn_blockstore::repo::DatasetError),
 	/// The sector store.
 	#[error("the storage folder cannot be used")]
 	Sectors(#[from] cairn_proving::StoreError),
@@ -87,6 +96,9 @@ impl CliError {
 			CliError::Keystore(_) => "run `cairn-provider init` first",
 			CliError::Password(_) => {
 				"name a source with --password (env:NAME, fd:N, file:PATH), or run `init --unattended`"
+			}
+			CliError::Data(OpenDataError::Repo(OpenError::InUse { .. })) => {
+				"another cairn-provider runs on this folder"
 			}
 			CliError::Sectors(cairn_proving::StoreError::Locked { .. }) => {
 				"another cairn-provider runs on this folder"

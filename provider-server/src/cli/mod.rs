@@ -2,7 +2,7 @@
 //!
 //! Results go to standard output, as text or (with `--json`) as one JSON object with a `schema`;
 //! everything else goes to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 `doctor`
-//! found something that keeps the provider from working.
+//! found something that keeps the provider from working, or `store fsck` something that is not mended.
 
 mod ask;
 mod contact_server;
@@ -14,6 +14,7 @@ mod keys;
 mod output;
 mod run;
 mod sectors;
+mod store;
 mod tier_name;
 
 use crate::config::{Config, ConfigError, LogFormat, Paths};
@@ -109,6 +110,9 @@ enum Command {
 	/// Deals
 	#[command(subcommand)]
 	Deals(deals::Deals),
+	/// The node's own block store
+	#[command(subcommand)]
+	Store(store::Store),
 	/// Check disk, keys, chain, registration, funds and ports
 	Doctor(doctor::Doctor),
 }
@@ -174,6 +178,7 @@ fn dispatch(session: Session, command: Command) -> Result<ExitCode, CliError> {
 			Command::Ask(command) => command.run(session).await,
 			Command::Sectors(command) => command.run(session).await,
 			Command::Deals(command) => command.run(session).await,
+			Command::Store(command) => return command.run(session).await,
 			Command::Doctor(command) => return command.run(session).await,
 		}
 		.map(|()| ExitCode::SUCCESS)

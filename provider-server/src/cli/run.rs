@@ -3,6 +3,7 @@
 use super::{CliError, ServerFlags, Session};
 use crate::{
 	chain::live::LiveChain,
+	data::Data,
 	http::{router, serve, ServeError},
 	ingest::{Disk, Limits, Uploads},
 	metrics::Metrics,
@@ -62,13 +63,15 @@ impl Run {
 		let chain = Arc::new(LiveChain::new(client, worker, owner));
 		let config = session.config.clone();
 		let storage = session.paths.storage(&config);
-		let (store, sectors) = {
+		let (store, sectors, data) = {
 			let (database, storage) = (session.paths.database(), storage.clone());
+			let (config, paths) = (config.clone(), session.paths.clone());
 			tokio::task::spawn_blocking(move || -> Result<_, CliError> {
 				let store = Store::open(&database, &identity)?;
 				let sectors = SectorStore::open(&storage)?;
 				claim_storage(&storage, &identity)?;
-				Ok((store, sectors))
+				let data = Data::open(&config, &paths)?;
+				Ok((store, sectors, data))
 			})
 			.await
 			.map_err(std::io::Error::other)??
@@ -100,6 +103,7 @@ impl Run {
 			store,
 			sectors,
 			uploads,
+			data,
 			metrics: Metrics::default(),
 		})
 		.await?;

@@ -6,6 +6,7 @@
 //! | `PUT PATCH HEAD DELETE /upload/{hash}` | a deal's data ([`upload`]) |
 //! | `GET HEAD /ipfs/{cid}[/path]` | IPFS gateway ([`gateway`]) |
 //! | `GET HEAD /piece/{cid}` | a piece's payload, with ranges ([`piece`]) |
+//! | `/api/cairn/v1/…`, `/api/codex/v1/…` | the node's own block store ([`data`]) |
 //! | `GET /healthz`, `GET /metrics` | for operators ([`health`]) |
 //!
 //! Every response carries `x-request-id`; errors are [`cairn_provider_api::Problem`] as JSON. What a client may
@@ -14,6 +15,7 @@
 mod body;
 mod client_address;
 mod conditional;
+mod data;
 mod gateway;
 mod health;
 mod piece;
@@ -31,6 +33,7 @@ pub mod request_head {
 	pub use super::{
 		client_address::client,
 		conditional::{not_modified, range, Requested},
+		data::{content_disposition, media_type},
 		gateway::{
 			by_content, choose, content_location, disposition, media_ranges, parameter, Car, Choice, Format,
 			Parameters,
@@ -112,12 +115,14 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 		.method_not_allowed_fallback(method_not_allowed)
 		.layer(open_cors())
 		.layer(middleware::from_fn(only_preflights));
+	let data = data::routes(&api);
 	Ok(Router::new()
 		.route("/upload/{hash}", any(upload::handle))
 		.merge(readable_anywhere)
 		.route("/healthz", get(health::healthz))
 		.route("/metrics", get(health::metrics))
 		.with_state(api)
+		.merge(data)
 		.route(
 			cairn_provider_api::rpc::PATH,
 			post(move |request| rpc.clone().handle(request)),
@@ -125,7 +130,7 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 		.fallback(|| async {
 			Failure::from(
 				Problem::new(ErrorKind::NotFound, "there is nothing at this path").hint(
-					"the paths are /rpc, /upload/{hash}, /ipfs/{cid}, /piece/{cid}, /healthz and /metrics",
+					"the paths are /rpc, /upload/{hash}, /ipfs/{cid}, /piece/{cid}, /api/cairn/v1, /api/codex/v1, /healthz and /metrics",
 				),
 			)
 		})
@@ -207,7 +212,7 @@ async fn observe(door: Arc<Door>, request: Request, next: Next) -> Response {
 	let started = Instant::now();
 	let id = request_id::given(request.headers()).map_or_else(request_id::fresh, str::to_owned);
 	let route = match request.uri().path().split('/').nth(1).unwrap_or_default() {
-		route @ ("upload" | "ipfs" | "piece" | "rpc" | "healthz" | "metrics") => route,
+		route @ ("api" | "upload" | "ipfs" | "piece" | "rpc" | "healthz" | "metrics") => route,
 		_ => "other",
 	}
 	.to_owned();

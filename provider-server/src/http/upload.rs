@@ -259,7 +259,7 @@ async fn take(
 }
 
 /// Reads a little of a body that is not wanted.
-async fn drain(body: &mut (impl futures::Stream<Item = Result<Bytes, axum::Error>> + Unpin)) {
+pub(super) async fn drain(body: &mut (impl futures::Stream<Item = Result<Bytes, axum::Error>> + Unpin)) {
 	let reading = async {
 		let mut read = 0;
 		while let Some(Ok(chunk)) = body.next().await {

@@ -4,7 +4,8 @@ pub mod chain;
 
 use crate::{
 	chain::Chain,
-	config::Config,
+	config::{Config, Paths},
+	data::Data,
 	deal::{DealState, Proposal, ProposalHash},
 	ingest::{Disk, Limits, Progress, Start, Uploads},
 	metrics::Metrics,
@@ -125,7 +126,7 @@ pub fn offer(seed: u8, tier: Tier) -> Offer {
 	.signed()
 }
 
-/// Short waits, and no margin on the disk.
+/// Short waits, no margin on the disk, and no block store: what tests it asks for one.
 pub fn test_config() -> Config {
 	let mut config = Config::default();
 	config.storage.keep_free = cairn_units::ByteSize(0);
@@ -133,6 +134,7 @@ pub fn test_config() -> Config {
 	config.deals.settle_every_blocks = 10;
 	config.uploads.idle_timeout_seconds = 1;
 	config.server.write_timeout_seconds = 2;
+	config.repo.enabled = false;
 	config
 }
 
@@ -179,6 +181,11 @@ impl World {
 			},
 		)
 		.unwrap();
+		let paths = Paths {
+			base: base.to_owned(),
+			config: base.join("config.toml"),
+		};
+		let data = Data::open(&self.config, &paths).unwrap();
 		let chain: Arc<dyn Chain> = self.chain.clone();
 		let provider = Provider::assemble(Parts {
 			config: self.config.clone(),
@@ -188,6 +195,7 @@ impl World {
 			store,
 			sectors,
 			uploads,
+			data,
 			metrics: Metrics::default(),
 		})
 		.await

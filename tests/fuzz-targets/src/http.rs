@@ -9,8 +9,8 @@ use cairn_dag::walk::EntityBytes;
 use cairn_provider_api::upload::OFFSET_HEADER;
 use cairn_provider_server::{
 	http::request_head::{
-		by_content, choose, client, content_location, disposition, given, media_ranges, not_modified,
-		parameter, range, start, Format, Requested,
+		by_content, choose, client, content_disposition, content_location, disposition, given, media_ranges,
+		media_type, not_modified, parameter, range, start, Format, Requested,
 	},
 	ingest::Start,
 };
@@ -46,10 +46,29 @@ pub fn request_head(data: &[u8]) {
 	for media_range in media_ranges(&headers) {
 		assert!(media_range.quality <= 1000);
 	}
+	content(&headers);
 	let kind = by_content(target, size.is_multiple_of(2));
 	assert!(HeaderValue::from_str(&kind).is_ok());
 	if let Ok(uri) = Uri::try_from(target) {
 		gateway(&headers, &uri, size);
+	}
+}
+
+/// Name and type of what is uploaded.
+fn content(headers: &HeaderMap) {
+	if let Some(value) = headers.get(header::CONTENT_DISPOSITION) {
+		if let Some(Some(name)) = content_disposition(value.as_bytes()) {
+			// It can be given back.
+			let said = disposition(true, Some(&name));
+			assert!(HeaderValue::from_str(&said).is_ok());
+			assert!(name.len() <= value.len());
+		}
+	}
+	let kind = headers
+		.get(header::CONTENT_TYPE)
+		.and_then(|value| value.to_str().ok());
+	if let Some(essence) = kind.and_then(media_type) {
+		assert_eq!(media_type(&essence), Some(essence));
 	}
 }
 
@@ -192,6 +211,17 @@ pub(crate) fn seeds() -> Vec<Seed> {
 		(
 			"suffix-range",
 			seed(2, "/piece/baga", &["range: bytes=-18446744073709551615"]),
+		),
+		(
+			"content",
+			seed(
+				0,
+				"/api/codex/v1/data",
+				&[
+					"content-type: text/plain; charset=utf-8",
+					"content-disposition: attachment; filename=\"a\\b\"; filename*=UTF-8'pl'%c5%bc",
+				],
+			),
 		),
 		("car", seed(2, &car, &["if-none-match: W/\"x\", *"])),
 		("raw", seed(2, &format!("{cid}?format=raw"), &[])),

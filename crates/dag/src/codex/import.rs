@@ -1,14 +1,7 @@
 //! Data to a dataset.
 
-use super::{
-	manifest::Manifest,
-	tree::{Digest, TreeBuilder},
-};
-use crate::{
-	block::Block,
-	codec::Codec,
-	source::{BlockSink, SinkError},
-};
+use super::{build::DatasetBuilder, manifest::Manifest};
+use crate::source::{BlockSink, SinkError};
 use cid::Cid;
 use std::io::{self, Read};
 
@@ -71,36 +64,18 @@ pub fn import<K: BlockSink + ?Sized>(
 	sink: &mut K,
 	options: &DatasetOptions,
 ) -> Result<Dataset, ImportError> {
-	if !(1..=MAX_BLOCK_SIZE).contains(&options.block_size) {
-		return Err(ImportError::InvalidBlockSize);
-	}
-	let mut tree = TreeBuilder::new();
-	let mut dataset_size = 0;
+	let mut builder = DatasetBuilder::new(options.block_size)?;
 	loop {
 		let (block, filled) = read_block(&mut reader, options.block_size as usize)?;
 		if filled == 0 {
 			break;
 		}
-		dataset_size += filled as u64;
-		let block = Block::encode(Codec::CodexBlock, block);
-		let digest = Digest::try_from(block.cid().hash().digest());
-		let digest = digest.expect("Block::encode hashes with SHA-256, which has 32 bytes");
-		sink.put(block)?;
-		tree.push(digest, sink)?;
+		builder.put_block(block, filled, sink)?;
 		if filled < options.block_size as usize {
 			break;
 		}
 	}
-	let root = tree.finish(sink)?.ok_or(ImportError::Empty)?;
-	let manifest = Manifest {
-		filename: options.filename.clone(),
-		mimetype: options.mimetype.clone(),
-		..Manifest::new(root, options.block_size, dataset_size)
-	};
-	let block = manifest.block();
-	let cid = *block.cid();
-	sink.put(block)?;
-	Ok(Dataset { cid, manifest })
+	builder.finish(sink, options.filename.clone(), options.mimetype.clone())
 }
 
 /// Reads until the block is full or the stream ends; what is left of the block stays zero.

@@ -1,0 +1,144 @@
+//! The node's own block store: what its operator's programs put and get through the data API.
+//!
+//! [`Data`] holds the repository (`cairn_blockstore`), the uploads that are open ([`uploads`]) and who may
+//! change it ([`access`]). [`Data::find`] is where a request looks for data. The routes are in
+//! [`crate::http`].
+//!
+//! The data of deals is not here: it lies in pieces, and the pipeline looks after it.
+
+pub mod access;
+mod blocks;
+mod error;
+pub mod uploads;
+
+pub use blocks::{expiry, PutBlockError};
+pub use error::{repo_problem, upload_problem};
+
+use crate::config::{Config, Paths};
+use access::{TokenError, WriteAccess};
+use cairn_blockstore::{
+	repo::{OpenError, Recovery, StartupCheck, Worker},
+	Repo, RepoConfig,
+};
+use cairn_dag::Block;
+use cairn_provider_api::{ErrorKind, Problem};
+use cid::Cid;
+use std::{
+	io,
+	path::Path,
+	sync::{Arc, RwLock},
+	time::Duration,
+};
+use uploads::Uploads;
+
+/// Bytes of blocks that an upload collects before it writes them: what an open upload takes of memory.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// The block store and what serves it.
+pub struct Data {
+	/// The blocks.
+	pub repo: Repo,
+	/// Who may change them.
+	pub access: WriteAccess,
+	/// Uploads that are open.
+	pub uploads: Arc<Uploads>,
+	/// Read while an upload is committed; written by who must not replace what was committed meanwhile.
+	commits: Arc<RwLock<()>>,
+	/// Collects what is deleted.
+	_worker: Worker,
+}
+
+/// Why there is no block store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenDataError {
+	/// The repository.
+	#[error(transparent)]
+	Repo(#[from] OpenError),
+	/// The token.
+	#[error(transparent)]
+	Token(#[from] TokenError),
+	/// No thread to collect what is deleted.
+	#[error("cannot start the thread that frees deleted data")]
+	Worker(#[source] io::Error),
+}
+
+impl Data {
+	/// Opens the block store that the configuration names, if it names one. Blocks.
+	///
+	/// # Errors
+	/// See [`OpenDataError`]; another process has it open, for instance.
+	pub fn open(config: &Config, paths: &Paths) -> Result<Option<Self>, OpenDataError> {
+		if !config.repo.enabled {
+			return Ok(None);
+		}
+		// Before anything is created: a token that cannot be read must not leave a store without one.
+		let access = WriteAccess::load(paths.token(config).as_deref(), &config.api.cors_origins)?;
+		let (repo, recovery) = open_repo(config, &paths.repo(config), StartupCheck::AfterCrash)?;
+		if recovery.after_crash {
+			tracing::warn!(
+				unfinished_uploads = recovery.unfinished_uploads,
+				"the block store was not closed; it was checked"
+			);
+		}
+		let commits = Arc::default();
+		let uploads = Uploads::new(
+			repo.clone(),
+			Arc::clone(&commits),
+			config.repo.max_uploads,
+			Duration::from_secs(config.repo.upload_patience_seconds),
+		);
+		Ok(Some(Data {
+			_worker: repo.start_worker().map_err(OpenDataError::Worker)?,
+			repo,
+			access,
+			uploads,
+			commits,
+		}))
+	}
+
+	/// The block that a request is about, from this node. This is the one place in which requests under
+	/// `/network` look for what they name: an exchange with other nodes has its place here, after the
+	/// repository said that it has no such block.
+	///
+	/// # Errors
+	/// [`ErrorKind::NotFound`] if the block is not here. Blocks the thread.
+	pub fn find(&self, cid: &Cid) -> Result<Block, Problem> {
+		match self.repo.get(cid) {
+			Ok(Some(block)) => Ok(block),
+			Ok(None) => Err(Problem::new(
+				ErrorKind::NotFound,
+				format!("{} is not stored here", cid_text(cid)),
+			)
+			.hint("this node does not fetch from others: upload the data here first")),
+			Err(error) => Err(error::read_problem(cid, &error)),
+		}
+	}
+}
+
+/// Opens the repository as configured.
+///
+/// # Errors
+/// As [`Repo::open`].
+pub fn open_repo(config: &Config, folder: &Path, check: StartupCheck) -> Result<(Repo, Recovery), OpenError> {
+	let settings = RepoConfig {
+		quota: config.repo.quota.0,
+		default_ttl: config.repo.default_ttl.into(),
+		batch_bytes: BATCH_BYTES,
+		disk_reserve: config.storage.keep_free.0,
+		startup_check: check,
+		..RepoConfig::default()
+	};
+	Repo::open(folder, &settings)
+}
+
+/// A CID as the data API writes it: Codex's codecs in base58btc, as Codex does, others as everybody does.
+pub fn cid_text(cid: &Cid) -> String {
+	use cid::{multibase::Base, Version};
+	if cid.version() == Version::V1 && (0xcd01..=0xcd06).contains(&cid.codec()) {
+		// Only version 0 has bases that it cannot be written in.
+		cid.to_string_of_base(Base::Base58Btc)
+			.unwrap_or_else(|_| cid.to_string())
+	} else {
+		cid.to_string()
+	}
+}

@@ -1,0 +1,202 @@
+//! The data API: uploading, listing, reading and deleting what is in the node's own block store.
+//!
+//! Under `/api/cairn/v1` all of it, with a description in OpenAPI at `/api/cairn/v1/openapi.json`; routes and
+//! description are made from the same annotations ([`openapi`]). Under `/api/codex/v1` what Codex's clients
+//! know ([`codex`]), in the same shapes.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`datasets`] | upload in one request, list, keep longer, delete, does it exist |
+//! | [`download`] | a dataset's data, with ranges and conditions |
+//! | [`network`] | the same of what other nodes may have |
+//! | [`uploads`] | uploads in several requests |
+//! | [`receive`] | a request's body into an upload |
+//! | [`blocks`] | single blocks |
+//! | [`headers`] | what request headers say about the data |
+//! | [`shapes`] | the JSON |
+
+mod blocks;
+mod codex;
+mod datasets;
+mod download;
+mod headers;
+mod network;
+mod openapi;
+mod receive;
+mod shapes;
+mod uploads;
+
+pub use headers::{content_disposition, media_type};
+
+use super::{client_address::Peer, problem::Failure, request_id, Api};
+use crate::data::Data;
+use axum::{
+	body::Body,
+	extract::Extension,
+	http::{header, HeaderMap, HeaderName, HeaderValue, Method, StatusCode},
+	middleware,
+	response::Response,
+	Router,
+};
+use cairn_provider_api::{ErrorKind, Problem};
+use cid::Cid;
+use serde::Serialize;
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+/// Longest text that is read as a CID. Reading base58 takes time that grows with the square of its length.
+const MAX_CID_TEXT: usize = 256;
+
+/// Blocks that are received at the same time, each in memory.
+const MAX_BLOCKS_IN_FLIGHT: usize = 16;
+
+/// What the handlers of this API share.
+#[derive(Clone)]
+struct DataApi {
+	api: Api,
+	data: Arc<Data>,
+	/// Places for blocks in memory.
+	blocks: Arc<Semaphore>,
+}
+
+/// The routes; none if the node keeps no block store.
+pub(super) fn routes(api: &Api) -> Router {
+	let Some(data) = api.provider.data.clone() else {
+		return Router::new();
+	};
+	let origins = &api.provider.config.api.cors_origins;
+	let cors = (!origins.is_empty()).then(|| cors(origins));
+	let state = DataApi {
+		api: api.clone(),
+		data,
+		blocks: Arc::new(Semaphore::new(MAX_BLOCKS_IN_FLIGHT)),
+	};
+	let routes = Router::new()
+		.nest("/api/cairn/v1", openapi::routes().with_state(state.clone()))
+		.nest("/api/codex/v1", codex::routes().with_state(state))
+		.method_not_allowed_fallback(super::method_not_allowed);
+	match cors {
+		Some(cors) => routes
+			.layer(cors)
+			.layer(middleware::from_fn(super::only_preflights)),
+		None => routes,
+	}
+}
+
+/// Lets pages of the origins in the configuration use the API from a browser.
+fn cors(origins: &[String]) -> CorsLayer {
+	let origins = origins
+		.iter()
+		.filter_map(|origin| HeaderValue::from_str(origin).ok());
+	let name = HeaderName::from_static;
+	CorsLayer::new()
+		.allow_origin(AllowOrigin::list(origins))
+		.allow_methods([
+			Method::GET,
+			Method::HEAD,
+			Method::POST,
+			Method::PUT,
+			Method::PATCH,
+			Method::DELETE,
+		])
+		.allow_headers([
+			header::AUTHORIZATION,
+			header::CONTENT_DISPOSITION,
+			header::CONTENT_TYPE,
+			header::IF_NONE_MATCH,
+			header::IF_RANGE,
+			header::RANGE,
+			name(headers::UPLOAD_COMPLETE),
+			name(headers::UPLOAD_LENGTH),
+			name(headers::UPLOAD_OFFSET),
+			name(request_id::HEADER),
+		])
+		.expose_headers([
+			header::ACCEPT_RANGES,
+			header::CONTENT_DISPOSITION,
+			header::CONTENT_LENGTH,
+			header::CONTENT_RANGE,
+			header::ETAG,
+			header::LOCATION,
+			header::RETRY_AFTER,
+			name(headers::UPLOAD_COMPLETE),
+			name(headers::UPLOAD_LENGTH),
+			name(headers::UPLOAD_LIMIT),
+			name(headers::UPLOAD_OFFSET),
+			name(request_id::HEADER),
+		])
+		.max_age(Duration::from_secs(3600))
+}
+
+impl DataApi {
+	/// Whether the request may change the block store, or list what is in it.
+	fn check_access(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Failure> {
+		self.data.access.check(peer, headers).map_err(|problem| {
+			let unauthorized = problem.kind == ErrorKind::Unauthorized;
+			let failure = Failure::from(problem);
+			if unauthorized {
+				// Not Basic: browsers would ask for a password, remember it, and send it for any page.
+				failure.header("www-authenticate", "Bearer")
+			} else {
+				failure
+			}
+		})
+	}
+
+	/// Runs `work` on a thread that may block.
+	async fn blocking<T: Send + 'static>(
+		&self,
+		work: impl FnOnce(&Data) -> Result<T, Problem> + Send + 'static,
+	) -> Result<T, Problem> {
+		let data = self.data.clone();
+		on_blocking_thread(move || work(&data)).await
+	}
+}
+
+/// Runs `work` on a thread that may block. It runs to its end also if nobody waits for it any more.
+async fn on_blocking_thread<T: Send + 'static>(
+	work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+	let span = tracing::Span::current();
+	tokio::task::spawn_blocking(move || span.in_scope(work))
+		.await
+		.unwrap_or_else(|error| {
+			tracing::error!(%error, "a request failed");
+			Err(Problem::new(ErrorKind::Internal, "the server failed").hint("its log has the cause"))
+		})
+}
+
+/// The other end of the connection, for [`DataApi::check_access`].
+type PeerExtension = Option<Extension<Peer>>;
+
+fn address(peer: &PeerExtension) -> Option<IpAddr> {
+	peer.as_ref().map(|Extension(Peer(address))| *address)
+}
+
+/// The CID in a path.
+fn cid(text: &str) -> Result<Cid, Problem> {
+	let malformed = |reason: String| {
+		Problem::new(ErrorKind::Malformed, format!("the path holds no CID: {reason}"))
+			.hint("write it as the upload's answer gave it")
+	};
+	if text.len() > MAX_CID_TEXT {
+		return Err(malformed("too long".into()));
+	}
+	if text.contains('/') {
+		// The CID's parser would skip a path in front of it.
+		return Err(malformed("there is a path in it".into()));
+	}
+	text.parse::<Cid>().map_err(|error| malformed(error.to_string()))
+}
+
+/// A JSON answer that is not to be kept.
+fn json(status: StatusCode, value: &impl Serialize) -> Response {
+	// Strings, numbers and lists: this cannot fail.
+	let body = serde_json::to_vec(value).unwrap_or_default();
+	let headers = [
+		("content-type", "application/json".to_owned()),
+		("cache-control", "no-store".to_owned()),
+	];
+	super::response(status, &headers, Body::from(body))
+}

@@ -1,0 +1,63 @@
+//! The routes under `/api/cairn/v1`, and their description in OpenAPI 3.1. Both come from the annotation of each
+//! handler, so that no route is without a description, and none is described that is not there.
+
+use super::{blocks, datasets, download, network, uploads, DataApi};
+use axum::{http::header, routing::get, Router};
+use bytes::Bytes;
+use utoipa::{
+	openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+	OpenApi,
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+#[derive(OpenApi)]
+#[openapi(
+	info(
+		title = "Cairn data API",
+		version = "1",
+		description = "Uploads, datasets and blocks of a Cairn node's own block store. Requests that change it or list \
+			what is in it are for programs on the node's own machine, or need the operator's token if one is set.",
+		license(name = "Apache-2.0", identifier = "Apache-2.0"),
+	),
+	servers((url = "/api/cairn/v1")),
+	tags(
+		(name = "data", description = "Datasets"),
+		(name = "uploads", description = "Uploads in several requests"),
+		(name = "blocks", description = "Single blocks"),
+		(name = "network", description = "Datasets that other nodes may have"),
+		(name = "node", description = "The block store"),
+	),
+)]
+struct Description;
+
+/// The routes with their description.
+fn described() -> OpenApiRouter<DataApi> {
+	let mut description = Description::openapi();
+	description
+		.components
+		.get_or_insert_default()
+		.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+	OpenApiRouter::with_openapi(description)
+		.routes(routes!(datasets::upload, datasets::list))
+		.routes(routes!(download::download, datasets::change, datasets::delete))
+		.routes(routes!(datasets::exists))
+		.routes(routes!(network::store))
+		.routes(routes!(network::stream))
+		.routes(routes!(network::manifest))
+		.routes(routes!(uploads::begin, uploads::list))
+		.routes(routes!(uploads::show, uploads::go_on, uploads::discard))
+		.routes(routes!(blocks::get, blocks::put))
+		.routes(routes!(blocks::stat))
+		.routes(routes!(datasets::space))
+}
+
+/// The routes, with the description among them.
+pub(super) fn routes() -> Router<DataApi> {
+	let (router, description) = described().split_for_parts();
+	// Made of strings and lists: this cannot fail.
+	let description = Bytes::from(serde_json::to_vec_pretty(&description).unwrap_or_default());
+	router.route(
+		"/openapi.json",
+		get(move || async move { ([(header::CONTENT_TYPE, "application/json")], description.clone()) }),
+	)
+}

@@ -1,0 +1,294 @@
+//! The OpenAPI document: what it describes is there, and is as described.
+
+use super::{
+	data_api::{local, node, read, CAIRN, CODEX},
+	*,
+};
+use jsonschema::Validator;
+use serde_json::{json, Value};
+
+/// The document, and what validates answers against it.
+struct Described {
+	document: Value,
+}
+
+impl Described {
+	async fn of(router: &Router) -> Described {
+		let answer = read(router, &format!("{CAIRN}/openapi.json"), &[]).await;
+		assert_eq!(answer.header("content-type"), "application/json");
+		Described {
+			document: answer.json(),
+		}
+	}
+
+	/// Methods and paths.
+	fn operations(&self) -> Vec<(Method, String)> {
+		let mut operations = Vec::new();
+		for (path, item) in self.document["paths"].as_object().unwrap() {
+			for (name, _) in item.as_object().unwrap() {
+				if let Ok(method) = name.to_uppercase().parse::<Method>() {
+					if ["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD"].contains(&method.as_str()) {
+						operations.push((method, path.clone()));
+					}
+				}
+			}
+		}
+		operations
+	}
+
+	/// Checks an answer against what the document says of it.
+	fn check(&self, method: &Method, path: &str, answer: &Answer) {
+		let operation = &self.document["paths"][path][method.as_str().to_lowercase()];
+		let response = &operation["responses"][answer.status.as_str()];
+		assert!(
+			response.is_object(),
+			"{method} {path}: {} is not described",
+			answer.status
+		);
+		let kind = answer.header("content-type").split(';').next().unwrap();
+		if answer.body.is_empty() {
+			return;
+		}
+		let content = &response["content"];
+		if kind != "application/json" {
+			assert!(
+				content.get(kind).is_some(),
+				"{method} {path}: {kind} is not described"
+			);
+			return;
+		}
+		let mut schema = content["application/json"]["schema"].clone();
+		assert!(schema.is_object(), "{method} {path} {}: no schema", answer.status);
+		schema["components"] = self.document["components"].clone();
+		let validator: Validator = jsonschema::draft202012::new(&schema).unwrap();
+		let value: Value = answer.json();
+		let errors: Vec<_> = validator
+			.iter_errors(&value)
+			.map(|error| format!("{}: {error}", error.instance_path()))
+			.collect();
+		assert!(
+			errors.is_empty(),
+			"{method} {path} {}: {errors:?}\n{value}",
+			answer.status
+		);
+	}
+}
+
+#[tokio::test]
+async fn every_route_in_the_document_exists() {
+	let (_world, router) = node().await;
+	let described = Described::of(&router).await;
+	assert!(described.document["openapi"].as_str().unwrap().starts_with("3.1"));
+	let operations = described.operations();
+	assert_eq!(operations.len(), 18, "{operations:?}");
+	for (method, path) in operations {
+		let concrete = path.replace("{cid}", "nonsense").replace("{id}", "nonsense");
+		let answer = local(
+			&router,
+			method.clone(),
+			&format!("{CAIRN}{concrete}"),
+			&[],
+			Body::empty(),
+		)
+		.await;
+		assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+		if answer.status == StatusCode::NOT_FOUND {
+			let problem: Problem = answer.json();
+			assert_ne!(
+				problem.message, "there is nothing at this path",
+				"{method} {path}"
+			);
+		}
+		described.check(&method, &path, &answer);
+	}
+}
+
+#[tokio::test]
+async fn answers_are_as_the_document_says() {
+	let (_world, router) = node().await;
+	let described = Described::of(&router).await;
+	let ask = |method: &'static str,
+	           path: &'static str,
+	           concrete: String,
+	           headers: Vec<(&'static str, String)>,
+	           body: &'static str| {
+		let (router, described) = (router.clone(), &described);
+		async move {
+			let method: Method = method.parse().unwrap();
+			let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
+			let answer = local(
+				&router,
+				method.clone(),
+				&format!("{CAIRN}{concrete}"),
+				&headers,
+				body,
+			)
+			.await;
+			described.check(&method, path, &answer);
+			answer
+		}
+	};
+	let none = Vec::new;
+	let contents = "some file contents";
+	let uploaded = ask(
+		"POST",
+		"/data",
+		"/data?ttl=60".into(),
+		vec![("content-disposition", "attachment; filename=\"a\"".into())],
+		contents,
+	)
+	.await;
+	let cid = uploaded.json::<Value>()["cid"].as_str().unwrap().to_owned();
+	let data = format!("/data/{cid}");
+	ask(
+		"POST",
+		"/data",
+		"/data".into(),
+		vec![("content-type", "nonsense".into())],
+		contents,
+	)
+	.await;
+	ask(
+		"POST",
+		"/data",
+		"/data".into(),
+		vec![("content-length", "999999999999".into())],
+		contents,
+	)
+	.await;
+	ask(
+		"POST",
+		"/data",
+		"/data".into(),
+		vec![("x-forwarded-for", "1.2.3.4".into())],
+		contents,
+	)
+	.await;
+	ask("GET", "/data/{cid}", data.clone(), none(), "").await;
+	ask(
+		"GET",
+		"/data/{cid}",
+		data.clone(),
+		vec![("range", "bytes=1-2".into())],
+		"",
+	)
+	.await;
+	ask(
+		"GET",
+		"/data/{cid}",
+		data.clone(),
+		vec![("range", "bytes=99-".into())],
+		"",
+	)
+	.await;
+	ask(
+		"GET",
+		"/data/{cid}",
+		data.clone(),
+		vec![("if-none-match", format!("\"{cid}\""))],
+		"",
+	)
+	.await;
+	ask("PATCH", "/data/{cid}", data.clone(), none(), "{\"ttl\": 9000}").await;
+	ask(
+		"PATCH",
+		"/data/{cid}",
+		data.clone(),
+		none(),
+		"{\"ttl\": \"never\"}",
+	)
+	.await;
+	ask("PATCH", "/data/{cid}", data.clone(), none(), "{}").await;
+	ask("GET", "/data/{cid}/exists", format!("{data}/exists"), none(), "").await;
+	ask(
+		"POST",
+		"/data/{cid}/network",
+		format!("{data}/network"),
+		none(),
+		"",
+	)
+	.await;
+	ask(
+		"GET",
+		"/data/{cid}/network/stream",
+		format!("{data}/network/stream"),
+		none(),
+		"",
+	)
+	.await;
+	ask(
+		"GET",
+		"/data/{cid}/network/manifest",
+		format!("{data}/network/manifest"),
+		none(),
+		"",
+	)
+	.await;
+	ask("GET", "/data", "/data?limit=1".into(), none(), "").await;
+	ask("GET", "/space", "/space".into(), none(), "").await;
+
+	let begun = ask(
+		"POST",
+		"/uploads",
+		"/uploads".into(),
+		vec![("upload-length", "18".into())],
+		"",
+	)
+	.await;
+	let upload = begun.header("location").strip_prefix(CAIRN).unwrap().to_owned();
+	ask("GET", "/uploads/{id}", upload.clone(), none(), "").await;
+	ask("GET", "/uploads", "/uploads".into(), none(), "").await;
+	ask(
+		"PATCH",
+		"/uploads/{id}",
+		upload.clone(),
+		vec![("upload-offset", "1".into())],
+		"x",
+	)
+	.await;
+	ask(
+		"PATCH",
+		"/uploads/{id}",
+		upload.clone(),
+		vec![("upload-offset", "0".into())],
+		"some ",
+	)
+	.await;
+	let last = vec![("upload-offset", "5".into()), ("upload-complete", "?1".into())];
+	ask("PATCH", "/uploads/{id}", upload.clone(), last, "file contents").await;
+	ask("GET", "/uploads/{id}", upload.clone(), none(), "").await;
+	ask("DELETE", "/uploads/{id}", upload.clone(), none(), "").await;
+	ask(
+		"POST",
+		"/uploads",
+		"/uploads".into(),
+		vec![("upload-complete", "?1".into())],
+		contents,
+	)
+	.await;
+
+	let block = cairn_dag::Block::encode(cairn_dag::Codec::Raw, &b"some file contents"[..]);
+	let path = format!("/blocks/{}", block.cid());
+	ask("PUT", "/blocks/{cid}", path.clone(), none(), "other").await;
+	ask("PUT", "/blocks/{cid}", path.clone(), none(), contents).await;
+	ask("PUT", "/blocks/{cid}", path.clone(), none(), contents).await;
+	ask("GET", "/blocks/{cid}", path.clone(), none(), "").await;
+	ask("GET", "/blocks/{cid}/stat", format!("{path}/stat"), none(), "").await;
+	ask("DELETE", "/data/{cid}", data.clone(), none(), "").await;
+	ask("GET", "/data/{cid}", data, none(), "").await;
+}
+
+#[tokio::test]
+async fn a_wrong_answer_would_be_noticed() {
+	let (_world, router) = node().await;
+	let described = Described::of(&router).await;
+	let mut schema = described.document["components"]["schemas"]["Space"].clone();
+	schema["components"] = described.document["components"].clone();
+	let validator = jsonschema::draft202012::new(&schema).unwrap();
+	let mut space: Value = read(&router, &format!("{CODEX}/space"), &[]).await.json();
+	assert!(validator.is_valid(&space));
+	space["totalBlocks"] = json!("many");
+	assert!(!validator.is_valid(&space));
+	space.as_object_mut().unwrap().remove("totalBlocks");
+	assert!(!validator.is_valid(&space));
+}
