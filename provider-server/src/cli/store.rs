@@ -354,6 +354,7 @@ mod tests {
 
 		let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 		let running = Running {
+			peer: Vec::new(),
 			listen: listener.local_addr().unwrap(),
 			pid: std::process::id(),
 		};

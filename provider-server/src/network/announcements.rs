@@ -1,10 +1,13 @@
-//! Which objects the DHT is told to be here: the roots of all deals whose data is stored, until they end.
+//! Which objects the DHT is told to be here: the roots of all deals whose data is stored, until they end, and those of
+//! the datasets in the node's own block store.
 
 use crate::{
+	data::Data,
 	deal::{Deal, DealState},
 	provider::Provider,
 	store::StoreError,
 };
+use cairn_blockstore::repo::MetadataError;
 use cairn_network::host::{Host, HostStopped, ProvideError};
 use cid::Cid;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -14,11 +17,18 @@ use tokio_util::sync::CancellationToken;
 /// How often deals and announcements are compared: about once a block.
 const INTERVAL: Duration = Duration::from_secs(6);
 
+/// Datasets that are read at a time.
+const PAGE: usize = 1000;
+
 /// Why the announcements could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
 enum UpdateError {
 	#[error(transparent)]
 	Store(#[from] StoreError),
+	#[error(transparent)]
+	Repo(#[from] MetadataError),
+	#[error("reading the block store was interrupted")]
+	Interrupted(#[from] tokio::task::JoinError),
 	#[error(transparent)]
 	Provide(#[from] ProvideError),
 	#[error(transparent)]
@@ -58,7 +68,11 @@ impl Announcements {
 
 	async fn update(&self) -> Result<(), UpdateError> {
 		let deals = self.provider.store.run(|store| store.open_deals()).await?;
-		let wanted: BTreeSet<Vec<u8>> = deals.iter().filter_map(|(_, deal)| stored_root(deal)).collect();
+		let mut wanted: BTreeSet<Vec<u8>> = deals.iter().filter_map(|(_, deal)| stored_root(deal)).collect();
+		if let Some(data) = self.provider.data.clone() {
+			let roots = tokio::task::spawn_blocking(move || dataset_roots(&data)).await??;
+			wanted.extend(roots.iter().map(|root| root.hash().to_bytes()));
+		}
 		let provided: BTreeSet<Vec<u8>> = self.host.provided().await?.into_iter().collect();
 		let new: Vec<_> = wanted.difference(&provided).cloned().collect();
 		let over: Vec<_> = provided.difference(&wanted).cloned().collect();
@@ -71,6 +85,20 @@ impl Announcements {
 			self.host.unprovide(over).await?;
 		}
 		Ok(())
+	}
+}
+
+/// Roots of the datasets in the block store.
+fn dataset_roots(data: &Data) -> Result<Vec<Cid>, MetadataError> {
+	let mut roots = Vec::new();
+	let mut from = None;
+	loop {
+		let page = data.repo.datasets(from.as_ref(), PAGE)?;
+		roots.extend(page.datasets.iter().map(|dataset| dataset.root));
+		from = page.next;
+		if from.is_none() {
+			return Ok(roots);
+		}
 	}
 }
 

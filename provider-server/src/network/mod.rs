@@ -1,15 +1,13 @@
 //! The provider as a peer of the network: its blocks over Bitswap and the native exchange, its objects announced.
 //!
-//! [`Network::start`] starts a libp2p host under the key of [`identity_file`], serves the blocks of every stored
-//! piece ([`piece_store`]) to any peer that asks for them by CID, and tells the DHT which objects are here for as
-//! long as their deals last ([`announcements`]). Nothing is copied: blocks are read from the pieces, verified, where
-//! their index says that they lie.
-//!
-//! It only serves: a provider keeps what it has deals for, and fetches nothing.
+//! [`Network::start`] starts a libp2p host under the key of [`identity_file`], serves the node's blocks
+//! ([`node_store`]) to any peer that asks for them by CID, and tells the DHT which objects are here for as long as
+//! they are ([`announcements`]). Nothing is copied: blocks are read from the pieces, verified, where their index says
+//! that they lie.
 
 mod announcements;
 pub mod identity_file;
-mod piece_store;
+mod node_store;
 pub mod settings;
 
 use crate::{provider::Provider, retrieval::PieceBlocks};
@@ -22,7 +20,7 @@ use cairn_network::{
 	streams,
 };
 use identity_file::IdentityFileError;
-use piece_store::PieceStore;
+use node_store::NodeStore;
 use settings::SettingsError;
 use std::{path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -83,7 +81,8 @@ impl Network {
 		};
 		let (behaviour, control, events) = streams::Behaviour::new(exchange.protocols());
 		let host = Host::start_with(config, parts, Some(behaviour)).await?;
-		let store = Arc::new(PieceStore::new(PieceBlocks::new(provider.clone())));
+		let pieces = PieceBlocks::new(provider.clone());
+		let store = Arc::new(NodeStore::new(pieces, provider.data.clone()));
 		let exchange = Exchange::start(
 			(control, events),
 			store,
