@@ -17,6 +17,10 @@ use std::{collections::BTreeMap, io, io::Write, sync::PoisonError};
 /// Largest block that is converted. As a tree in memory a block takes up to a hundred times its size.
 const MAX_CONVERTED: usize = 1 << 20;
 
+/// How serde_json hands over numbers that are no 64-bit integers where some crate of the same build turns on its feature
+/// `arbitrary_precision`: as a map of one text under this key.
+const NUMBER: &str = "$serde_json::private::Number";
+
 /// Part of the pages' tags: to be counted up when they change.
 const VERSION: u32 = 1;
 
@@ -146,7 +150,8 @@ fn encode(api: &Api, block: &Block, form: Form) -> Result<Bytes, Problem> {
 	let _one = api.conversions.lock().unwrap_or_else(PoisonError::into_inner);
 	let value = match encoding {
 		Some(Encoding::Json) => {
-			serde_ipld_dagjson::from_slice(block.data()).map_err(|error| error.to_string())
+			let value = serde_ipld_dagjson::from_slice(block.data());
+			value.map_err(|error| error.to_string()).and_then(with_numbers)
 		}
 		Some(Encoding::Cbor) => {
 			serde_ipld_dagcbor::from_slice(block.data()).map_err(|error| error.to_string())
@@ -161,6 +166,36 @@ fn encode(api: &Api, block: &Block, form: Form) -> Result<Bytes, Problem> {
 		tracing::debug!(cid = %block.cid(), error, "a block is not converted");
 		refused(block, "has values that the other encoding has no form for")
 	})
+}
+
+/// Puts numbers where serde_json put texts in their place ([`NUMBER`]).
+fn with_numbers(value: Ipld) -> Result<Ipld, String> {
+	Ok(match value {
+		Ipld::List(list) => Ipld::List(list.into_iter().map(with_numbers).collect::<Result<_, _>>()?),
+		Ipld::Map(map) => match map.get(NUMBER) {
+			Some(Ipld::String(text)) if map.len() == 1 => number(text)?,
+			_ => Ipld::Map(
+				map.into_iter()
+					.map(|(key, value)| Ok((key, with_numbers(value)?)))
+					.collect::<Result<_, String>>()?,
+			),
+		},
+		other => other,
+	})
+}
+
+fn number(text: &str) -> Result<Ipld, String> {
+	let float = || {
+		text.parse()
+			.ok()
+			.filter(|float: &f64| float.is_finite())
+			.map(Ipld::Float)
+	};
+	let number = match text.parse() {
+		Ok(integer) => Some(Ipld::Integer(integer)),
+		Err(_) => float(),
+	};
+	number.ok_or_else(|| format!("the number {text} is too large"))
 }
 
 /// The data model of blocks that are of another encoding.
@@ -250,4 +285,27 @@ fn write_page(asked: &Asked, block: &Block, out: &mut impl Write) -> io::Result<
 		writeln!(out, "<li><a href=\"?format={format}\">{label}</a></li>")?;
 	}
 	writeln!(out, "</ul>\n</body>\n</html>")
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use ipld_core::ipld;
+
+	#[test]
+	fn numbers_as_texts_are_numbers_again() {
+		let text = |text: &str| ipld!({ NUMBER: text });
+		let read = |value| with_numbers(value).unwrap();
+		assert_eq!(
+			read(ipld!({"a": [text("1.5"), text("18446744073709551616"), 7]})),
+			ipld!({"a": [1.5, 18_446_744_073_709_551_616_i128, 7]})
+		);
+		assert_eq!(read(text("-1e3")), Ipld::Float(-1000.0));
+		assert!(with_numbers(text("1e999")).is_err());
+		assert!(with_numbers(ipld!([text("NaN")])).is_err());
+		// Not what serde_json makes.
+		for other in [ipld!({NUMBER: 1}), ipld!({NUMBER: "1", "b": 2})] {
+			assert_eq!(read(other.clone()), other);
+		}
+	}
 }
