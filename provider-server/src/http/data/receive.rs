@@ -7,7 +7,7 @@ use crate::{
 };
 use axum::{
 	body::{Body, BodyDataStream},
-	http::HeaderMap,
+	http::{header, HeaderMap},
 };
 use bytes::Bytes;
 use cairn_blockstore::Dataset;
@@ -41,13 +41,14 @@ pub(super) async fn whole(
 		Ok(dataset)
 	};
 	let taken: Result<_, Failure> = taken.await;
-	settle(state, taken, &mut body).await
+	settle(state, headers, taken, &mut body).await
 }
 
 /// Counts how a request ended, and reads a little of a body that was refused, so that the client sees the answer
-/// instead of a broken connection.
+/// instead of a broken connection. Not of a client that waits for leave to send: reading would give it.
 pub(super) async fn settle<T>(
 	state: &DataApi,
+	headers: &HeaderMap,
 	outcome: Result<T, Failure>,
 	body: &mut BodyDataStream,
 ) -> Result<T, Failure> {
@@ -57,7 +58,9 @@ pub(super) async fn settle<T>(
 		Err(failure) => {
 			tracing::info!(kind = ?failure.kind(), "upload refused");
 			uploads.with_label_values(&["refused"]).inc();
-			drain(body).await;
+			if !headers.contains_key(header::EXPECT) {
+				drain(body).await;
+			}
 		}
 	}
 	outcome

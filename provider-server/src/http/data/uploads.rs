@@ -90,7 +90,7 @@ pub(super) async fn begin(
 		Ok(running) => append(&state, running, announced, complete, &mut body).await,
 		Err(problem) => Err(problem.into()),
 	};
-	match receive::settle(&state, outcome, &mut body).await? {
+	match receive::settle(&state, &headers, outcome, &mut body).await? {
 		Outcome::Whole(dataset) => created(&state, dataset).await,
 		Outcome::Partial(status) => {
 			let location = format!("/api/cairn/v1/uploads/{}", status.id);
@@ -154,7 +154,7 @@ pub(super) async fn go_on(
 	let Path(id) = path?;
 	let mut body = body.into_data_stream();
 	let outcome = patch(&state, &id, &headers, &mut body).await;
-	match receive::settle(&state, outcome, &mut body).await? {
+	match receive::settle(&state, &headers, outcome, &mut body).await? {
 		Outcome::Whole(dataset) => created(&state, dataset).await,
 		Outcome::Partial(status) => {
 			let mut answer = progress(StatusCode::NO_CONTENT, status);

@@ -93,7 +93,7 @@ async fn lifetimes_are_prolonged() {
 	] {
 		assert_eq!(change(wrong).await.problem(), ErrorKind::Malformed, "{wrong}");
 	}
-	for wrong in ["?ttl=0", "?ttl=-1", "?ttl=soon", "?ttl=", "?tll=1"] {
+	for wrong in ["?ttl=0", "?ttl=-1", "?ttl=soon", "?ttl=", "?lifetime=1"] {
 		assert_eq!(upload(wrong).await.problem(), ErrorKind::Malformed, "{wrong}");
 	}
 	let absent = format!("{CAIRN}/data/bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy");

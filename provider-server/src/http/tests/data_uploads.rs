@@ -8,7 +8,15 @@ use cairn_units::ByteSize;
 use futures::StreamExt;
 use serde_json::Value;
 use std::{io, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{
+	io::{AsyncReadExt, AsyncWriteExt},
+	net::{TcpListener, TcpStream},
+	sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+
+/// More than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A body that the test feeds.
 fn fed() -> (mpsc::Sender<io::Result<Bytes>>, Body) {
@@ -32,7 +40,7 @@ async fn until(mut done: impl FnMut() -> bool) {
 			tokio::time::sleep(Duration::from_millis(2)).await;
 		}
 	};
-	tokio::time::timeout(Duration::from_secs(30), waiting)
+	tokio::time::timeout(PATIENCE, waiting)
 		.await
 		.expect("it never happens");
 }
@@ -108,6 +116,58 @@ async fn a_client_that_goes_away_leaves_nothing() {
 	);
 }
 
+/// Reads an answer's head and what came with it.
+async fn head(stream: &mut TcpStream) -> String {
+	let mut answer = Vec::new();
+	while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+		let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut answer));
+		assert_ne!(read.await.expect("no answer").unwrap(), 0, "cut off");
+	}
+	String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn over_a_connection() {
+	let (world, router) = node().await;
+	let uploads = world.provider().data.clone().unwrap().uploads.clone();
+	let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+	let address = listener.local_addr().unwrap();
+	let shutdown = CancellationToken::new();
+	let server = tokio::spawn({
+		let (router, config, stop) = (router.clone(), world.config.server.clone(), shutdown.clone());
+		async move { crate::http::serve(listener, router, &config, stop).await }
+	});
+	let ask = |length: usize, expect: &'static str| async move {
+		let mut stream = TcpStream::connect(address).await.unwrap();
+		let head = format!(
+			"POST {CODEX}/data HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n{expect}\r\n"
+		);
+		stream.write_all(head.as_bytes()).await.unwrap();
+		stream
+	};
+	// Who asks before sending is told before it has sent.
+	let expect = "expect: 100-continue\r\n";
+	let refused = head(&mut ask(99_999_999, expect).await).await;
+	assert!(refused.starts_with("HTTP/1.1 507 "), "{refused}");
+	let mut stream = ask(18, expect).await;
+	let leave = head(&mut stream).await;
+	assert!(leave.starts_with("HTTP/1.1 100 "), "{leave}");
+	stream.write_all(b"some file contents").await.unwrap();
+	let answer = head(&mut stream).await;
+	assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+
+	// A connection that is cut leaves nothing.
+	let before = settled(&world, &router).await;
+	let mut stream = ask(3_000_000, "").await;
+	stream.write_all(&pieces(1_000_000)).await.unwrap();
+	until(|| uploads.list().iter().any(|upload| upload.received > 900_000)).await;
+	drop(stream);
+	until(|| uploads.list().is_empty()).await;
+	assert_eq!(settled(&world, &router).await, before);
+	shutdown.cancel();
+	server.await.unwrap();
+}
+
 #[tokio::test]
 async fn ten_uploads_at_once() {
 	let (_world, router) = node().await;
@@ -136,8 +196,8 @@ async fn ten_uploads_at_once() {
 #[tokio::test]
 async fn large_data_is_not_held_in_memory() {
 	const PIECE: usize = 64 << 10;
-	const PIECES: usize = 512;
-	let (world, router) = node_with(|config| config.repo.quota = ByteSize(40 << 20)).await;
+	const PIECES: usize = 256;
+	let (world, router) = node_with(|config| config.repo.quota = ByteSize(20 << 20)).await;
 	let uploads = world.provider().data.clone().unwrap().uploads.clone();
 	// The body notes by how much it is ahead of what was taken from the channel.
 	let (sent, mut ahead) = (std::sync::atomic::AtomicUsize::new(0), 0);
