@@ -6,6 +6,7 @@
 mod chain_start;
 mod ingest;
 mod proving;
+mod store;
 mod verification;
 
 use crate::{
@@ -38,16 +39,19 @@ enum Topic {
 	Proving,
 	/// Labels beside the reference implementation's
 	Labels,
+	/// The block store: put, get, delete and collection beside sha256sum, cp and cat, by criterion
+	Store,
 	/// Sealing of 1 GiB and proving its activation: a quarter of an hour
 	Sealing,
 }
 
-const DEFAULT: [Topic; 5] = [
+const DEFAULT: [Topic; 6] = [
 	Topic::ChainStart,
 	Topic::Verification,
 	Topic::Ingest,
 	Topic::Proving,
 	Topic::Labels,
+	Topic::Store,
 ];
 
 /// Measures and prints.
@@ -69,6 +73,7 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
 			Topic::Ingest => ingest::run(workspace)?,
 			Topic::Proving => proving::run(workspace)?,
 			Topic::Labels => proving::labels(workspace)?,
+			Topic::Store => store::run(workspace)?,
 			Topic::Sealing => proving::sealing(workspace)?,
 		}
 	}
