@@ -5,10 +5,15 @@
 
 use crate::{
 	deals::terms::TermsError,
+	network::NetworkError,
 	output::Printable,
 	provider::ProviderError,
 	record::RecordError,
-	retrieval::{fetch::RetrieveError, missing::ObjectError},
+	retrieval::{
+		exchange::{ExchangeError, PeerFailure},
+		fetch::RetrieveError,
+		missing::ObjectError,
+	},
 	settings::SettingsError,
 };
 use cairn_car::{PackError, SalvageError, SplitError};
@@ -18,6 +23,10 @@ use cairn_dag::{
 	walk::{PathError, WalkError},
 };
 use cairn_keystore::{DecryptError, EncryptError, KeystoreError, PasswordError, SuriError};
+use cairn_network::{
+	exchange::fetch::FetchError as ExchangeFetchError,
+	host::{ConnectError as PeerConnectError, FindError, HostStopped},
+};
 use cairn_provider_api::ErrorKind as ProblemKind;
 use cairn_units::{AmountError, BlockSpanError};
 use serde::Serialize;
@@ -193,6 +202,13 @@ impl CliError {
 		causes
 	}
 
+	/// The error and its causes as one line.
+	pub fn summary(&self) -> String {
+		let mut all = vec![self.message.clone()];
+		all.extend(self.causes());
+		all.join(": ")
+	}
+
 	/// Prints the error to standard error: for people, or as one JSON line.
 	pub fn report(&self, json: bool) {
 		let mut err = io::stderr().lock();
@@ -304,6 +320,9 @@ always! {
 	cairn_car::WriteError => File,
 	cairn_proving::CommPError => File,
 	reqwest::Error => Other,
+	FindError => Other,
+	HostStopped => Other,
+	NetworkError => Other,
 	tokio::task::JoinError => Other,
 }
 
@@ -588,6 +607,41 @@ impl From<RetrieveError> for CliError {
 			RetrieveError::Object(error) => error.into(),
 			error @ RetrieveError::Disk { .. } => CliError::of(ErrorKind::File, error),
 		}
+	}
+}
+
+impl From<ExchangeError> for CliError {
+	fn from(error: ExchangeError) -> Self {
+		const HINT: &str =
+			"name a peer with --peer, or use gateways with --over gateway; what was fetched is kept for the next try";
+		match error {
+			ExchangeError::Local(error) => error.into(),
+			ExchangeError::Fetch(error) => {
+				let kind = match &error {
+					ExchangeFetchError::Codec { .. } | ExchangeFetchError::Unusable { .. } => {
+						ErrorKind::Verification
+					}
+					ExchangeFetchError::Store { .. } => ErrorKind::File,
+					_ => ErrorKind::Other,
+				};
+				CliError::of(kind, error)
+			}
+			ExchangeError::NoPeers { .. } => CliError::new(ErrorKind::NotFound, error.to_string()).hint(HINT),
+			ExchangeError::Unreached { ref failures } | ExchangeError::Silent { ref failures, .. } => {
+				let reasons: Vec<String> = failures.iter().map(PeerFailure::to_string).collect();
+				let mut judged = CliError::new(ErrorKind::NotFound, error.to_string()).hint(HINT);
+				if !reasons.is_empty() {
+					judged.source = Some(reasons.join("; ").into());
+				}
+				judged
+			}
+		}
+	}
+}
+
+impl From<PeerConnectError> for CliError {
+	fn from(error: PeerConnectError) -> Self {
+		CliError::of(ErrorKind::Provider, error).hint("is the peer running and reachable from here?")
 	}
 }
 

@@ -292,8 +292,8 @@ impl Demo {
 			bail!("{} differs from {}", target.display(), file.display());
 		}
 		step::note(&format!(
-			"{} bytes, equal to the original, from {}",
-			report["bytes"], report["providers"]
+			"{} bytes, equal to the original, from peers {} and gateways {}",
+			report["bytes"], report["peers"], report["providers"]
 		));
 		Ok(())
 	}

@@ -1,13 +1,16 @@
 //! The subcommands, one file each. This file only hands over.
 
+mod block;
 mod car;
 mod chain;
 mod completions;
 mod config;
 mod dag;
 mod deal;
+mod fetching;
 pub mod get;
 mod ls;
+mod peer;
 pub mod put;
 mod settle;
 pub mod status;
@@ -19,7 +22,7 @@ use crate::{context::Context, error::CliError};
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
 	Put(Box<put::Args>),
-	Get(get::Args),
+	Get(Box<get::Args>),
 	Ls(ls::Args),
 	Status(status::Args),
 	Settle(settle::Args),
@@ -32,6 +35,10 @@ pub enum Command {
 	#[command(subcommand)]
 	Dag(dag::Command),
 	#[command(subcommand)]
+	Block(block::Command),
+	#[command(subcommand)]
+	Peer(peer::Command),
+	#[command(subcommand)]
 	Chain(chain::Command),
 	#[command(subcommand)]
 	Config(config::Command),
@@ -42,7 +49,7 @@ pub enum Command {
 pub async fn run(context: &Context, command: Command) -> Result<(), CliError> {
 	match command {
 		Command::Put(args) => put::run(context, *args).await,
-		Command::Get(args) => get::run(context, args).await,
+		Command::Get(args) => get::run(context, *args).await,
 		Command::Ls(args) => ls::run(context, args),
 		Command::Status(args) => status::run(context, args).await,
 		Command::Settle(args) => settle::run(context, args).await,
@@ -50,6 +57,8 @@ pub async fn run(context: &Context, command: Command) -> Result<(), CliError> {
 		Command::Deal(command) => deal::run(context, command).await,
 		Command::Car(command) => car::run(context, command).await,
 		Command::Dag(command) => dag::run(context, command).await,
+		Command::Block(command) => block::run(context, command).await,
+		Command::Peer(command) => peer::run(context, command).await,
 		Command::Chain(command) => chain::run(context, command).await,
 		Command::Config(command) => config::run(context, command),
 		Command::Completions(args) => completions::run(args),

@@ -202,6 +202,7 @@ async fn ipfs(
 		writer.put(block).unwrap();
 	}
 	let mut blocks = match query["dag-scope"].as_str() {
+		"block" => walk(&state.blocks, resolved.cid, Scope::Block),
 		"entity" => walk(&state.blocks, resolved.cid, Scope::Entity),
 		_ => walk(&state.blocks, resolved.cid, Scope::All),
 	};

@@ -60,6 +60,18 @@ impl BlockStore {
 			),
 			Err(TryLockError::Error(error)) => return Err(error),
 		};
+		Self::of(file, path, root)
+	}
+
+	/// No blocks, in a file that vanishes by itself.
+	///
+	/// # Errors
+	/// If the file cannot be made.
+	pub fn temporary(root: &Cid) -> io::Result<Self> {
+		Self::of(tempfile::tempfile()?, None, root)
+	}
+
+	fn of(file: File, path: Option<PathBuf>, root: &Cid) -> io::Result<Self> {
 		let mut index = scan(&file, root)?;
 		if index.end == 0 {
 			file.set_len(0)?;
@@ -117,6 +129,11 @@ impl BlockStore {
 		index.blocks.insert(*block.cid(), (data, block.data().len()));
 		index.end = data + block.data().len() as u64;
 		Ok(true)
+	}
+
+	/// Bytes of a block's data, if it is there.
+	pub fn size(&self, cid: &Cid) -> Option<u64> {
+		self.index().blocks.get(cid).map(|(_, len)| *len as u64)
 	}
 
 	/// Deletes the file. Other clones must not be used any more.
@@ -200,6 +217,8 @@ mod tests {
 		assert_eq!(store.get(block(2).cid()).unwrap().unwrap(), block(2));
 		store.put(&block(3)).unwrap();
 		assert!(store.has(block(3).cid()).unwrap());
+		assert_eq!(store.size(block(3).cid()), Some(100));
+		assert_eq!(store.size(&root), None);
 		drop(store);
 		// It is an ordinary archive.
 		let reader = CarReader::new(File::open(&path).unwrap()).unwrap();

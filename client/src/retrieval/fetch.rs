@@ -3,7 +3,7 @@
 use super::{
 	blocks::BlockStore,
 	candidates::{Candidate, Candidates},
-	missing::{status, ObjectError, Request, Status, Wanted},
+	missing::{status, ObjectError, Part, Request, Status, Wanted},
 };
 use crate::provider::{ProviderClient, ProviderError, IDLE_TIMEOUT};
 use bytes::Bytes;
@@ -203,7 +203,7 @@ pub async fn retrieve(
 	}
 }
 
-async fn status_of(blocks: &BlockStore, wanted: &Wanted) -> Result<Status, RetrieveError> {
+pub(super) async fn status_of(blocks: &BlockStore, wanted: &Wanted) -> Result<Status, RetrieveError> {
 	let (folder, asked) = (blocks.clone(), wanted.clone());
 	match tokio::task::spawn_blocking(move || status(&folder, &asked)).await {
 		Ok(status) => Ok(status?),
@@ -256,16 +256,17 @@ async fn fetch(
 		Request::FromRoot => wanted.root,
 		Request::Subtree(cid) => *cid,
 	};
-	let response = match (&request, wanted.range) {
+	let response = match (&request, wanted.part) {
 		(Request::Subtree(cid), _) => provider.car(&cid.to_string(), "all", None).await?,
-		(Request::FromRoot, range) => {
+		(Request::FromRoot, part) => {
 			let path = match wanted.path.trim_matches('/') {
 				"" => wanted.root.to_string(),
 				path => format!("{}/{path}", wanted.root),
 			};
-			match range {
-				None => provider.car(&path, "all", None).await?,
-				Some(range) => {
+			match part {
+				Part::Whole => provider.car(&path, "all", None).await?,
+				Part::Block => provider.car(&path, "block", None).await?,
+				Part::Bytes(range) => {
 					let last = range
 						.end
 						.map_or_else(|| "*".to_owned(), |end| end.saturating_sub(1).to_string());
@@ -421,7 +422,7 @@ mod tests {
 		Wanted {
 			root,
 			path: String::new(),
-			range: None,
+			part: Part::Whole,
 		}
 	}
 

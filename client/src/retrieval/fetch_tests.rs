@@ -4,7 +4,7 @@ use super::{
 	blocks::BlockStore,
 	candidates::{Candidate, Candidates, Reason},
 	fetch::{retrieve, FetchError, Observer, RetrieveError, Retrieved},
-	missing::Wanted,
+	missing::{Part, Wanted},
 };
 use crate::provider::{
 	fake_server::{FakeServer, Faults},
@@ -16,7 +16,7 @@ use cairn_dag::{
 		import::{ImportOptions, Importer},
 		ByteRange,
 	},
-	Cid, MemoryBlocks,
+	BlockSource, Cid, MemoryBlocks,
 };
 use std::sync::Mutex;
 use url::Url;
@@ -61,7 +61,7 @@ fn wanted(root: Cid) -> Wanted {
 	Wanted {
 		root,
 		path: String::new(),
-		range: None,
+		part: Part::Whole,
 	}
 }
 
@@ -238,12 +238,26 @@ async fn ranges_fetch_only_what_they_need() {
 		end: Some(101_000),
 	};
 	let asked = Wanted {
-		range: Some(range),
+		part: Part::Bytes(range),
 		..wanted(root)
 	};
 	let retrieved = fetch(&asked, &place, &[&server]).await.unwrap();
 	assert_eq!(content(&place, &retrieved, range), expected[100_000..101_000]);
 	assert!(retrieved.bytes < 20_000, "{}", retrieved.bytes);
+}
+
+#[tokio::test]
+async fn blocks_come_alone() {
+	let (root, blocks, _) = object();
+	let size = blocks.get(&root).unwrap().unwrap().data().len() as u64;
+	let server = FakeServer::start(Faults::default(), 0, blocks).await;
+	let place = place();
+	let asked = Wanted {
+		part: Part::Block,
+		..wanted(root)
+	};
+	let retrieved = fetch(&asked, &place, &[&server]).await.unwrap();
+	assert_eq!((retrieved.target, retrieved.bytes), (root, size));
 }
 
 #[tokio::test]

@@ -46,14 +46,25 @@ pub struct Wanted {
 	pub root: Cid,
 	/// Path inside it; empty for the object itself.
 	pub path: String,
-	/// Bytes of the file, if not all.
-	pub range: Option<ByteRange>,
+	/// What of it.
+	pub part: Part,
+}
+
+/// What of an object is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+	/// It and everything below it.
+	Whole,
+	/// What these bytes of a file need.
+	Bytes(ByteRange),
+	/// The block alone.
+	Block,
 }
 
 /// What to ask a provider for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-	/// The path from the root and everything below its end (or the range of the file there).
+	/// The path from the root, and the part that is wanted of what is at its end.
 	FromRoot,
 	/// A block and everything below it.
 	Subtree(Cid),
@@ -81,16 +92,25 @@ pub fn status(blocks: &BlockStore, wanted: &Wanted) -> Result<Status, ObjectErro
 		Err(ResolveError::Read(ReadError::Source(error))) => return Err(error.into()),
 		Err(error) => return Err(ObjectError::Path(error)),
 	};
-	if let Some(range) = wanted.range {
-		for chunk in FileChunks::new(blocks, target, range) {
-			match chunk {
-				Ok(_) => {}
-				Err(ReadError::Missing { .. }) => return Ok(Status::Missing(vec![Request::FromRoot])),
-				Err(ReadError::Source(error)) => return Err(error.into()),
-				Err(error) => return Err(ObjectError::Read(error)),
-			}
+	match wanted.part {
+		Part::Whole => {}
+		Part::Block => {
+			return Ok(match load(blocks, &target)? {
+				Some(_) => Status::Complete(target),
+				None => Status::Missing(vec![Request::FromRoot]),
+			})
 		}
-		return Ok(Status::Complete(target));
+		Part::Bytes(range) => {
+			for chunk in FileChunks::new(blocks, target, range) {
+				match chunk {
+					Ok(_) => {}
+					Err(ReadError::Missing { .. }) => return Ok(Status::Missing(vec![Request::FromRoot])),
+					Err(ReadError::Source(error)) => return Err(error.into()),
+					Err(error) => return Err(ObjectError::Read(error)),
+				}
+			}
+			return Ok(Status::Complete(target));
+		}
 	}
 	let missing = missing_subtrees(blocks, target)?;
 	if missing.is_empty() {
@@ -163,7 +183,7 @@ mod tests {
 		Wanted {
 			root,
 			path: String::new(),
-			range: None,
+			part: Part::Whole,
 		}
 	}
 
@@ -205,21 +225,21 @@ mod tests {
 		let expected = vec![Request::Subtree(leaves[3]), Request::Subtree(top[3])];
 		assert_eq!(status(&blocks, &wanted(root)).unwrap(), Status::Missing(expected));
 		// Bytes that need none of them.
-		let range = Some(ByteRange {
+		let range = ByteRange {
 			start: 10,
 			end: Some(100),
-		});
+		};
 		let ranged = Wanted {
-			range,
+			part: Part::Bytes(range),
 			..wanted(root)
 		};
 		assert_eq!(status(&blocks, &ranged).unwrap(), Status::Complete(root));
-		let range = Some(ByteRange {
+		let range = ByteRange {
 			start: 1000,
 			end: None,
-		});
+		};
 		let ranged = Wanted {
-			range,
+			part: Part::Bytes(range),
 			..wanted(root)
 		};
 		assert_eq!(

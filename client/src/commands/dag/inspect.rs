@@ -26,8 +26,9 @@ pub struct Args {
 	target: InArchive,
 }
 
+/// What there is to say of a block.
 #[derive(Serialize)]
-struct Report {
+pub struct Report {
 	cid: String,
 	codec: String,
 	codec_code: u64,
@@ -59,7 +60,12 @@ struct Link {
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let bar = Progress::new(&context.output).counted_bytes("reading");
 	let report = tokio::task::spawn_blocking(move || inspect(&args, &bar)).await??;
-	context.output.result("cairn.dag-inspected/1", &report, |out| {
+	print(context, "cairn.dag-inspected/1", &report)
+}
+
+/// Prints what there is to say of a block.
+pub fn print(context: &Context, schema: &str, report: &Report) -> Result<(), CliError> {
+	context.output.result(schema, report, |out| {
 		writeln!(out, "cid     {}", report.cid)?;
 		writeln!(out, "codec   {} ({:#x})", report.codec, report.codec_code)?;
 		writeln!(out, "hash    {} ({:#x})", report.hash, report.hash_code)?;
@@ -98,7 +104,8 @@ fn inspect(args: &Args, bar: &ProgressBar) -> Result<Report, CliError> {
 	Ok(report(&block))
 }
 
-fn report(block: &Block) -> Report {
+/// Reads a block, whatever its codec.
+pub fn report(block: &Block) -> Report {
 	let cid = block.cid();
 	let codec = Codec::from_code(cid.codec());
 	let mut links = Vec::new();

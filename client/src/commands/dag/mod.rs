@@ -3,7 +3,7 @@
 mod decode;
 mod export;
 mod import;
-mod inspect;
+pub mod inspect;
 mod walk;
 
 use crate::{archives::Object, context::Context, error::CliError};

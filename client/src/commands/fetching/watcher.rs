@@ -1,0 +1,79 @@
+//! Showing what happens during a retrieval.
+
+use crate::{
+	context::Context,
+	progress::Progress,
+	retrieval::{
+		candidates::Candidate,
+		fetch::{FetchError, Observer},
+	},
+};
+use indicatif::ProgressBar;
+use std::sync::{
+	atomic::{AtomicU64, Ordering},
+	Mutex, PoisonError,
+};
+use url::Url;
+
+/// Shows what happens.
+pub struct Watcher<'a> {
+	context: &'a Context,
+	bar: ProgressBar,
+	asked: Mutex<Option<Url>>,
+	/// Bytes that came in another way, before.
+	before: AtomicU64,
+}
+
+impl<'a> Watcher<'a> {
+	/// With a bar, where one may be drawn.
+	pub fn new(context: &'a Context) -> Self {
+		Watcher {
+			context,
+			bar: Progress::new(&context.output).counted_bytes("fetching"),
+			asked: Mutex::default(),
+			before: AtomicU64::new(0),
+		}
+	}
+
+	/// Says what is being done.
+	pub fn doing(&self, what: impl Into<String>) {
+		self.bar.set_message(what.into());
+	}
+
+	/// Tells something that is worth a line.
+	pub fn note(&self, text: impl AsRef<str>) {
+		self.bar.suspend(|| self.context.output.note(text));
+	}
+
+	/// So many bytes came already; what comes from now on is counted anew.
+	pub fn begin_at(&self, bytes: u64) {
+		self.before.store(bytes, Ordering::Relaxed);
+	}
+
+	/// Removes the bar.
+	pub fn finish(&self) {
+		self.bar.finish_and_clear();
+	}
+}
+
+impl Observer for Watcher<'_> {
+	fn asking(&self, candidate: &Candidate) {
+		let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+		if asked.as_ref() != Some(&candidate.url) {
+			*asked = Some(candidate.url.clone());
+			self.doing(format!("from {} ({})", candidate.url, candidate.reason));
+		}
+	}
+
+	fn received(&self, bytes: u64) {
+		self.bar.set_position(self.before.load(Ordering::Relaxed) + bytes);
+	}
+
+	fn failed(&self, candidate: &Candidate, error: &FetchError) {
+		let text = error.to_string();
+		self.note(match text.contains(candidate.url.as_str()) {
+			true => text,
+			false => format!("{}: {text}", candidate.url),
+		});
+	}
+}
