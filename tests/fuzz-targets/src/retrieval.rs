@@ -5,7 +5,7 @@ use cairn_car::{CarReader, CarWriter};
 use cairn_client::retrieval::{
 	blocks::BlockStore,
 	fetch::receive,
-	missing::{status, Status, Wanted},
+	missing::{status, Part, Status, Wanted},
 };
 use cairn_dag::{
 	links,
@@ -27,7 +27,7 @@ use std::{
 /// Takes an answer for an object, and looks at what was kept of it.
 pub fn retrieved_car(data: &[u8]) {
 	let mut input = Input::new(data);
-	let has_range = input.byte() & 1 != 0;
+	let kind = input.byte();
 	let (start, len) = (u64::from(input.u16()), u64::from(input.byte()));
 	let path_len = input.below(16);
 	let path = String::from_utf8_lossy(input.bytes(path_len)).into_owned();
@@ -39,10 +39,14 @@ pub fn retrieved_car(data: &[u8]) {
 	let wanted = Wanted {
 		root,
 		path,
-		range: has_range.then_some(ByteRange {
-			start,
-			end: Some(start + len),
-		}),
+		part: match kind % 3 {
+			0 => Part::Whole,
+			1 => Part::Bytes(ByteRange {
+				start,
+				end: Some(start + len),
+			}),
+			_ => Part::Block,
+		},
 	};
 
 	let folder = tempfile::tempdir().expect("a temporary folder");
@@ -64,14 +68,16 @@ pub fn retrieved_car(data: &[u8]) {
 	assert_eq!(received.load(Ordering::Relaxed), bytes as u64);
 
 	let now = status(&blocks, &wanted).ok();
-	if let (Some(Status::Complete(target)), None) = (&now, wanted.range) {
-		for block in walk(&blocks, *target, Scope::All) {
-			block.expect("a complete object can be walked");
-		}
-	}
-	if let (Some(Status::Complete(target)), Some(range)) = (&now, wanted.range) {
-		for chunk in FileChunks::new(&blocks, *target, range) {
-			chunk.expect("a complete range can be read");
+	if let Some(Status::Complete(target)) = now {
+		match wanted.part {
+			Part::Whole => walk(&blocks, target, Scope::All)
+				.for_each(|block| drop(block.expect("a complete object can be walked"))),
+			Part::Bytes(range) => FileChunks::new(&blocks, target, range)
+				.for_each(|chunk| drop(chunk.expect("a complete range can be read"))),
+			Part::Block => {
+				let block = load(&blocks, &target).expect("the store can be read");
+				assert!(block.is_some(), "a complete block is there");
+			}
 		}
 	}
 	drop(blocks);
