@@ -7,6 +7,7 @@ use cairn_e2e::{
 	money::Ledger,
 	on_network, Network, User,
 };
+use serde_json::Value;
 use std::{fs, path::Path};
 use xtask::network::Provider;
 
@@ -97,7 +98,10 @@ fn a_folder_is_stored_with_two_providers_and_read_as_it_was() -> Result<()> {
 		let list = |field: &str| report[field].as_array().context("nobody delivered it");
 		let (peers, urls) = (list("peers")?, list("providers")?);
 		let own = first.peer_addresses()?;
-		let is_own = |peer: &Value| peer.as_str().is_some_and(|id| own.iter().any(|own| own.ends_with(id)));
+		let is_own = |peer: &Value| {
+			peer.as_str()
+				.is_some_and(|id| own.iter().any(|own| own.ends_with(id)))
+		};
 		let is_own_url = |url: &Value| url.as_str().is_some_and(|url| url.starts_with(&first.url()));
 		ensure!(
 			peers.len() + urls.len() > 0 && peers.iter().all(is_own) && urls.iter().all(is_own_url),
