@@ -1,11 +1,11 @@
 //! Scripts for Node.js in folders of the checkout, each folder with packages of npm's.
 
 use crate::{setup::node_js, step, workspace::Workspace};
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use std::{
 	fs,
 	path::{Path, PathBuf},
-	process::Command,
+	process::{Child, Command, Stdio},
 	sync::{Mutex, PoisonError},
 	time::SystemTime,
 };
@@ -66,6 +66,16 @@ impl<'a> Scripts<'a> {
 				.args(arguments)
 				.envs(environment.iter().copied()),
 		)
+	}
+
+	/// Starts a script that runs until its standard input ends. Its standard output is piped too.
+	///
+	/// # Errors
+	/// When Node.js does not start.
+	pub fn start(&self, arguments: &[&str]) -> Result<Child> {
+		let mut node = self.command("node");
+		let node = node.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+		node.spawn().context("Node.js does not start")
 	}
 
 	fn command(&self, program: &str) -> Command {

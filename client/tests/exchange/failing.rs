@@ -161,6 +161,24 @@ fn nobody_there_is_said_soon() {
 	assert_eq!(code, 6, "{error}");
 }
 
+#[test]
+fn without_anybody_known_and_without_a_chain_both_are_said() {
+	let (mut network, user) = (Network::new(), User::new());
+	let (root, ..) = network.file(1000);
+	let root = root.to_string();
+	let arguments = [&NO_CHAIN[..], &["get", &root]].concat();
+	let (code, error) = user.failure(&arguments);
+	assert_eq!(code, 10, "{error}");
+	assert!(
+		error["message"].as_str().unwrap().contains("nobody is known"),
+		"{error}"
+	);
+	assert!(
+		error["hint"].as_str().unwrap().contains("ws://127.0.0.1:1"),
+		"{error}"
+	);
+}
+
 /// A trustless gateway that gives all below any of its blocks.
 async fn gateway(Path(cid): Path<String>, State(blocks): State<Arc<MemoryBlocks>>) -> impl IntoResponse {
 	let root: Cid = cid.parse().unwrap();

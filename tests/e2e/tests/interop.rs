@@ -1,11 +1,17 @@
 //! What other implementations of IPFS and Filecoin make of what Cairn writes and serves, and Cairn of what they write:
 //! the scripts in `tests/interop`, against real programs.
 
-use anyhow::{Context, Result};
-use cairn_e2e::{files, on_network, Network, User};
+use anyhow::{ensure, Context, Result};
+use cairn_e2e::{
+	files::{self, ensure_equal},
+	on_network, User,
+};
+use serde_json::Value;
 use std::{
 	fs,
+	io::{BufRead, BufReader},
 	path::{Path, PathBuf},
+	process::Command,
 };
 use xtask::{network::Programs, scripts::Scripts, workspace::Workspace};
 
@@ -32,6 +38,52 @@ fn piece_cids_are_those_of_other_implementations() -> Result<()> {
 	run(&["pieces.mjs", "table"])
 }
 
+/// Files of one block and of several, and a folder of which one folder is sharded.
+#[test]
+fn files_and_folders_come_from_helia_over_bitswap() -> Result<()> {
+	let workspace = Workspace::locate()?;
+	let program = Programs::find(&workspace)?.client;
+	let place = tempfile::tempdir()?;
+	let folder = folder(&place.path().join("folder"))?;
+	let paths = [folder.join("sub/127"), folder.join("sub/deeper/blocks"), folder];
+	let texts: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+	let mut arguments = vec!["helia-bitswap.mjs", "serve"];
+	arguments.extend(texts.iter().map(String::as_str));
+	let mut helia = Scripts::interop(&workspace)?.start(&arguments)?;
+	// It ends with its standard input, which ends with this test at the latest.
+	let input = helia.stdin.take().context("no standard input")?;
+	let mut lines = BufReader::new(helia.stdout.take().context("no standard output")?).lines();
+	let mut said = |field: &str| -> Result<String> {
+		let line = lines.next().context("helia ended early")??;
+		let said: Value = serde_json::from_str(&line)?;
+		Ok(said[field]
+			.as_str()
+			.with_context(|| format!("no {field}: {line}"))?
+			.to_owned())
+	};
+	let roots = paths.iter().map(|_| said("cid")).collect::<Result<Vec<_>>>()?;
+	let address = said("multiaddr")?;
+	for (index, (root, path)) in roots.iter().zip(&paths).enumerate() {
+		let copy = place.path().join(format!("copy-{index}"));
+		let status = Command::new(&program)
+			.args([
+				"get", root, "--over", "exchange", "--only", "--peer", &address, "--output",
+			])
+			.arg(&copy)
+			.env("HOME", place.path())
+			.status()?;
+		ensure!(status.success(), "{root} was not fetched from helia");
+		if path.is_dir() {
+			ensure_equal(path, &copy)?;
+		} else {
+			ensure!(fs::read(&copy)? == fs::read(path)?, "{} differs", path.display());
+		}
+	}
+	drop(input);
+	ensure!(helia.wait()?.success(), "helia failed");
+	Ok(())
+}
+
 /// The deal holds a folder with files below folders, one of which is sharded; the file is one of those in it.
 #[test]
 fn helia_fetches_a_deals_file_and_folder_over_bitswap_and_through_the_gateway() -> Result<()> {
@@ -39,7 +91,7 @@ fn helia_fetches_a_deals_file_and_folder_over_bitswap_and_through_the_gateway() 
 		let scripts = Scripts::interop(&network.workspace)?;
 		let provider = network.provider("bob", "//Bob", "hot-8MiB")?;
 		let user = network.user("user")?;
-		let folder = folder(network)?;
+		let folder = folder(&network.folder().join("folder"))?;
 		let file = files::write(folder.join("file"), 2_000_000, 1)?;
 		let (put, _) = user.put_with(&provider, &folder, "hot", DURATION)?;
 
@@ -85,8 +137,7 @@ fn root_of(user: &User, path: &Path) -> Result<String> {
 	Ok(created["root"].as_str().context("no root")?.to_owned())
 }
 
-fn folder(network: &Network) -> Result<PathBuf> {
-	let folder = network.folder().join("folder");
+fn folder(folder: &Path) -> Result<PathBuf> {
 	for (seed, (name, size)) in [
 		("empty", 0),
 		("sub/127", 127),
@@ -103,5 +154,5 @@ fn folder(network: &Network) -> Result<PathBuf> {
 		let name = format!("sharded/{index:0>200}");
 		files::write(folder.join(name), index % 5, index as u64)?;
 	}
-	Ok(folder)
+	Ok(folder.to_owned())
 }

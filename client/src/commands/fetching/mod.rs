@@ -27,6 +27,9 @@ use url::Url;
 /// Longest wait for a first block where there is another way to get it.
 const FIRST_BLOCK: Duration = Duration::from_secs(10);
 
+/// Longest wait for the chain to say who the peers are, where a server is known that may have the object.
+const CHAIN_WAIT: Duration = Duration::from_secs(3);
+
 /// How blocks come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Over {
@@ -83,7 +86,7 @@ impl SourceArgs {
 		match self.over {
 			Over::Exchange => true,
 			Over::Gateway => false,
-			Over::Auto => is_anybody_named || !(self.only || !self.provider_url.is_empty()),
+			Over::Auto => is_anybody_named || (!self.only && self.provider_url.is_empty()),
 		}
 	}
 }
@@ -124,7 +127,7 @@ pub struct Fetching<'a> {
 	recorded: Vec<Candidate>,
 	/// Providers that the user named.
 	named: Vec<(ProviderView, Reason)>,
-	/// Providers that the chain knows, once it was asked.
+	/// Providers that the chain knows, once it was asked; none if it could not be.
 	registered: Option<Vec<(ProviderView, Reason)>>,
 	exchange: Option<ExchangeClient>,
 }
@@ -228,7 +231,7 @@ impl<'a> Fetching<'a> {
 				result => return Ok(result?),
 			}
 		}
-		let registered = self.registered().await?;
+		let registered = self.registered_soon().await?;
 		peers.extend(registered.iter().filter_map(|(provider, _)| peer(provider)));
 		match &self.exchange {
 			Some(exchange) => Ok(exchange.retrieve(wanted, &peers, patience, &progress).await?),
@@ -236,12 +239,32 @@ impl<'a> Fetching<'a> {
 		}
 	}
 
-	async fn registered(&mut self) -> Result<&[(ProviderView, Reason)], CliError> {
+	/// Providers that the chain knows. A chain that does not answer does not keep anybody for long from servers
+	/// that are known without it.
+	async fn registered_soon(&mut self) -> Result<&[(ProviderView, Reason)], CliError> {
+		let is_server_known = !(self.recorded.is_empty() && self.args.provider_url.is_empty());
 		if self.registered.is_none() {
-			let chain = self.context.connect().await?;
-			self.registered = Some(search(&chain, &self.root.to_bytes()).await?);
+			let found = if self.args.over == Over::Auto && is_server_known {
+				// Not noted down as an answer: when these servers do not have it, the chain is asked again.
+				let late = |_| CliError::new(ErrorKind::Timeout, "the node did not answer soon enough");
+				tokio::time::timeout(CHAIN_WAIT, self.search())
+					.await
+					.map_err(late)??
+			} else {
+				let found = self.search().await;
+				if found.is_err() {
+					self.registered = Some(Vec::new());
+				}
+				found?
+			};
+			self.registered = Some(found);
 		}
 		Ok(self.registered.as_deref().unwrap_or_default())
+	}
+
+	async fn search(&self) -> Result<Vec<(ProviderView, Reason)>, CliError> {
+		let chain = self.context.connect().await?;
+		Ok(search(&chain, &self.root.to_bytes()).await?)
 	}
 
 	async fn through_gateways(&self, wanted: &Wanted, watcher: &Watcher<'_>) -> Result<Fetched, CliError> {

@@ -1,6 +1,6 @@
 //! `cairn peer id`
 
-use super::Target;
+use super::{ping::PROTOCOL as PING, Target};
 use crate::{
 	context::Context,
 	error::{CliError, ErrorKind},
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// How often it is looked whether the peer has said who it is: that takes a round trip or two.
 const LOOK: Duration = Duration::from_millis(20);
-/// How much longer the round-trip time is waited for: not every peer answers pings.
+/// How much longer the round-trip time is waited for, of a peer that answers pings.
 const RTT_WAIT: Duration = Duration::from_secs(3);
 
 /// Connect to a peer, and show what it says of itself
@@ -48,9 +48,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	)
 	.await
 	.map_err(|_| target.late(&peer, "say who it is"))??;
-	let measured = identified(&host, &peer, |peer| peer.rtt.is_some());
-	if let Ok(Ok(measured)) = tokio::time::timeout(RTT_WAIT, measured).await {
-		known = measured;
+	if known.protocols.contains(&PING) {
+		let measured = identified(&host, &peer, |peer| peer.rtt.is_some());
+		if let Ok(Ok(measured)) = tokio::time::timeout(RTT_WAIT, measured).await {
+			known = measured;
+		}
 	}
 	host.shutdown().await;
 	let report = Report {

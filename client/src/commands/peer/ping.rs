@@ -22,7 +22,7 @@ use std::{
 /// The protocol, whose [specification] is 32 random bytes, and the same back.
 ///
 /// [specification]: https://github.com/libp2p/specs/blob/master/ping/ping.md
-const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/ping/1.0.0");
+pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/ping/1.0.0");
 const PAYLOAD: usize = 32;
 
 /// Measure the round trip to a peer
