@@ -31,7 +31,6 @@ mod data;
 mod data_access;
 mod data_api;
 mod data_blocks;
-mod data_codex_sdk;
 mod data_openapi;
 mod data_uploads;
 mod files;

@@ -84,6 +84,15 @@ fn files_and_folders_come_from_helia_over_bitswap() -> Result<()> {
 	Ok(())
 }
 
+#[test]
+fn codex_sdk_works_unchanged() -> Result<()> {
+	on_network("interop-codex", |network| {
+		let scripts = Scripts::interop(&network.workspace)?;
+		let provider = network.provider("bob", "//Bob", "hot-8MiB")?;
+		scripts.run(&["codex-sdk.mjs", &provider.url()], &[])
+	})
+}
+
 /// The deal holds a folder with files below folders, one of which is sharded; the file is one of those in it.
 #[test]
 fn helia_fetches_a_deals_file_and_folder_over_bitswap_and_through_the_gateway() -> Result<()> {

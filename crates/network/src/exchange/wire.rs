@@ -361,7 +361,9 @@ impl Response {
 				if text.len() > MAX_TEXT {
 					return Err(FrameError::Value { field: "text" });
 				}
-				let text = String::from_utf8_lossy(&text).into_owned();
+				// What stands for bytes that are no text is longer than they.
+				let mut text = String::from_utf8_lossy(&text).into_owned();
+				text.truncate(text.floor_char_boundary(MAX_TEXT));
 				Self::Close { reason, text }
 			}
 			kind => return Err(FrameError::Type { kind }),
@@ -434,7 +436,7 @@ impl Response {
 					CloseReason::Stopping => 3,
 					CloseReason::Other(code) => *code,
 				});
-				head.extend(text.bytes().take(MAX_TEXT));
+				head.extend_from_slice(text[..text.floor_char_boundary(MAX_TEXT)].as_bytes());
 				None
 			}
 		};
