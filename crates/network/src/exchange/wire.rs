@@ -436,7 +436,7 @@ impl Response {
 					CloseReason::Stopping => 3,
 					CloseReason::Other(code) => *code,
 				});
-				head.extend_from_slice(text[..text.floor_char_boundary(MAX_TEXT)].as_bytes());
+				head.extend_from_slice(&text.as_bytes()[..text.floor_char_boundary(MAX_TEXT)]);
 				None
 			}
 		};
