@@ -19,15 +19,12 @@ pub enum NetworkError {
 	Start(#[from] StartError),
 }
 
-/// Starts a host under a key of its own, which nobody keeps. It listens nowhere: it reaches others and is not
-/// reached. It asks the DHT, and only if there is a peer to ask it through.
+/// What a host of this program is started with: a key of its own, which nobody keeps. It listens nowhere: it reaches
+/// others and is not reached. It asks the DHT, and only if there is a peer to ask it through.
 ///
 /// # Errors
-/// See [`NetworkError`].
-pub async fn start_host(
-	bootstrap: Vec<PeerAddress>,
-	streams: Option<streams::Behaviour>,
-) -> Result<Host, NetworkError> {
+/// [`NetworkError::Records`].
+pub fn host_parts(bootstrap: Vec<PeerAddress>) -> Result<(HostConfig, HostParts), NetworkError> {
 	let dht = DhtConfig {
 		mode: DhtMode::Client,
 		bootstrap,
@@ -45,5 +42,17 @@ pub async fn start_host(
 		..HostConfig::default()
 	};
 	let parts = HostParts::new(Identity::generate(), RecordDatabase::in_memory()?);
+	Ok((config, parts))
+}
+
+/// Starts a host of [`host_parts`], with these streams.
+///
+/// # Errors
+/// See [`NetworkError`].
+pub async fn start_host(
+	bootstrap: Vec<PeerAddress>,
+	streams: Option<streams::Behaviour>,
+) -> Result<Host, NetworkError> {
+	let (config, parts) = host_parts(bootstrap)?;
 	Ok(Host::start_with(config, parts, streams).await?)
 }

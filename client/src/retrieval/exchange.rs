@@ -8,7 +8,7 @@ use super::{
 	fetch::{status_of, RetrieveError},
 	missing::{Part, Status, Wanted},
 };
-use crate::network::{start_host, NetworkError};
+use crate::network::{host_parts, NetworkError};
 use cairn_dag::{
 	source::load,
 	unixfs::{resolve, ByteRange, ReadError, ResolveError},
@@ -24,7 +24,7 @@ use cairn_network::{
 		wire::Range,
 	},
 	host::{ConnectError, Host},
-	streams, PeerId,
+	PeerId,
 };
 use futures::{future, StreamExt};
 use std::{
@@ -122,21 +122,13 @@ impl ExchangeClient {
 	/// See [`NetworkError`].
 	pub async fn start(blocks: &BlockStore, bootstrap: Vec<PeerAddress>) -> Result<Self, NetworkError> {
 		let asks_dht = !bootstrap.is_empty();
-		let config = Config::default();
-		let (behaviour, control, events) = streams::Behaviour::new(config.protocols());
-		let host = start_host(bootstrap, Some(behaviour)).await?;
 		let received = Arc::new(AtomicU64::new(0));
 		let store = Arc::new(CountingStore {
 			blocks: blocks.clone(),
 			received: received.clone(),
 		});
-		let exchange = Exchange::start(
-			(control, events),
-			store,
-			host.peers().clone(),
-			host.metrics().clone(),
-			config,
-		);
+		let (config, parts) = host_parts(bootstrap)?;
+		let (host, exchange) = Exchange::with_host(config, parts, store, Config::default()).await?;
 		Ok(ExchangeClient {
 			host,
 			fetcher: Fetcher::new(exchange, Limits::default()),

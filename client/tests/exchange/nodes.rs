@@ -11,7 +11,6 @@ use cairn_network::{
 	exchange::service::{Config, Exchange},
 	host::{DhtConfig, DhtMode, Host, HostConfig, HostParts},
 	identity::Identity,
-	streams,
 };
 use rand_chacha::{
 	rand_core::{RngCore, SeedableRng},
@@ -82,8 +81,6 @@ impl Network {
 	/// A peer with this store, and in the DHT if peers to join it through are given.
 	pub fn node_with(&mut self, store: Arc<dyn BlockStore>, bootstrap: Option<Vec<PeerAddress>>) -> Node {
 		let identity = Identity::from_secret(&mut self.bytes(32)).unwrap();
-		let exchange = Config::default();
-		let (behaviour, control, events) = streams::Behaviour::new(exchange.protocols());
 		let config = HostConfig {
 			dht: bootstrap.map(|bootstrap| DhtConfig {
 				mode: DhtMode::Server,
@@ -94,9 +91,8 @@ impl Network {
 		};
 		let parts = HostParts::new(identity, RecordDatabase::in_memory().unwrap());
 		self.runtime.block_on(async {
-			let host = Host::start_with(config, parts, Some(behaviour)).await.unwrap();
-			let (peers, metrics) = (host.peers().clone(), host.metrics().clone());
-			let exchange = Exchange::start((control, events), store, peers, metrics, exchange);
+			let started = Exchange::with_host(config, parts, store, Config::default()).await;
+			let (host, exchange) = started.unwrap();
 			let own = host.address().await.unwrap();
 			let tcp = own
 				.addresses

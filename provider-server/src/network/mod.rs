@@ -17,7 +17,6 @@ use cairn_network::{
 	exchange::service::{Config as ExchangeConfig, Exchange},
 	host::{Host, HostParts, HostStopped, StartError},
 	metrics::Metrics,
-	streams,
 };
 use identity_file::IdentityFileError;
 use node_store::NodeStore;
@@ -69,6 +68,7 @@ impl Network {
 	) -> Result<Self, NetworkError> {
 		let settings = &provider.config.network;
 		let config = settings.host()?;
+		let names_itself = settings::names_itself(&config);
 		let identity = identity_file::load_or_create(folder)?;
 		let records = RecordDatabase::open(&folder.join("records.redb"))?;
 		let parts = HostParts {
@@ -79,18 +79,10 @@ impl Network {
 			bitswap: settings.bitswap,
 			..ExchangeConfig::default()
 		};
-		let (behaviour, control, events) = streams::Behaviour::new(exchange.protocols());
-		let host = Host::start_with(config, parts, Some(behaviour)).await?;
 		let pieces = PieceBlocks::new(provider.clone());
 		let store = Arc::new(NodeStore::new(pieces, provider.data.clone()));
-		let exchange = Exchange::start(
-			(control, events),
-			store,
-			host.peers().clone(),
-			host.metrics().clone(),
-			exchange,
-		);
-		if settings.names_itself() {
+		let (host, exchange) = Exchange::with_host(config, parts, store, exchange).await?;
+		if names_itself {
 			for address in host.address().await?.addresses {
 				host.add_external(address).await?;
 			}

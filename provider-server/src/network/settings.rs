@@ -100,21 +100,6 @@ impl Network {
 		})
 	}
 
-	/// Whether the addresses listened on are those that others reach: they name a machine, and no others are given.
-	/// Addresses of every interface (0.0.0.0) do not; which of them are reached, others find out.
-	pub fn names_itself(&self) -> bool {
-		let is_unspecified = |part: Protocol<'_>| match part {
-			Protocol::Ip4(ip) => ip.is_unspecified(),
-			Protocol::Ip6(ip) => ip.is_unspecified(),
-			_ => false,
-		};
-		let names = |text: &String| {
-			text.parse::<Multiaddr>()
-				.is_ok_and(|address| !address.iter().any(is_unspecified))
-		};
-		self.external.is_empty() && self.listen.iter().all(names)
-	}
-
 	/// The addresses to register on chain: those that others reach, else those listened on with a port of one's own
 	/// choice.
 	///
@@ -136,6 +121,21 @@ impl Network {
 	}
 }
 
+/// Whether the addresses listened on are those that others reach: they name a machine, and no others are given.
+/// Addresses of every interface (0.0.0.0) do not; which of them are reached, others find out.
+pub(super) fn names_itself(host: &HostConfig) -> bool {
+	let is_unspecified = |part: Protocol<'_>| match part {
+		Protocol::Ip4(ip) => ip.is_unspecified(),
+		Protocol::Ip6(ip) => ip.is_unspecified(),
+		_ => false,
+	};
+	host.external.is_empty()
+		&& !host
+			.listen
+			.iter()
+			.any(|address| address.iter().any(is_unspecified))
+}
+
 #[cfg(test)]
 mod tests {
 	use super::*;
@@ -153,16 +153,17 @@ mod tests {
 
 	#[test]
 	fn addresses_of_every_interface_name_nothing() {
+		let names_itself = |network: &Network| names_itself(&network.host().unwrap());
 		let mut network = Network::default();
-		assert!(network.names_itself());
+		assert!(names_itself(&network));
 		network.listen.push("/ip6/::/udp/7601/quic-v1".into());
-		assert!(!network.names_itself());
+		assert!(!names_itself(&network));
 		network.listen = vec!["/ip4/0.0.0.0/tcp/7601".into()];
-		assert!(!network.names_itself());
+		assert!(!names_itself(&network));
 		network.listen = vec!["/ip4/192.0.2.1/tcp/7601".into()];
-		assert!(network.names_itself());
+		assert!(names_itself(&network));
 		network.external = vec!["/ip4/203.0.113.1/tcp/7601".into()];
-		assert!(!network.names_itself());
+		assert!(!names_itself(&network));
 	}
 
 	#[test]

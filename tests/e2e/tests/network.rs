@@ -15,7 +15,7 @@ use cairn_network::{
 	},
 	host::{DhtConfig, Host, HostConfig, HostParts},
 	identity::Identity,
-	streams, PeerId,
+	PeerId,
 };
 use futures::{stream, StreamExt};
 use std::{
@@ -40,7 +40,6 @@ struct Reader {
 
 impl Reader {
 	async fn start(bootstrap: &str, config: Config) -> Result<Self> {
-		let (behaviour, control, events) = streams::Behaviour::new(config.protocols());
 		let parts = HostParts::new(Identity::generate(), RecordDatabase::in_memory()?);
 		let host = HostConfig {
 			dht: Some(DhtConfig {
@@ -49,15 +48,8 @@ impl Reader {
 			}),
 			..HostConfig::default()
 		};
-		let host = Host::start_with(host, parts, Some(behaviour)).await?;
 		let store = Arc::new(MemoryStore::new());
-		let exchange = Exchange::start(
-			(control, events),
-			store.clone(),
-			host.peers().clone(),
-			host.metrics().clone(),
-			config,
-		);
+		let (host, exchange) = Exchange::with_host(host, parts, store.clone(), config).await?;
 		Ok(Self {
 			host,
 			fetcher: Fetcher::new(exchange, Limits::default()),

@@ -15,14 +15,10 @@
 //! A host and an exchange are put together so:
 //!
 //! ```no_run
-//! # use cairn_network::{blocks::MemoryStore, exchange::service::{Config, Exchange}, host::*, streams};
+//! # use cairn_network::{blocks::MemoryStore, exchange::service::{Config, Exchange}, host::*};
 //! # async fn run(config: HostConfig, parts: HostParts) -> Result<(), StartError> {
-//! let exchange = Config::default();
-//! let (behaviour, control, events) = streams::Behaviour::new(exchange.protocols());
-//! let (peers, metrics) = (parts.peers.clone(), parts.metrics.clone());
-//! let host = Host::start_with(config, parts, Some(behaviour)).await?;
 //! let store = std::sync::Arc::new(MemoryStore::new());
-//! let exchange = Exchange::start((control, events), store, peers, metrics, exchange);
+//! let (host, exchange) = Exchange::with_host(config, parts, store, Config::default()).await?;
 //! # Ok(())
 //! # }
 //! ```

@@ -79,8 +79,8 @@ pub struct Node {
 	pub store: Arc<MemoryStore>,
 }
 
-/// A host in memory with the streams of these protocols.
-pub async fn host(rng: &mut ChaCha8Rng, behaviour: streams::Behaviour) -> Host {
+/// What a host in memory is started with.
+fn host(rng: &mut ChaCha8Rng) -> (HostConfig, HostParts) {
 	static NEXT_PORT: AtomicU64 = AtomicU64::new(1);
 	let mut secret = [0; 32];
 	rng.fill_bytes(&mut secret);
@@ -89,24 +89,20 @@ pub async fn host(rng: &mut ChaCha8Rng, behaviour: streams::Behaviour) -> Host {
 		dht: None,
 		..HostConfig::in_memory(NEXT_PORT.fetch_add(1, Ordering::Relaxed))
 	};
-	let parts = HostParts::new(identity, RecordDatabase::in_memory().unwrap());
-	Host::start_with(config, parts, Some(behaviour)).await.unwrap()
+	(
+		config,
+		HostParts::new(identity, RecordDatabase::in_memory().unwrap()),
+	)
 }
 
 impl Node {
 	/// A node with these blocks.
 	pub async fn start(rng: &mut ChaCha8Rng, config: Config, blocks: &[Block]) -> Self {
-		let (behaviour, control, events) = streams::Behaviour::new(config.protocols());
-		let host = host(rng, behaviour).await;
 		let store = Arc::new(MemoryStore::new());
 		store.put(blocks).unwrap();
-		let exchange = Exchange::start(
-			(control, events),
-			store.clone(),
-			host.peers().clone(),
-			host.metrics().clone(),
-			config,
-		);
+		let (host, parts) = host(rng);
+		let started = Exchange::with_host(host, parts, store.clone(), config).await;
+		let (host, exchange) = started.unwrap();
 		Self {
 			host,
 			exchange,
@@ -209,8 +205,9 @@ impl Stranger {
 	/// Accepts streams of these protocols.
 	pub async fn start(rng: &mut ChaCha8Rng, protocols: impl IntoIterator<Item = StreamProtocol>) -> Self {
 		let (behaviour, control, events) = streams::Behaviour::new(protocols);
+		let (config, parts) = host(rng);
 		Self {
-			host: host(rng, behaviour).await,
+			host: Host::start_with(config, parts, Some(behaviour)).await.unwrap(),
 			control,
 			events,
 		}

@@ -30,6 +30,7 @@ use super::{
 use crate::{
 	bitswap::{ledger, wire::Version},
 	blocks::BlockStore,
+	host::{Host, HostConfig, HostParts, StartError},
 	metrics::Metrics,
 	peers::Peers,
 	streams,
@@ -164,6 +165,23 @@ pub struct Status {
 }
 
 impl Exchange {
+	/// Starts a host, and the exchange on its streams; they share what they know of peers and what they count.
+	///
+	/// # Errors
+	/// As [`Host::start`]. Nothing runs then.
+	pub async fn with_host(
+		host: HostConfig,
+		parts: HostParts,
+		store: Arc<dyn BlockStore>,
+		config: Config,
+	) -> Result<(Host, Self), StartError> {
+		let (behaviour, control, events) = streams::Behaviour::new(config.protocols());
+		let host = Host::start_with(host, parts, Some(behaviour)).await?;
+		let (peers, metrics) = (host.peers().clone(), host.metrics().clone());
+		let exchange = Self::start((control, events), store, peers, metrics, config);
+		Ok((host, exchange))
+	}
+
 	/// Starts the exchange on the streams of a host, on the current tokio runtime.
 	pub fn start(
 		streams: (streams::Control, streams::Events),
