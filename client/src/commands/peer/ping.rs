@@ -91,8 +91,17 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	Ok(())
 }
 
-/// Sends a ping on a stream of its own, which is open before the time is taken.
+/// Sends a ping, and another one if its stream broke: a peer answers on the latest stream only, and the host, which pings
+/// its peers by itself now and then, may just have opened a later one.
 async fn ping(control: &Control, peer: PeerId) -> Result<Duration, PingError> {
+	match ping_once(control, peer).await {
+		Err(PingError::Stream(_)) => ping_once(control, peer).await,
+		outcome => outcome,
+	}
+}
+
+/// Sends a ping on a stream of its own, which is open before the time is taken.
+async fn ping_once(control: &Control, peer: PeerId) -> Result<Duration, PingError> {
 	let (mut stream, _) = control.open(peer, &[PROTOCOL]).await?;
 	let mut sent = [0; PAYLOAD];
 	OsRng.fill_bytes(&mut sent);
