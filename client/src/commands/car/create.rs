@@ -17,6 +17,16 @@ use std::path::PathBuf;
 /// `cairn dag import` does the same with a choice of chunks, layout and CIDs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+	#[command(flatten)]
+	packing: Packing,
+	/// How files become blocks: decides the CIDs
+	#[arg(long, value_enum, default_value = "ipfs")]
+	profile: Profile,
+}
+
+/// What is packed, and where to.
+#[derive(Debug, clap::Args)]
+pub struct Packing {
 	/// Files and folders; several become one folder; `-` is standard input
 	#[arg(required = true, value_name = "PATH")]
 	paths: Vec<PathBuf>,
@@ -32,9 +42,25 @@ pub struct Args {
 	/// Leave out entries of folders whose names start with a dot
 	#[arg(long)]
 	no_hidden: bool,
-	/// How files become blocks: decides the CIDs
-	#[arg(long, value_enum, default_value = "ipfs")]
-	profile: Profile,
+}
+
+impl Packing {
+	/// Packs, and reports it.
+	///
+	/// # Errors
+	/// As [`create`], and if the name of the archive cannot be told.
+	pub async fn run(self, context: &Context, mut options: PackOptions) -> Result<(), CliError> {
+		let sources = Sources::parse(self.paths)?;
+		let output = match self.output {
+			Some(output) => output,
+			None => sources.archive_name()?,
+		};
+		options.wrap = self.wrap;
+		options.import.hidden = !self.no_hidden;
+		let progress = Progress::new(&context.output);
+		let (packed, archive) = create(sources, &output, self.force, options, &progress).await?;
+		Report::print(context, &packed, archive)
+	}
 }
 
 /// How files become blocks.
@@ -62,7 +88,7 @@ impl From<Profile> for ImportOptions {
 
 /// What was created.
 #[derive(Serialize)]
-pub struct Report {
+struct Report {
 	root: String,
 	archive: String,
 	archive_size: u64,
@@ -75,7 +101,7 @@ pub struct Report {
 
 impl Report {
 	/// Prints what was packed, unless the archive took standard output.
-	pub fn print(context: &Context, packed: &Packed, archive: Option<PathBuf>) -> Result<(), CliError> {
+	fn print(context: &Context, packed: &Packed, archive: Option<PathBuf>) -> Result<(), CliError> {
 		let Some(archive) = archive else {
 			return Ok(());
 		};
@@ -108,18 +134,9 @@ impl Report {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-	let sources = Sources::parse(args.paths)?;
-	let output = match args.output {
-		Some(output) => output,
-		None => sources.archive_name()?,
-	};
-	let mut options = PackOptions {
+	let options = PackOptions {
 		import: args.profile.into(),
-		wrap: args.wrap,
 		..PackOptions::default()
 	};
-	options.import.hidden = !args.no_hidden;
-	let progress = Progress::new(&context.output);
-	let (packed, archive) = create(sources, &output, args.force, options, &progress).await?;
-	Report::print(context, &packed, archive)
+	args.packing.run(context, options).await
 }

@@ -1,42 +1,27 @@
 //! `cairn dag import`
 
 use crate::{
-	archives::{create, parse_size, Sources},
+	archives::parse_size,
 	commands::car::{
-		create::{Profile, Report},
+		create::{Packing, Profile},
 		index::Format,
 	},
 	context::Context,
 	error::CliError,
-	progress::Progress,
 };
 use cairn_car::PackOptions;
 use cairn_dag::{
 	unixfs::import::{ImportOptions, Layout},
 	CidVersion, HashFunction,
 };
-use std::path::PathBuf;
 
 /// Make an archive of files and folders, with a choice of how they become blocks
 ///
 /// The profile sets everything; what else is given overrides it. The same options give the same CIDs as IPFS.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-	/// Files and folders; several become one folder; `-` is standard input
-	#[arg(required = true, value_name = "PATH")]
-	paths: Vec<PathBuf>,
-	/// The archive; `-` is standard output [default: the first path's name and .car]
-	#[arg(long, short, value_name = "FILE")]
-	output: Option<PathBuf>,
-	/// Replace an archive that exists
-	#[arg(long, short)]
-	force: bool,
-	/// Put a single file into a folder, so that its name is kept
-	#[arg(long)]
-	wrap: bool,
-	/// Leave out entries of folders whose names start with a dot
-	#[arg(long)]
-	no_hidden: bool,
+	#[command(flatten)]
+	packing: Packing,
 	/// How files become blocks
 	#[arg(long, value_enum, default_value = "ipfs")]
 	profile: Profile,
@@ -101,10 +86,7 @@ impl From<Hash> for HashFunction {
 
 impl Args {
 	fn import_options(&self) -> ImportOptions {
-		let mut options = ImportOptions {
-			hidden: !self.no_hidden,
-			..self.profile.into()
-		};
+		let mut options = ImportOptions::from(self.profile);
 		if let Some(size) = self.chunk_size {
 			// What does not fit is too large as well.
 			options.chunk_size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -137,14 +119,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let options = PackOptions {
 		import: args.import_options(),
 		index: args.index.into(),
-		wrap: args.wrap,
+		..PackOptions::default()
 	};
-	let sources = Sources::parse(args.paths)?;
-	let output = match args.output {
-		Some(output) => output,
-		None => sources.archive_name()?,
-	};
-	let progress = Progress::new(&context.output);
-	let (packed, archive) = create(sources, &output, args.force, options, &progress).await?;
-	Report::print(context, &packed, archive)
+	args.packing.run(context, options).await
 }
