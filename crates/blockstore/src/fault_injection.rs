@@ -77,7 +77,10 @@ pub enum Event {
 	Waiting,
 }
 
+#[cfg(any(debug_assertions, feature = "fault-injection"))]
 pub use active::*;
+#[cfg(not(any(debug_assertions, feature = "fault-injection")))]
+pub(crate) use active::*;
 
 #[cfg(any(debug_assertions, feature = "fault-injection"))]
 mod active {
