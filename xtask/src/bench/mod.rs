@@ -32,7 +32,8 @@ pub struct BenchArgs {
 	/// What to measure [default: everything but sealing]
 	#[arg(value_enum)]
 	topics: Vec<Topic>,
-	/// Bytes of the file or dataset that gateway, import, constant-memory and exchange use, instead of each one's own
+	/// Bytes of the file or dataset that import, constant-memory, exchange and gateway use, instead of each one's own;
+	/// store heeds the variable too
 	#[arg(long, env = "CAIRN_BENCH_BYTES", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
 	bytes: Option<u64>,
 }

@@ -118,7 +118,7 @@ pub(super) fn run(provider: &Provider, objects: &Objects) -> Result<Measured> {
 			requests_per_second: total.responses as f64 / seconds,
 			peak: usage::peak(process)?,
 			resident: resident.iter().sum::<f64>() / resident.len() as f64,
-			health: Latencies::new(joined(health)?),
+			health: joined(health)?,
 			provider_time: provider_after - provider_before,
 			readers_time: readers_after - readers_before,
 		})
@@ -180,29 +180,37 @@ fn fetch(
 }
 
 /// Asks for the provider's health again and again; how many milliseconds each answer took.
-fn ask_for_health(url: &str, start: &Barrier) -> Result<Vec<f64>> {
+fn ask_for_health(url: &str, start: &Barrier) -> Result<Latencies> {
 	let (agent, url) = (agent(), format!("{url}/healthz"));
 	let mut milliseconds = Vec::new();
 	start.wait();
-	let began = Instant::now();
-	let mut due = began;
-	while due < began + DURATION {
-		let now = Instant::now();
-		// If the answer before came late, the time counts from when this request should have been sent: else one long
-		// wait would hide the many that others would have had meanwhile.
-		let sent = if now < due {
-			thread::sleep(due - now);
-			Instant::now()
-		} else {
-			due
-		};
+	let end = Instant::now() + DURATION;
+	while Instant::now() < end {
+		let sent = Instant::now();
 		let mut response = agent.get(&url).call().context("no health")?;
 		ensure!(response.status() == 200, "/healthz: status {}", response.status());
 		response.body_mut().read_to_string()?;
-		milliseconds.push(sent.elapsed().as_secs_f64() * 1e3);
-		due += HEALTH_INTERVAL;
+		let took = sent.elapsed();
+		add_latency(took, &mut milliseconds);
+		let due = took.as_nanos() / HEALTH_INTERVAL.as_nanos() + 1;
+		// Not more than the time limit of a response.
+		let due = sent + HEALTH_INTERVAL * u32::try_from(due).unwrap_or(u32::MAX);
+		thread::sleep(due.saturating_duration_since(Instant::now()));
 	}
-	Ok(milliseconds)
+	Ok(Latencies::new(milliseconds))
+}
+
+/// Adds how long an answer took, and how long it would have taken to the requests that were not sent because this one
+/// waited: else one long wait would count as little as one short one.
+fn add_latency(took: Duration, milliseconds: &mut Vec<f64>) {
+	let mut left = took;
+	loop {
+		milliseconds.push(left.as_secs_f64() * 1e3);
+		match left.checked_sub(HEALTH_INTERVAL) {
+			Some(rest) if !rest.is_zero() => left = rest,
+			_ => break,
+		}
+	}
 }
 
 #[cfg(test)]
@@ -217,5 +225,14 @@ mod tests {
 		assert_eq!(latencies.at(1.0), 200.0);
 		assert_eq!(Latencies::new(vec![7.0]).at(0.01), 7.0);
 		assert!(Latencies::new(Vec::new()).at(0.5).is_nan());
+	}
+
+	#[test]
+	fn a_long_wait_counts_as_the_requests_it_held_up() {
+		let mut milliseconds = Vec::new();
+		for took in [5, 20, 50] {
+			add_latency(Duration::from_millis(took), &mut milliseconds);
+		}
+		assert_eq!(milliseconds, [5.0, 20.0, 50.0, 30.0, 10.0]);
 	}
 }
