@@ -1,5 +1,4 @@
-// A helia node that speaks Bitswap with one peer: over TCP, Noise and Yamux on the loopback interface, with its blocks in
-// memory, and with no router, so that nothing comes from elsewhere.
+// A helia node that speaks Bitswap with one peer.
 //
 //   node helia-bitswap.mjs serve PATH...
 //
@@ -12,36 +11,17 @@
 // compares it with what is at the path. Exits with 0 if everything arrives and is the same, else with 1.
 
 import assert from 'node:assert/strict';
-import { withBitswap } from '@helia/bitswap';
-import { withLibp2pLight } from '@helia/libp2p';
-import { identify } from '@libp2p/identify';
-import { noise } from '@libp2p/noise';
-import { tcp } from '@libp2p/tcp';
-import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
-import { createHeliaLight } from 'helia';
 import { CID } from 'multiformats/cid';
+import { startNode } from './helia-node.mjs';
 import { importerOptions } from './profiles.mjs';
 import { assertSameTree, exportedTree, imported, treeOnDisk } from './trees.mjs';
 
 /** How long an object may take, in milliseconds. */
 const PATIENCE = 60_000;
 
-/** A running node. */
-function start() {
-	const libp2p = {
-		addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-		transports: [tcp()],
-		connectionEncrypters: [noise()],
-		streamMuxers: [yamux()],
-		// Says which protocols a peer speaks: helia asks only those that say they speak Bitswap.
-		services: { identify: identify() },
-	};
-	return withBitswap(withLibp2pLight(createHeliaLight(), libp2p)).start();
-}
-
 async function serve(paths) {
-	const node = await start();
+	const node = await startNode();
 	for (const path of paths) {
 		const cid = await imported(path, node.blockstore, importerOptions('default'));
 		console.log(JSON.stringify({ path, cid: cid.toString() }));
@@ -59,7 +39,7 @@ async function fetch(address, objects) {
 		const [cid, path] = object.split(/=(.*)/s);
 		for (const inSession of [false, true]) {
 			// A node each time: the blocks of one that has them would come from itself.
-			const node = await start();
+			const node = await startNode();
 			try {
 				const signal = AbortSignal.timeout(PATIENCE);
 				const peer = multiaddr(address);

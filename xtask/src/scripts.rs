@@ -2,6 +2,7 @@
 
 use crate::{setup::node_js, step, workspace::Workspace};
 use anyhow::{ensure, Context, Result};
+use serde_json::Value;
 use std::{
 	fs,
 	path::{Path, PathBuf},
@@ -66,6 +67,15 @@ impl<'a> Scripts<'a> {
 				.args(arguments)
 				.envs(environment.iter().copied()),
 		)
+	}
+
+	/// Runs a script that prints one JSON object, and returns that.
+	///
+	/// # Errors
+	/// When it fails, with what it said, and when it prints anything else.
+	pub fn json(&self, arguments: &[&str]) -> Result<Value> {
+		let text = step::output(self.command("node").args(arguments))?;
+		serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
 	}
 
 	/// Starts a script that runs until its standard input ends. Its standard output is piped too.

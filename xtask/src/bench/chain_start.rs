@@ -1,11 +1,11 @@
 //! How long a development chain takes to its first block.
 
-use super::{heading, Samples};
+use super::{heading, release::scratch_folder, Samples};
 use crate::{
 	network::{Node, Programs},
 	process::{Supervisor, GRACE},
 	step,
-	workspace::{cache_folder, Workspace},
+	workspace::Workspace,
 };
 use anyhow::Result;
 use std::{
@@ -18,16 +18,15 @@ const RUNS: usize = 5;
 const BLOCK_TIME: Duration = Duration::from_secs(1);
 
 /// Starts new chains, one after the other, and waits for block 1 of each.
-pub(super) fn run(workspace: &Workspace) -> Result<()> {
+pub(super) fn run(workspace: &Workspace, supervisor: &Supervisor) -> Result<()> {
 	let programs = Programs::build(workspace)?;
-	let folder = cache_folder()?.join(format!("bench-{}", std::process::id()));
-	let supervisor = Supervisor::ending_on_signals()?;
+	let folder = scratch_folder()?;
 	let samples = step::step("Starting chains", "a minute", || {
 		let mut seconds = Vec::new();
 		for _ in 0..RUNS {
 			fs::create_dir_all(&folder)?;
 			let start = Instant::now();
-			let _node = Node::start(&supervisor, &programs, &folder, BLOCK_TIME)?;
+			let _node = Node::start(supervisor, &programs, &folder, BLOCK_TIME)?;
 			seconds.push(start.elapsed().as_secs_f64());
 			supervisor.stop_all(GRACE);
 			fs::remove_dir_all(&folder)?;

@@ -4,12 +4,20 @@
 //! says median and spread. Nothing here passes or fails: other work on the machine shows in the spread.
 
 mod chain_start;
+mod constant_memory;
+mod exchange;
+mod files;
+mod gateway;
+mod import;
 mod ingest;
 mod proving;
+mod release;
 mod store;
+mod usage;
 mod verification;
 
 use crate::{
+	process::Supervisor,
 	setup::{self, Needs},
 	step,
 	workspace::Workspace,
@@ -24,7 +32,14 @@ pub struct BenchArgs {
 	/// What to measure [default: everything but sealing]
 	#[arg(value_enum)]
 	topics: Vec<Topic>,
+	/// Bytes of the file or dataset that import, constant-memory, exchange and gateway use, instead of each one's own;
+	/// store heeds the variable too
+	#[arg(long, env = "CAIRN_BENCH_BYTES", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+	bytes: Option<u64>,
 }
+
+/// Bytes of the unit of all sizes and speeds.
+const MEGABYTE: f64 = 1e6;
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,17 +56,29 @@ enum Topic {
 	Labels,
 	/// The block store: put, get, delete and collection beside sha256sum, cp and cat, by criterion
 	Store,
+	/// Import of 1 GiB to UnixFS beside sha256sum, cp and helia
+	Import,
+	/// A provider's memory while 5 GiB go in and out through its data API
+	ConstantMemory,
+	/// Blocks from node to node: Cairn's exchange and Bitswap by criterion, helia's Bitswap
+	Exchange,
+	/// A provider's gateway under 100 readers: speed, memory, and how soon it answers /healthz
+	Gateway,
 	/// Sealing of 1 GiB and proving its activation: a quarter of an hour
 	Sealing,
 }
 
-const DEFAULT: [Topic; 6] = [
+const DEFAULT: [Topic; 10] = [
 	Topic::ChainStart,
 	Topic::Verification,
 	Topic::Ingest,
 	Topic::Proving,
 	Topic::Labels,
 	Topic::Store,
+	Topic::Import,
+	Topic::ConstantMemory,
+	Topic::Exchange,
+	Topic::Gateway,
 ];
 
 /// Measures and prints.
@@ -66,14 +93,20 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
 		&args.topics
 	};
 	println!("{}", machine());
+	// One for all: on Ctrl-C, whoever was done first would end the command before the others' programs.
+	let supervisor = Supervisor::ending_on_signals()?;
 	for topic in topics {
 		match topic {
-			Topic::ChainStart => chain_start::run(workspace)?,
+			Topic::ChainStart => chain_start::run(workspace, &supervisor)?,
 			Topic::Verification => verification::run(workspace)?,
-			Topic::Ingest => ingest::run(workspace)?,
+			Topic::Ingest => ingest::run(workspace, &supervisor)?,
 			Topic::Proving => proving::run(workspace)?,
 			Topic::Labels => proving::labels(workspace)?,
 			Topic::Store => store::run(workspace)?,
+			Topic::Import => import::run(workspace, args.bytes)?,
+			Topic::ConstantMemory => constant_memory::run(workspace, &supervisor, args.bytes)?,
+			Topic::Exchange => exchange::run(workspace, &supervisor, args.bytes)?,
+			Topic::Gateway => gateway::run(workspace, &supervisor, args.bytes)?,
 			Topic::Sealing => proving::sealing(workspace)?,
 		}
 	}
