@@ -271,21 +271,24 @@ impl<R: Read> CarReader<R> {
 		if self.payload_size.is_some_and(|size| self.position >= size) {
 			return Ok(None);
 		}
-		let mut byte = [0];
-		match self.input.read_exact(&mut byte) {
-			Ok(()) => {
-				self.position += 1;
-				Ok(Some(byte[0]))
+		// Only an empty buffer is the end: a reader that fails within its stream may call that an unexpected end.
+		let byte = loop {
+			match self.input.fill_buf() {
+				Ok(buffer) => break buffer.first().copied(),
+				Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+				Err(error) => return Err(error.into()),
 			}
+		};
+		if byte.is_some() {
+			self.input.consume(1);
+			self.position += 1;
+		} else if self.payload_size.is_some() {
 			// A CARv1 ends with its stream; a CARv2 knows its payload's size.
-			Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => match self.payload_size {
-				None => Ok(None),
-				Some(_) => Err(ReadError::Truncated {
-					offset: self.position,
-				}),
-			},
-			Err(error) => Err(error.into()),
+			return Err(ReadError::Truncated {
+				offset: self.position,
+			});
 		}
+		Ok(byte)
 	}
 
 	/// `len` was checked against a limit.

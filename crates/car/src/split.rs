@@ -31,6 +31,7 @@ use cid::Cid;
 use std::{
 	collections::HashSet,
 	io::{self, Write},
+	sync::Arc,
 };
 
 mod folder;
@@ -77,8 +78,8 @@ impl SplitOptions {
 pub struct Part {
 	/// Its number, from 0.
 	pub number: u64,
-	/// Its roots.
-	pub roots: Vec<Cid>,
+	/// Its roots, which the parts share.
+	pub roots: Arc<[Cid]>,
 	/// Bytes of it.
 	pub size: u64,
 	/// Blocks in it.
@@ -142,6 +143,7 @@ pub fn split<R: ReadAt, K: PartSink>(
 			repeated: 0,
 			unreachable: 0,
 		},
+		roots: [archive.roots().into(), [empty_root()].into()],
 		seen: HashSet::new(),
 		pending: 0,
 	};
@@ -166,6 +168,8 @@ struct Splitter<'a, R, K: PartSink> {
 	/// The part being written.
 	current: Option<Current<K::Out>>,
 	split: Split,
+	/// Roots of the archive, and of parts that have none of them.
+	roots: [Arc<[Cid]>; 2],
 	/// CIDs met.
 	seen: HashSet<Cid>,
 	/// Links that wait on all levels.
@@ -174,7 +178,7 @@ struct Splitter<'a, R, K: PartSink> {
 
 struct Current<W> {
 	writer: CarWriter<W>,
-	roots: Vec<Cid>,
+	roots: Arc<[Cid]>,
 	size: u64,
 }
 
@@ -307,8 +311,8 @@ impl<R: ReadAt, K: PartSink> Splitter<'_, R, K> {
 			});
 		}
 		let roots = match self.options.strategy {
-			SplitStrategy::Simple if number > 0 => vec![empty_root()],
-			_ => self.archive.roots().to_vec(),
+			SplitStrategy::Simple if number > 0 => self.roots[1].clone(),
+			_ => self.roots[0].clone(),
 		};
 		let size = encode_v1(&roots).len() as u64;
 		if size > self.options.max_size {

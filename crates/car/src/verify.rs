@@ -66,7 +66,8 @@ pub enum IndexCheck {
 /// Checks an archive from its first byte to its last: sizes, every block's hash, roots, index, and
 /// that nothing follows but zeros where they are accepted.
 ///
-/// Memory: the index twice, each within [`ReadOptions::max_index`].
+/// Memory: the index within [`ReadOptions::max_index`] as it is built and once more as the archive has it; while
+/// it is sorted, a copy of a bucket and 16 bytes per entry.
 ///
 /// # Errors
 /// [`VerifyError`], for the first thing that is wrong.

@@ -8,7 +8,7 @@ use cairn_car::{
 };
 use cairn_dag::{cid::multihash::Multihash, Block, BlockSource, Cid, Codec, HashFunction};
 use random::{below, bytes, rng};
-use std::io::Cursor;
+use std::io::{self, Cursor};
 
 fn random_blocks(count: usize) -> Vec<Block> {
 	random_blocks_below(count, 300)
@@ -595,4 +595,22 @@ fn heads_are_listed_without_reading_blocks() {
 			));
 		}
 	}
+}
+
+/// A reader that fails in its middle may call that an unexpected end; the archive does not end there.
+#[test]
+fn a_reader_that_fails_is_not_the_end_of_an_archive() {
+	struct Broken;
+	impl io::Read for Broken {
+		fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+			Err(io::ErrorKind::UnexpectedEof.into())
+		}
+	}
+	let block = Block::encode(Codec::Raw, &b"the first of many"[..]);
+	let mut writer = CarWriter::new(Vec::new(), &[*block.cid()]).unwrap();
+	writer.put(&block).unwrap();
+	let (archive, _) = writer.finish().unwrap();
+	let mut reader = CarReader::new(io::BufReader::new(io::Read::chain(&archive[..], Broken))).unwrap();
+	assert_eq!(reader.next_section().unwrap().unwrap().block, block);
+	assert!(matches!(reader.next_section(), Err(ReadError::Io(_))));
 }

@@ -199,6 +199,10 @@ fn senseless_options_are_refused() {
 			..small()
 		},
 		ImportOptions {
+			max_links: 20_000,
+			..small()
+		},
+		ImportOptions {
 			hash: cairn_dag::HashFunction::Blake3,
 			..ImportOptions::unixfs_v0_2015()
 		},

@@ -13,7 +13,8 @@
 use cairn_dag::{
 	codex::{self, DatasetOptions},
 	unixfs::import::{ImportOptions, Importer, Layout as FileLayout},
-	Codec, NullSink,
+	walk::{walk, Budget, Order, Scope, WalkError},
+	Block, BlockSink, Codec, MemoryBlocks, NullSink,
 };
 use std::{
 	alloc::{GlobalAlloc, Layout, System},
@@ -56,6 +57,7 @@ fn peak_of(run: impl FnOnce()) -> usize {
 #[test]
 fn memory_is_bounded() {
 	blocks_take_a_multiple_of_their_size();
+	walks_hold_no_more_links_than_may_wait();
 	imports_take_a_few_blocks();
 }
 
@@ -84,6 +86,33 @@ fn imports_take_a_few_blocks() {
 		assert_eq!(dataset.manifest.dataset_size, LEN);
 	});
 	assert!(peak < 1 << 20, "{peak}");
+}
+
+/// A block can hold far more links than a walk lets wait.
+fn walks_hold_no_more_links_than_may_wait() {
+	let link = b"\x12\x06\x0a\x04\x01\x55\x00\x00";
+	let block = Block::encode(Codec::DagPb, link.repeat((1 << 20) / link.len()));
+	let mut blocks = MemoryBlocks::new();
+	blocks.put(block.clone()).unwrap();
+	for order in [Order::DepthFirst, Order::BreadthFirst] {
+		let budget = Budget {
+			max_pending: 1000,
+			..Budget::default()
+		};
+		let peak = peak_of(|| {
+			let mut walk = walk(&blocks, *block.cid(), Scope::All)
+				.order(order)
+				.budget(budget);
+			assert!(matches!(
+				walk.next(),
+				Some(Err(WalkError::Budget {
+					limit: "waiting links",
+					..
+				}))
+			));
+		});
+		assert!(peak < 512 << 10, "{order:?}: {peak}");
+	}
 }
 
 /// A mebibyte of what takes most memory for its size.

@@ -3,8 +3,8 @@
 //! Source: the [dag-json specification](https://ipld.io/specs/codecs/dag-json/spec/). A link is
 //! `{"/": "CID"}`, bytes are `{"/": {"bytes": "base64 without padding"}}`; what begins like one of
 //! them must be one. As the specification asks of decoders, white space and unsorted keys are read,
-//! because they exist; a repeated key is not, because two readers could see two values. Numbers are
-//! read as JSON has them, of any size.
+//! because they exist; a repeated key is not, because two readers could see two values. Integers of
+//! any size are read; a number with a fraction or an exponent must fit a 64-bit float, as in dag-cbor.
 
 use super::{BlockCodec, CodecError, LinkVisitor, Segment};
 use base64::{engine::general_purpose::STANDARD_NO_PAD, Engine};

@@ -196,13 +196,9 @@ pub fn tree<S: BlockSource + ?Sized>(
 				path: destination.to_owned(),
 			})
 		}
-		// Made inside a temporary folder, so that the name is free, and moved out of it.
+		// Making a link takes one step, and replaces nothing that has come there meanwhile.
 		Node::Symlink(target) => {
-			let temporary = temporary_folder().tempdir_in(parent).map_err(failed)?;
-			let link = temporary.path().join("link");
-			if export.symlink(&target, &link, None)? {
-				fs::rename(&link, destination).map_err(failed)?;
-			}
+			export.symlink(&target, destination, None)?;
 		}
 		Node::Directory(_) | Node::ShardedDirectory => {
 			let temporary = temporary_folder().tempdir_in(parent).map_err(failed)?;

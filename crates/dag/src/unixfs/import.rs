@@ -13,7 +13,7 @@
 
 mod options;
 
-pub use options::{DirectorySize, ImportOptions, Layout, MAX_CHUNK_SIZE};
+pub use options::{DirectorySize, ImportOptions, Layout, MAX_CHUNK_SIZE, MAX_LINKS};
 
 use super::{
 	hamt::{self, BuildError},
@@ -227,7 +227,7 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 				})?
 				.to_owned();
 			self.totals.symlinks += 1;
-			self.check_entries()?;
+			self.check_entries(0)?;
 			Ok(self.put_node(encode_symlink(&target), target.len() as u64)?)
 		} else if file_type.is_dir() {
 			let mut entries = Vec::new();
@@ -239,13 +239,18 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 				let name = utf8(&entry.file_name(), &entry.path())?;
 				if self.options.hidden || !name.starts_with('.') {
 					entries.push((name, entry.path()));
+					self.check_entries(entries.len() as u64)?;
 				}
 			}
 			entries.sort();
 			self.folder(path, entries, depth)
 		} else if file_type.is_file() {
-			let file = fs::File::open(path).map_err(io_error)?;
-			self.stream(file, Some(path))
+			match open_file(path).map_err(io_error)? {
+				Some(file) => self.stream(file, Some(path)),
+				None => Err(ImportError::SpecialFile {
+					path: path.to_owned(),
+				}),
+			}
 		} else {
 			// Reading a pipe or a device might never end.
 			Err(ImportError::SpecialFile {
@@ -258,14 +263,15 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 		!self.left_out.is_empty() && identity(path).is_ok_and(|found| self.left_out.contains(&found))
 	}
 
-	fn check_entries(&self) -> Result<(), ImportError> {
+	/// `more` are known of but not taken yet.
+	fn check_entries(&self, more: u64) -> Result<(), ImportError> {
 		let Totals {
 			files,
 			directories,
 			symlinks,
 			..
 		} = self.totals;
-		if files + directories + symlinks > self.options.max_entries {
+		if files + directories + symlinks + more > self.options.max_entries {
 			return Err(ImportError::TooManyEntries {
 				limit: self.options.max_entries,
 			});
@@ -299,7 +305,7 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 			});
 		}
 		self.totals.directories += 1;
-		self.check_entries()?;
+		self.check_entries(0)?;
 		let node = directory(links);
 		if self.options.directory_size.of(&node) > self.options.max_directory_size {
 			let root = hamt::build(node.links, self.addressing(), &mut self.sink);
@@ -358,7 +364,7 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 			}
 		}
 		self.totals.files += 1;
-		self.check_entries()?;
+		self.check_entries(0)?;
 		self.report(path);
 		let root = tree.finish(&mut self.sink)?;
 		// The loop above pushed a leaf even for an empty file, unless the layout does without.
@@ -394,6 +400,21 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 			hash: self.options.hash,
 		}
 	}
+}
+
+/// Opens a file that was found to be one; `None` if something else has taken its place since. Does not wait for
+/// a pipe's other end, and follows no link.
+fn open_file(path: &Path) -> io::Result<Option<fs::File>> {
+	let mut options = fs::OpenOptions::new();
+	options.read(true);
+	#[cfg(unix)]
+	{
+		use rustix::fs::OFlags;
+		use std::os::unix::fs::OpenOptionsExt;
+		options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32);
+	}
+	let file = options.open(path)?;
+	Ok(file.metadata()?.is_file().then_some(file))
 }
 
 /// Reads until `size` bytes or the end.
@@ -510,4 +531,22 @@ pub enum ImportError {
 	/// The sink failed.
 	#[error(transparent)]
 	Sink(#[from] SinkError),
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+	use super::*;
+	use rustix::fs::{mknodat, FileType, Mode, CWD};
+
+	#[test]
+	fn what_took_a_files_place_is_neither_followed_nor_waited_for() {
+		let folder = tempfile::tempdir().unwrap();
+		let [file, pipe, link] = ["file", "pipe", "link"].map(|name| folder.path().join(name));
+		fs::write(&file, b"content").unwrap();
+		mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+		std::os::unix::fs::symlink(&file, &link).unwrap();
+		assert!(open_file(&file).unwrap().is_some());
+		assert!(open_file(&pipe).unwrap().is_none());
+		assert!(open_file(&link).is_err());
+	}
 }

@@ -15,7 +15,7 @@ pub use range::{EntityBytes, EntityBytesError};
 
 use crate::{
 	block::Block,
-	codec::{links, CodecError},
+	codec::{scan, CodecError},
 	source::{load, BlockSource, SourceError},
 	unixfs::{
 		hamt::Shards,
@@ -68,6 +68,23 @@ pub enum Order {
 	DepthFirst,
 	/// All links of a level before those of the next. A whole level waits.
 	BreadthFirst,
+}
+
+impl Order {
+	/// Puts the links from `first` on, which stand as their block has them, where [`next`](Self::next) takes them.
+	fn arrange(self, pending: &mut VecDeque<(Cid, usize)>, first: usize) {
+		if self == Self::DepthFirst {
+			// Nothing moves but these: what is only pushed to and popped from its end is in one piece.
+			pending.make_contiguous()[first..].reverse();
+		}
+	}
+
+	fn next(self, pending: &mut VecDeque<(Cid, usize)>) -> Option<(Cid, usize)> {
+		match self {
+			Self::DepthFirst => pending.pop_back(),
+			Self::BreadthFirst => pending.pop_front(),
+		}
+	}
 }
 
 /// Where a walk stops with an error.
@@ -137,7 +154,7 @@ enum State {
 	Start,
 	/// One block, if it was not yielded yet.
 	Single(Option<Block>),
-	/// CIDs and their depths, the next one first.
+	/// CIDs and their depths: the next one last depth first, else first.
 	Links(VecDeque<(Cid, usize)>),
 	File(FileParts),
 	Shards(Shards),
@@ -204,7 +221,7 @@ impl<S: BlockSource> Walk<S> {
 					self.state = State::Done;
 					block
 				}
-				State::Links(pending) => match pending.pop_front() {
+				State::Links(pending) => match self.order.next(pending) {
 					Some((cid, _)) if self.seen.contains(&cid) => continue,
 					Some((cid, depth)) => Some(self.follow(&cid, depth)?),
 					None => None,
@@ -232,7 +249,9 @@ impl<S: BlockSource> Walk<S> {
 		self.state = match self.scope {
 			Scope::All => {
 				let roots = [self.root].into_iter().chain(self.further_roots.iter().copied());
-				State::Links(roots.map(|root| (root, 0)).collect())
+				let mut pending = roots.map(|root| (root, 0)).collect();
+				self.order.arrange(&mut pending, 0);
+				State::Links(pending)
 			}
 			Scope::Block => State::Single(Some(self.load(&self.root)?)),
 			Scope::Entity => {
@@ -281,31 +300,25 @@ impl<S: BlockSource> Walk<S> {
 		let State::Links(pending) = &mut self.state else {
 			return Ok(block);
 		};
-		let mut linked = links(&block).map_err(|error| WalkError::Codec { cid: *cid, error })?;
-		if !linked.is_empty() && depth >= self.budget.max_depth {
-			return Err(WalkError::Budget {
-				cid: *cid,
-				limit: "depth",
-			});
-		}
-		if self.order == Order::DepthFirst {
-			linked.reverse();
-		}
-		for link in linked {
-			if !self.duplicates && self.seen.contains(&link) {
-				continue;
+		// Links are taken as they are read: a block can hold far more of them than the budget lets wait.
+		let first = pending.len();
+		let (seen, duplicates, budget) = (&self.seen, self.duplicates, &self.budget);
+		let mut exceeded = None;
+		scan(&block, &mut |_, link| {
+			if depth >= budget.max_depth {
+				exceeded = Some("depth");
+			} else if !duplicates && seen.contains(&link) {
+			} else if pending.len() >= budget.max_pending {
+				exceeded = Some("waiting links");
+			} else {
+				pending.push_back((link, depth + 1));
 			}
-			if pending.len() >= self.budget.max_pending {
-				return Err(WalkError::Budget {
-					cid: *cid,
-					limit: "waiting links",
-				});
-			}
-			match self.order {
-				Order::DepthFirst => pending.push_front((link, depth + 1)),
-				Order::BreadthFirst => pending.push_back((link, depth + 1)),
-			}
+		})
+		.map_err(|error| WalkError::Codec { cid: *cid, error })?;
+		if let Some(limit) = exceeded {
+			return Err(WalkError::Budget { cid: *cid, limit });
 		}
+		self.order.arrange(pending, first);
 		Ok(block)
 	}
 

@@ -13,12 +13,15 @@ use cid::Version;
 /// Largest chunk: the block size that IPFS peers accept.
 pub const MAX_CHUNK_SIZE: usize = 2 * 1024 * 1024;
 
+/// Most links of a file node: with the longest CIDs and sizes, such a node has at most [`MAX_CHUNK_SIZE`] bytes.
+pub const MAX_LINKS: usize = 16_384;
+
 /// How files become blocks. The same options always give the same CIDs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportOptions {
 	/// Bytes per leaf, the last one excepted: 1 to [`MAX_CHUNK_SIZE`].
 	pub chunk_size: usize,
-	/// Most links of a file node, at least 2.
+	/// Most links of a file node: 2 to [`MAX_LINKS`].
 	pub max_links: usize,
 	/// Whether leaves are raw blocks, or dag-pb with the UnixFS envelope.
 	pub raw_leaves: bool,
@@ -31,7 +34,8 @@ pub struct ImportOptions {
 	pub hidden: bool,
 	/// How the blocks of a file hang together.
 	pub layout: Layout,
-	/// Largest folder that stays in one block, in bytes; a larger one is sharded.
+	/// Largest folder that stays in one block, in bytes; a larger one is sharded. At most 1 MiB, because
+	/// [`DirectorySize::Links`] leaves out up to half of a block.
 	pub max_directory_size: usize,
 	/// How the bytes of a folder are counted.
 	pub directory_size: DirectorySize,
@@ -117,14 +121,14 @@ impl ImportOptions {
 				reason: "chunk size must be 1 byte to 2 MiB",
 			});
 		}
-		if self.max_directory_size > MAX_CHUNK_SIZE {
+		if self.max_directory_size > MAX_CHUNK_SIZE / 2 {
 			return Err(ImportError::InvalidOptions {
-				reason: "a folder's block must be at most 2 MiB",
+				reason: "a folder in one block must have at most 1 MiB",
 			});
 		}
-		if self.max_links < 2 {
+		if !(2..=MAX_LINKS).contains(&self.max_links) {
 			return Err(ImportError::InvalidOptions {
-				reason: "a node needs at least two links",
+				reason: "a node must have 2 to 16,384 links",
 			});
 		}
 		if !self.hash.is_collision_resistant() {
