@@ -265,6 +265,34 @@ fn salvaging() {
 	);
 }
 
+/// A piece is an archive and zeros, up to a power of two.
+#[test]
+fn reading_a_padded_piece() {
+	let user = User::new();
+	archive(&user);
+	let name = "photos.car";
+	let mut piece = fs::read(user.path(name)).unwrap();
+	let payload = user.json(&["car", "verify", name]);
+	piece.resize(piece.len().next_power_of_two(), 0);
+	fs::write(user.path("piece"), &piece).unwrap();
+	let verified = user.json(&["car", "verify", "piece"]);
+	assert_eq!(verified["blocks"], payload["blocks"]);
+	assert_eq!(verified["payload_size"], payload["payload_size"]);
+	assert_eq!(
+		user.json(&["car", "ls", "piece"])["entries"],
+		user.json(&["car", "ls", name])["entries"]
+	);
+	user.json(&["car", "index", "piece", "--output", "indexed.car"]);
+	assert_eq!(
+		user.json(&["car", "verify", "indexed.car"])["blocks"],
+		payload["blocks"]
+	);
+	// What follows the zeros is no padding.
+	piece.push(1);
+	fs::write(user.path("more"), &piece).unwrap();
+	assert_eq!(user.failure(&["car", "verify", "more"]).0, 11);
+}
+
 #[test]
 fn walking() {
 	let user = User::new();

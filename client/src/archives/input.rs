@@ -10,6 +10,16 @@ use std::{
 	path::Path,
 };
 
+/// How archives are read: with blocks as large as a store keeps, and with the zeros at the end that make an archive
+/// a piece.
+pub fn read_options() -> ReadOptions {
+	ReadOptions {
+		max_section: 32 << 20,
+		zero_padding: true,
+		..ReadOptions::default()
+	}
+}
+
 /// Whether a path stands for standard input or output.
 pub fn is_standard(path: &Path) -> bool {
 	path.as_os_str() == "-"
@@ -89,7 +99,7 @@ fn seekable(file: File, bar: &ProgressBar) -> io::Result<File> {
 /// If the file cannot be read, or is none.
 pub fn open(path: &Path, bar: &ProgressBar) -> Result<CarFile<ArchiveInput>, CliError> {
 	let input = ArchiveInput::open(path, bar)?;
-	CarFile::new(input, ReadOptions::default()).map_err(|error| {
+	CarFile::new(input, read_options()).map_err(|error| {
 		let error = CliError::from(error).during(path.display());
 		match error.kind() {
 			ErrorKind::Verification => error.hint("`cairn car salvage` saves what is sound in it"),

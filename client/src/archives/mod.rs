@@ -7,7 +7,7 @@ mod output;
 mod size;
 
 pub use create::{create, Sources};
-pub use input::{is_standard, open, stream, ArchiveInput};
+pub use input::{is_standard, open, read_options, stream, ArchiveInput};
 pub use object::{export, find, Exporting, Object};
 pub use output::ArchiveOutput;
 pub use size::parse_size;

@@ -12,10 +12,16 @@ use cairn_dag::{
 use fixtures::{blocks, named_links, BITTORRENT};
 
 /// Torrent files and their info dictionaries.
-fn torrents() -> Vec<(Block, Block)> {
+fn all_torrents() -> Vec<(Block, Block)> {
 	let blocks = blocks(BITTORRENT);
 	let pairs = blocks.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone()));
 	pairs.collect()
+}
+
+/// Those of version 1, named by the SHA-1 of their info dictionaries.
+fn torrents() -> Vec<(Block, Block)> {
+	let sha1 = |(_, info): &(Block, Block)| info.cid().hash().code() == HashFunction::Sha1.code();
+	all_torrents().into_iter().filter(sha1).collect()
 }
 
 const PIECES: &str = "numbers: 122333";
@@ -42,6 +48,24 @@ fn info_hashes_and_pieces() {
 		let of_file = named_links(file);
 		let prefixed = links.iter().map(|(name, cid)| (format!("info/{name}"), *cid));
 		assert!(of_file.into_iter().eq(prefixed));
+	}
+}
+
+/// What libtorrent expects of its torrents `v2_only` and `v2_multipiece_file`, of a file of 1 MiB.
+#[test]
+fn version_2_alone_and_hybrid() {
+	let torrents = all_torrents().split_off(torrents().len());
+	let expected = [
+		("95e04d0c4bad94ab206efa884666fd89777dbe4f7bd9945af1829037a85c6192", 0),
+		("108ac2c3718ce722e6896edc56c4afa98f1d711ecaace7aad74fca418ebd03de", 16),
+	];
+	assert_eq!(torrents.len(), expected.len());
+	for ((file, info), (hash, pieces)) in torrents.iter().zip(expected) {
+		assert_eq!(hex::encode(info.cid().hash().digest()), hash);
+		assert_eq!(info_of(file.data()).unwrap(), info.data());
+		// Only version 1 has pieces that are blocks.
+		assert_eq!(named_links(info).len(), pieces);
+		assert_eq!(named_links(file).len(), pieces);
 	}
 }
 

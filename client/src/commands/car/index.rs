@@ -1,7 +1,7 @@
 //! `cairn car index`
 
 use crate::{
-	archives::{stream, ArchiveOutput},
+	archives::{read_options, stream, ArchiveOutput},
 	context::Context,
 	error::CliError,
 	progress::Progress,
@@ -75,7 +75,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 /// Returns nothing where the archive took standard output.
 fn index(args: &Args, bar: &ProgressBar) -> Result<Option<Report>, CliError> {
 	let output = ArchiveOutput::begin(&args.output, args.force)?;
-	let mut reader = CarReader::new(stream(&args.archive, bar)?)?;
+	let mut reader = CarReader::with_options(stream(&args.archive, bar)?, read_options())?;
 	let roots = reader.roots().to_vec();
 	let out = BufWriter::with_capacity(1 << 20, output.file());
 	let mut writer = CarV2Writer::for_roots(out, args.format.into(), &roots)?;

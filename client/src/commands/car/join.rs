@@ -2,7 +2,7 @@
 
 use super::index::Format;
 use crate::{
-	archives::ArchiveOutput,
+	archives::{read_options, ArchiveOutput},
 	context::Context,
 	error::{CliError, ErrorKind},
 	progress::Progress,
@@ -69,8 +69,8 @@ fn assemble(args: &Args, bar: &ProgressBar) -> Result<Option<Report>, CliError> 
 	let output = ArchiveOutput::begin(&args.output, args.force)?;
 	let mut out = BufWriter::with_capacity(1 << 20, output.file());
 	let options = JoinOptions {
+		read: read_options(),
 		index: args.format.into(),
-		..JoinOptions::default()
 	};
 	let parts = args
 		.parts
@@ -79,9 +79,9 @@ fn assemble(args: &Args, bar: &ProgressBar) -> Result<Option<Report>, CliError> 
 	let joined = join(parts, &mut out, &options).map_err(|error| named(error, &args.parts))?;
 	out.into_inner().map_err(|error| error.into_error())?;
 	let checks = VerifyOptions {
+		read: read_options(),
 		roots: !args.partial,
 		dag: !args.partial,
-		..VerifyOptions::default()
 	};
 	verify(output.file(), &checks).map_err(|error| {
 		let missing = matches!(error, VerifyError::MissingRoot { .. } | VerifyError::Dag(_));

@@ -1,7 +1,7 @@
 //! `cairn car ls`
 
 use crate::{
-	archives::{open, stream, ArchiveInput},
+	archives::{open, read_options, stream, ArchiveInput},
 	context::Context,
 	error::{CliError, ErrorKind},
 	output::{printable, table, write_table, Output},
@@ -68,7 +68,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 
 /// One result per block: archives have millions.
 fn blocks(output: Output, archive: &Path) -> Result<(), CliError> {
-	let mut reader = CarReader::new(stream(archive, &ProgressBar::hidden())?)?;
+	let mut reader = CarReader::with_options(stream(archive, &ProgressBar::hidden())?, read_options())?;
 	while let Some(section) = reader.next_section()? {
 		let block = Block {
 			cid: section.block.cid().to_string(),

@@ -2,14 +2,12 @@
 
 use super::index::Format;
 use crate::{
-	archives::{is_standard, ArchiveInput, ArchiveOutput},
+	archives::{is_standard, read_options, ArchiveInput, ArchiveOutput},
 	context::Context,
 	error::{CliError, ErrorKind},
 	progress::Progress,
 };
-use cairn_car::{
-	completeness, salvage, CarFile, Completeness, ReadOptions, RootsFrom, SalvageOptions, Salvaged,
-};
+use cairn_car::{completeness, salvage, CarFile, Completeness, RootsFrom, SalvageOptions, Salvaged};
 use cairn_dag::{walk::Budget, Cid};
 use indicatif::{HumanBytes, ProgressBar};
 use serde::Serialize;
@@ -123,9 +121,9 @@ fn rescue(args: &Args, bar: &ProgressBar) -> Result<Report, CliError> {
 	let output = ArchiveOutput::begin(&args.output, args.force)?;
 	let input = ArchiveInput::open(&args.archive, bar)?;
 	let options = SalvageOptions {
+		read: read_options(),
 		index: args.format.into(),
 		roots: (!args.root.is_empty()).then(|| args.root.clone()),
-		..SalvageOptions::default()
 	};
 	let mut out = BufWriter::with_capacity(1 << 20, output.file());
 	let salvaged = salvage(&input, &mut out, &options)?;
@@ -137,7 +135,7 @@ fn rescue(args: &Args, bar: &ProgressBar) -> Result<Report, CliError> {
 		));
 	}
 	let found = {
-		let file = CarFile::new(output.file(), ReadOptions::default())?;
+		let file = CarFile::new(output.file(), read_options())?;
 		completeness(&file, &salvaged.roots, &Budget::default())?
 	};
 	bar.finish_and_clear();

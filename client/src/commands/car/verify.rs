@@ -1,6 +1,11 @@
 //! `cairn car verify`
 
-use crate::{archives::ArchiveInput, context::Context, error::CliError, progress::Progress};
+use crate::{
+	archives::{read_options, ArchiveInput},
+	context::Context,
+	error::CliError,
+	progress::Progress,
+};
 use cairn_car::{verify, IndexCheck, VerifyOptions, Version};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -32,9 +37,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 	let verified = tokio::task::spawn_blocking(move || {
 		let file = ArchiveInput::open(&args.archive, &bar)?;
 		let options = VerifyOptions {
+			read: read_options(),
 			roots: !args.partial,
 			dag: !args.partial,
-			..VerifyOptions::default()
 		};
 		let verified = verify(&file, &options)?;
 		bar.finish_and_clear();
