@@ -21,7 +21,7 @@ const SCRIPT: &str = "bench-helia-bitswap.mjs";
 /// Cairn from Cairn, helia from helia, helia from a provider.
 pub(super) fn run(workspace: &Workspace, supervisor: &Supervisor, size: Option<u64>) -> Result<()> {
 	heading("Exchange of blocks over loopback");
-	cargo_bench(workspace, "cairn-network", "exchange", None)?;
+	cargo_bench(workspace, "cairn-network", "exchange", None, size)?;
 
 	let size = size.unwrap_or(SIZE);
 	let scripts = Scripts::interop(workspace)?;

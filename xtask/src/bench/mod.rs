@@ -32,11 +32,13 @@ pub struct BenchArgs {
 	/// What to measure [default: everything but sealing]
 	#[arg(value_enum)]
 	topics: Vec<Topic>,
-	/// Bytes of the file or dataset that import, constant-memory, exchange and gateway use, instead of each one's own;
-	/// store heeds the variable too
-	#[arg(long, env = "CAIRN_BENCH_BYTES", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+	/// Bytes that store, import, constant-memory, exchange and gateway measure with, instead of each one's own number
+	#[arg(long, env = BYTES, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
 	bytes: Option<u64>,
 }
+
+/// The variable by which criterion's benchmarks are told too.
+const BYTES: &str = "CAIRN_BENCH_BYTES";
 
 /// Bytes of the unit of all sizes and speeds.
 const MEGABYTE: f64 = 1e6;
@@ -102,7 +104,7 @@ pub fn run(workspace: &Workspace, args: &BenchArgs) -> Result<()> {
 			Topic::Ingest => ingest::run(workspace, &supervisor)?,
 			Topic::Proving => proving::run(workspace)?,
 			Topic::Labels => proving::labels(workspace)?,
-			Topic::Store => store::run(workspace)?,
+			Topic::Store => store::run(workspace, args.bytes)?,
 			Topic::Import => import::run(workspace, args.bytes)?,
 			Topic::ConstantMemory => constant_memory::run(workspace, &supervisor, args.bytes)?,
 			Topic::Exchange => exchange::run(workspace, &supervisor, args.bytes)?,
@@ -167,11 +169,20 @@ fn heading(text: &str) {
 }
 
 /// Runs a criterion benchmark of a package, its output going to the terminal.
-fn cargo_bench(workspace: &Workspace, package: &str, bench: &str, filter: Option<&str>) -> Result<()> {
+fn cargo_bench(
+	workspace: &Workspace,
+	package: &str,
+	bench: &str,
+	filter: Option<&str>,
+	bytes: Option<u64>,
+) -> Result<()> {
 	let mut cargo = workspace.cargo_without_wasm();
 	cargo.args(["bench", "--package", package, "--bench", bench]);
 	if let Some(filter) = filter {
 		cargo.args(["--", filter]);
+	}
+	if let Some(bytes) = bytes {
+		cargo.env(BYTES, bytes.to_string());
 	}
 	step::run(&mut cargo)
 }

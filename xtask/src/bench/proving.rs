@@ -9,17 +9,17 @@ const PACKAGE: &str = "cairn-proving";
 /// CommP beside SHA-256, proofs of a 1 GiB hot sector, sealing of 8 MiB.
 pub(super) fn run(workspace: &Workspace) -> Result<()> {
 	heading("Proving");
-	cargo_bench(workspace, PACKAGE, "proving", None)
+	cargo_bench(workspace, PACKAGE, "proving", None, None)
 }
 
 /// Labels of both implementations on the same sector.
 pub(super) fn labels(workspace: &Workspace) -> Result<()> {
 	heading("Labels beside the reference implementation");
-	cargo_bench(workspace, REFERENCE_TESTS, "labels", None)
+	cargo_bench(workspace, REFERENCE_TESTS, "labels", None, None)
 }
 
 /// Sealing of 1 GiB, and proving its activation and a period.
 pub(super) fn sealing(workspace: &Workspace) -> Result<()> {
 	heading("Sealing of 1 GiB");
-	cargo_bench(workspace, PACKAGE, "sealing", None)
+	cargo_bench(workspace, PACKAGE, "sealing", None, None)
 }

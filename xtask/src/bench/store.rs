@@ -7,8 +7,8 @@ use anyhow::Result;
 const PACKAGE: &str = "cairn-blockstore";
 
 /// Chunks in files and in SQLite, then the repository over them.
-pub(super) fn run(workspace: &Workspace) -> Result<()> {
+pub(super) fn run(workspace: &Workspace, size: Option<u64>) -> Result<()> {
 	heading("Block store");
-	cargo_bench(workspace, PACKAGE, "chunks", None)?;
-	cargo_bench(workspace, PACKAGE, "repo", None)
+	cargo_bench(workspace, PACKAGE, "chunks", None, size)?;
+	cargo_bench(workspace, PACKAGE, "repo", None, size)
 }

@@ -20,8 +20,8 @@ const RUNS: usize = 3;
 /// Bytes of the file, unless the command line says otherwise.
 const SIZE: u64 = 256 << 20;
 
-/// What is no matter of speed: with the defaults a provider serves 64 of the readers at a time, and refuses those that
-/// wait for longer than ten seconds. Requests from its own machine are not limited by default either.
+/// Serves all readers at a time, where the default is 64 and those that wait for longer than ten seconds are refused. No
+/// limit of requests per client is in the way; by default there is none for the provider's own machine.
 const SETTINGS: &str = "[server]
 max_retrievals = 200
 requests_per_second = 1000000
@@ -39,7 +39,7 @@ pub(super) fn run(workspace: &Workspace, supervisor: &Supervisor, size: Option<u
 	));
 	println!(
 		"  the provider's configuration has: {}",
-		SETTINGS.trim_end().replace('\n', ", ")
+		SETTINGS.lines().collect::<Vec<_>>().join(" ")
 	);
 	println!(
 		"  a quarter of the readers fetch the whole file, the others raw blocks, CARs and ranges of 4 MiB"
@@ -49,16 +49,12 @@ pub(super) fn run(workspace: &Workspace, supervisor: &Supervisor, size: Option<u
 	samples(|run| run.peak).print("provider's peak of resident memory", "MB", "under 400");
 	samples(|run| run.resident).print("provider's resident memory, mean", "MB", "");
 	let every = HEALTH_INTERVAL.as_millis();
-	for (what, value, goal) in [
-		(
-			"half of them",
-			(|run| run.health.at(0.5)) as fn(&Measured) -> f64,
-			"",
-		),
-		("99 of 100", |run| run.health.at(0.99), "at most 100"),
-		("all", |run| run.health.at(1.0), ""),
+	for (what, part, goal) in [
+		("half of them", 0.5, ""),
+		("99 of 100", 0.99, "at most 100"),
+		("all", 1.0, ""),
 	] {
-		samples(value).print(
+		Samples::new(runs.iter().map(|run| run.health.at(part))).print(
 			&format!("/healthz every {every} ms: {what} answered within"),
 			"ms",
 			goal,
