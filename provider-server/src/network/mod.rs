@@ -81,7 +81,7 @@ impl Network {
 			bitswap: settings.bitswap,
 			..ExchangeConfig::default()
 		};
-		let pieces = PieceBlocks::new(provider.clone());
+		let pieces = PieceBlocks::lasting(provider.clone());
 		let store = Arc::new(NodeStore::new(pieces, provider.data.clone()));
 		let (host, exchange) = Exchange::with_host(config, parts, store, exchange).await?;
 		if names_itself {
