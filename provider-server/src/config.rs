@@ -146,6 +146,8 @@ pub struct Storage {
 	pub keep_free: ByteSize,
 	/// Keep the payload of sealed pieces for retrieval. Without it they are unsealed on demand.
 	pub keep_unsealed_copy: bool,
+	/// Disk for keys of sealed sectors that nobody reads at the moment: each takes as much as its sector.
+	pub unsealing_keys: ByteSize,
 }
 
 /// Uploads.
@@ -265,6 +267,7 @@ impl Default for Storage {
 			path: None,
 			keep_free: ByteSize(1 << 30),
 			keep_unsealed_copy: true,
+			unsealing_keys: ByteSize(64 << 30),
 		}
 	}
 }

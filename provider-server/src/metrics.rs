@@ -34,6 +34,10 @@ pub struct Metrics {
 	pub uploads: IntCounterVec,
 	/// Bytes sent to readers, by route (`ipfs`, `piece`).
 	pub bytes_served: IntCounterVec,
+	/// Bytes that readers were given out of replicas.
+	pub bytes_unsealed: IntCounter,
+	/// Keys of sealed sectors that were computed, or whose computation was taken up.
+	pub keys_computed: IntCounter,
 	/// Requests by route and status class.
 	pub requests: IntCounterVec,
 	/// Plancks received for deals, as far as this process saw it.
@@ -103,6 +107,14 @@ impl Metrics {
 			bytes_served: register!(IntCounterVec::new(
 				Opts::new("bytes_served_total", "Bytes sent to readers by route"),
 				&["route"]
+			)),
+			bytes_unsealed: register!(IntCounter::new(
+				"bytes_unsealed_total",
+				"Bytes that readers were given out of replicas"
+			)),
+			keys_computed: register!(IntCounter::new(
+				"unsealing_keys_computed_total",
+				"Computations of keys of sealed sectors that were begun or taken up"
 			)),
 			requests: register!(IntCounterVec::new(
 				Opts::new("requests_total", "HTTP requests by route and status class"),

@@ -10,6 +10,7 @@ use crate::{
 	},
 	ingest::{Disk, Uploads},
 	metrics::Metrics,
+	retrieval::unsealing::Unsealer,
 	sector::{Health, SectorState},
 	store::{Store, StoreError},
 };
@@ -84,8 +85,8 @@ pub struct Provider {
 	/// Places for proposals that wait for their turn. Each takes a few questions to the chain: without a
 	/// limit a flood of them would keep everybody else's waiting for minutes.
 	proposals: tokio::sync::Semaphore,
-	/// One unsealing at a time.
-	pub(crate) unsealing: Mutex<()>,
+	/// Hands out the keys of sealed sectors.
+	pub unsealer: Unsealer,
 }
 
 /// What a provider is made of.
@@ -104,6 +105,8 @@ pub struct Parts {
 	pub sectors: SectorStore,
 	/// Uploads.
 	pub uploads: Uploads,
+	/// Hands out the keys of sealed sectors.
+	pub unsealer: Unsealer,
 	/// The node's own block store, if it keeps one.
 	pub data: Option<Data>,
 	/// Metrics.
@@ -182,7 +185,7 @@ impl Provider {
 			seal_progress: Mutex::default(),
 			admission: tokio::sync::Mutex::default(),
 			proposals: tokio::sync::Semaphore::new(MAX_WAITING_PROPOSALS),
-			unsealing: Mutex::default(),
+			unsealer: parts.unsealer,
 		}))
 	}
 

@@ -6,7 +6,7 @@
 
 use crate::error::CliError;
 use cairn_chain_client::{ChainClient, ChainError, ProviderContact, ProviderView};
-use cairn_network::{address::PeerAddress, Multiaddr, PeerId, Protocol};
+use cairn_network::address::PeerAddress;
 use cairn_provider_api::endpoint;
 use futures::future::BoxFuture;
 use std::{
@@ -201,53 +201,15 @@ pub fn urls(provider: &ProviderView) -> Vec<Url> {
 	endpoint::urls(addresses.iter().map(|address| address.as_slice()))
 }
 
-/// The peer that a provider registered, with its addresses. `None` if it is no peer of the network. What is not a
-/// multiaddress, or leads to an HTTP server, is passed over.
+/// The peer that a provider registered, with its addresses. `None` if it is no peer that could be reached.
 pub fn peer(provider: &ProviderView) -> Option<PeerAddress> {
 	let ProviderContact::V1 { peer_id, addresses } = &provider.contact;
-	peer_of(peer_id, addresses.iter().map(|address| address.as_slice()))
-}
-
-fn peer_of<'a>(peer_id: &[u8], addresses: impl Iterator<Item = &'a [u8]>) -> Option<PeerAddress> {
-	let is_http = |address: &Multiaddr| {
-		address
-			.iter()
-			.any(|part| matches!(part, Protocol::Http | Protocol::Https))
-	};
-	let addresses = addresses
-		.filter_map(|bytes| Multiaddr::try_from(bytes.to_vec()).ok())
-		.filter(|address| !is_http(address));
-	let peer = PeerAddress::new(PeerId::from_bytes(peer_id).ok()?, addresses);
-	(!peer.addresses.is_empty()).then_some(peer)
+	PeerAddress::from_registered(peer_id, addresses.iter().map(|address| address.as_slice())).ok()
 }
 
 #[cfg(test)]
 mod tests {
 	use super::*;
-
-	#[test]
-	fn peers_are_read_from_what_is_registered() {
-		let id = PeerId::random();
-		let bytes = |text: &str| text.parse::<Multiaddr>().unwrap().to_vec();
-		let foreign = format!("/ip4/1.2.3.4/tcp/5/p2p/{}", PeerId::random());
-		let registered = [
-			bytes("/ip4/1.2.3.4/tcp/80/http"),
-			bytes("/ip4/1.2.3.4/udp/5/quic-v1"),
-			vec![0xff, 0xff],
-			bytes(&foreign),
-			bytes(&format!("/dns/p.example/tcp/6/p2p/{id}")),
-			bytes("/dns/p.example/tcp/443/tls/http"),
-		];
-		let read =
-			|peer_id: &[u8], count: usize| peer_of(peer_id, registered[..count].iter().map(Vec::as_slice));
-		let peer = read(&id.to_bytes(), 6).unwrap();
-		let addresses: Vec<String> = peer.addresses.iter().map(ToString::to_string).collect();
-		assert_eq!(peer.peer, id);
-		assert_eq!(addresses, ["/ip4/1.2.3.4/udp/5/quic-v1", "/dns/p.example/tcp/6"]);
-		assert_eq!(read(&id.to_bytes(), 1), None, "only HTTP");
-		assert_eq!(read(&[], 6), None, "no peer id");
-		assert_eq!(read(&[1, 2, 3], 6), None, "no peer id");
-	}
 
 	#[tokio::test]
 	async fn each_server_once_in_order() {

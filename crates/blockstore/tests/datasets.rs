@@ -4,10 +4,10 @@ mod fixture;
 
 use cairn_blockstore::{
 	repo::{CommitOptions, DatasetError, UploadError},
-	ChunkError, Cid, Multihash, Repo,
+	ChunkError, Cid, Expiry, Multihash, PinId, Repo,
 };
 use cairn_dag::{Block, BlockSink, Codec};
-use fixture::{assert_absent, assert_readable, block, blocks, repo, store, upload, START};
+use fixture::{assert_absent, assert_readable, block, blocks, repo, seconds, store, upload, START};
 use std::sync::{
 	atomic::{AtomicBool, Ordering},
 	Barrier,
@@ -437,4 +437,46 @@ fn threads_do_not_disturb_each_other() {
 		})
 		.unwrap();
 	assert!(report.is_clean(), "{report:?}");
+}
+
+#[test]
+fn the_generation_rises_with_every_dataset_that_comes_or_goes_and_with_nothing_else() {
+	let (repo, clock) = repo(1500);
+	let mut seen = repo.generation();
+	let mut rises = |what: &str, expected: bool| {
+		let now = repo.generation();
+		assert_eq!(now > seen, expected, "{what}: {seen}, then {now}");
+		seen = now;
+	};
+	let mut unfinished = repo.upload(0).unwrap();
+	unfinished.put(block(99, 100)).unwrap();
+	drop(unfinished);
+	repo.maintain().unwrap();
+	rises("an upload without a commit", false);
+	let kept = store(&repo, &blocks(0..5));
+	rises("a commit", true);
+	repo.get(&kept).unwrap();
+	repo.pin(&kept, &PinId([1; 32])).unwrap();
+	repo.unpin(&kept, &PinId([1; 32])).unwrap();
+	repo.extend(&kept, Expiry::Never).unwrap();
+	repo.maintain().unwrap();
+	rises("reading, pinning, extending, collecting", false);
+	repo.delete(&kept).unwrap();
+	rises("a deletion", true);
+	repo.maintain().unwrap();
+	repo.delete(&kept).unwrap();
+	rises("a deletion of nothing", false);
+	upload(&repo, &blocks(5..7), &seconds(10));
+	rises("another commit", true);
+	clock.advance(10);
+	repo.maintain().unwrap();
+	rises("an expiry", true);
+	let evictable = CommitOptions {
+		evictable: true,
+		..CommitOptions::default()
+	};
+	upload(&repo, &blocks(10..20), &evictable);
+	rises("a commit that may be evicted", true);
+	drop(repo.reserve(1000).unwrap());
+	rises("an eviction", true);
 }

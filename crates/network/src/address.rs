@@ -25,6 +25,20 @@ pub enum ParseAddressError {
 	NoPeerId(String),
 }
 
+/// Why a registration, as a chain keeps it, names no peer that could be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RegisteredPeerError {
+	/// There is no peer id: who registered is no peer of the network.
+	#[error("no peer id is registered")]
+	NoPeerId,
+	/// What stands for the peer id is none.
+	#[error("what is registered is not a peer id")]
+	PeerId,
+	/// None of the addresses leads to a peer.
+	#[error("no address of the peer is registered")]
+	NoAddress,
+}
+
 /// A peer and the addresses under which it may be reached, without `/p2p` at their ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddress {
@@ -44,6 +58,36 @@ impl PeerAddress {
 		};
 		known.extend(addresses);
 		known
+	}
+
+	/// Reads what somebody registered: a peer id and multiaddresses in their binary forms, which nobody has checked.
+	/// What is no multiaddress, leads to an HTTP server or names another peer is passed over.
+	///
+	/// # Errors
+	/// See [`RegisteredPeerError`].
+	pub fn from_registered<'a>(
+		peer_id: &[u8],
+		addresses: impl IntoIterator<Item = &'a [u8]>,
+	) -> Result<Self, RegisteredPeerError> {
+		if peer_id.is_empty() {
+			return Err(RegisteredPeerError::NoPeerId);
+		}
+		let id = PeerId::from_bytes(peer_id).map_err(|_| RegisteredPeerError::PeerId)?;
+		let is_http = |address: &Multiaddr| {
+			address
+				.iter()
+				.any(|part| matches!(part, Protocol::Http | Protocol::Https))
+		};
+		let addresses = addresses
+			.into_iter()
+			.filter(|bytes| bytes.len() <= MAX_ADDRESS_BYTES)
+			.filter_map(|bytes| Multiaddr::try_from(bytes.to_vec()).ok())
+			.filter(|address| !is_http(address));
+		let peer = Self::new(id, addresses);
+		if peer.addresses.is_empty() {
+			return Err(RegisteredPeerError::NoAddress);
+		}
+		Ok(peer)
 	}
 
 	/// Adds those of the addresses that can be the peer's own, up to the limit.
@@ -118,6 +162,40 @@ mod tests {
 			"203.0.113.7".parse::<PeerAddress>(),
 			Err(ParseAddressError::Malformed { .. })
 		));
+	}
+
+	#[test]
+	fn registrations_are_read_as_far_as_they_are_sound() {
+		let id = PeerId::random();
+		let bytes = |text: &str| text.parse::<Multiaddr>().unwrap().to_vec();
+		let foreign = format!("/ip4/1.2.3.4/tcp/5/p2p/{}", PeerId::random());
+		let registered = [
+			bytes("/ip4/1.2.3.4/tcp/80/http"),
+			bytes("/ip4/1.2.3.4/udp/5/quic-v1"),
+			vec![0xff, 0xff],
+			vec![0x04; 10_000],
+			bytes(&foreign),
+			bytes(&format!("/dns/p.example/tcp/6/p2p/{id}")),
+			bytes("/dns/p.example/tcp/443/tls/http"),
+			Vec::new(),
+		];
+		let read = |peer_id: &[u8], count: usize| {
+			PeerAddress::from_registered(peer_id, registered[..count].iter().map(Vec::as_slice))
+		};
+		let peer = read(&id.to_bytes(), 8).unwrap();
+		let addresses: Vec<String> = peer.addresses.iter().map(ToString::to_string).collect();
+		assert_eq!(peer.peer, id);
+		assert_eq!(addresses, ["/ip4/1.2.3.4/udp/5/quic-v1", "/dns/p.example/tcp/6"]);
+		assert_eq!(
+			read(&id.to_bytes(), 1),
+			Err(RegisteredPeerError::NoAddress),
+			"only HTTP"
+		);
+		assert_eq!(read(&id.to_bytes(), 0), Err(RegisteredPeerError::NoAddress));
+		assert_eq!(read(&[], 8), Err(RegisteredPeerError::NoPeerId));
+		for garbage in [&[1, 2, 3][..], &[0xff; 64], &[0x12, 0x20]] {
+			assert_eq!(read(garbage, 8), Err(RegisteredPeerError::PeerId));
+		}
 	}
 
 	#[test]

@@ -25,7 +25,6 @@ pub mod sealed;
 pub mod sector;
 mod sha256;
 pub mod store;
-mod unseal;
 
 pub use commp::{CommPError, CommPHasher};
 pub use error::{DataFault, ProveError, MAX_OPENINGS};
@@ -34,4 +33,4 @@ pub use manifest::{SectorManifest, SectorStage};
 pub use prover::SectorProver;
 pub use seal::{SealError, SealProgress, SealRequest, SealStage};
 pub use sealed::SealedSector;
-pub use store::{HotRequest, PieceWriter, SectorStore, StoreError};
+pub use store::{HotRequest, KeyedSector, PieceWriter, SectorStore, StoreError};

@@ -1,4 +1,4 @@
-//! Sealing in a process that is killed again and again.
+//! Sealing, and computing a key, in a process that is killed again and again.
 
 mod fixture;
 
@@ -10,6 +10,7 @@ use rand_chacha::{
 };
 use std::{
 	env,
+	path::Path,
 	process::{Command, Stdio},
 	thread,
 	time::Duration,
@@ -22,7 +23,7 @@ fn request(piece: cairn_primitives::PieceInfo) -> cairn_proving::SealRequest {
 	seal_request(sealed_spec(20, 11, 4), &[piece])
 }
 
-/// The process to be killed. Does nothing unless the other test starts it.
+/// The processes to be killed. They do nothing unless the other tests start them.
 #[test]
 fn seals_until_killed() {
 	let Ok(root) = env::var(ROOT) else { return };
@@ -32,24 +33,21 @@ fn seals_until_killed() {
 }
 
 #[test]
-fn a_killed_seal_resumes() {
-	let whole = Fixture::new();
-	let piece = whole.piece(PAYLOAD, 1);
-	let expected = whole.store.seal(&request(piece), &mut go_on).unwrap();
+fn computes_a_key_until_killed() {
+	let Ok(root) = env::var(ROOT) else { return };
+	let store = SectorStore::open(root).unwrap();
+	store.make_key(5, &mut go_on).unwrap();
+}
 
-	let fixture = Fixture::new();
-	assert_eq!(fixture.piece(PAYLOAD, 1), piece);
-	let root = fixture.store.root().to_owned();
-	let Fixture { dir, store } = fixture;
-	drop(store);
-	let seed = 31;
+/// Runs one of the tests above on `root` and kills it at a random moment, until it succeeds or was killed often.
+fn kill_again_and_again(test: &str, root: &Path, seed: u64) {
 	println!("seed {seed}");
 	let mut rng = ChaCha8Rng::seed_from_u64(seed);
 	let mut killed = 0;
 	for _ in 0..40 {
 		let mut child = Command::new(env::current_exe().unwrap())
-			.args(["--exact", "seals_until_killed"])
-			.env(ROOT, &root)
+			.args(["--exact", test])
+			.env(ROOT, root)
 			.stdout(Stdio::null())
 			.spawn()
 			.unwrap();
@@ -64,10 +62,43 @@ fn a_killed_seal_resumes() {
 		killed += 1;
 	}
 	println!("killed {killed} times");
+}
+
+#[test]
+fn a_killed_seal_resumes() {
+	let whole = Fixture::new();
+	let piece = whole.piece(PAYLOAD, 1);
+	let expected = whole.store.seal(&request(piece), &mut go_on).unwrap();
+
+	let fixture = Fixture::new();
+	assert_eq!(fixture.piece(PAYLOAD, 1), piece);
+	let root = fixture.store.root().to_owned();
+	let Fixture { dir, store } = fixture;
+	drop(store);
+	kill_again_and_again("seals_until_killed", &root, 31);
 	let store = SectorStore::open(root).unwrap();
 	let sealed = store.seal(&request(piece), &mut go_on).unwrap();
 	assert_eq!(sealed.comm_r(), expected.comm_r());
 	sealed.activation_proof(&[1; 32], 0, 4).unwrap();
 	sealed.window_proof(&[0, 77, 32_767]).unwrap();
+	drop(dir);
+}
+
+#[test]
+fn a_killed_computation_of_a_key_resumes() {
+	let fixture = Fixture::new();
+	let piece = fixture.piece(PAYLOAD, 1);
+	fixture.store.seal(&request(piece), &mut go_on).unwrap();
+	fixture.store.finish_activation(5).unwrap();
+	fixture.store.remove_piece(&piece).unwrap();
+	let root = fixture.store.root().to_owned();
+	let Fixture { dir, store } = fixture;
+	drop(store);
+	kill_again_and_again("computes_a_key_until_killed", &root, 32);
+	let store = SectorStore::open(root).unwrap();
+	let keyed = store.make_key(5, &mut go_on).unwrap();
+	let mut read = vec![0; PAYLOAD];
+	keyed.read_payload_at(0, &mut read, 0).unwrap();
+	assert_eq!(read, payload(PAYLOAD, 1));
 	drop(dir);
 }

@@ -13,14 +13,7 @@ use cairn_proving::{
 	DataFault, ProveError, SealError, SealStage, SealedSector, SectorProver, SectorStage, StoreError,
 };
 use fixture::*;
-use std::{
-	fs,
-	io::{self, Read, Write},
-	ops::ControlFlow,
-	sync::mpsc,
-	thread,
-	time::Duration,
-};
+use std::{fs, io::Read, ops::ControlFlow, sync::mpsc, thread, time::Duration};
 
 const SEED: [u8; 32] = [6; 32];
 
@@ -194,7 +187,8 @@ fn eight_mebibytes_from_upload_to_unsealing() {
 		fixture.store.remove_piece(piece).unwrap();
 	}
 	check_window(&sealed);
-	let mut unsealed = fixture.store.unseal_piece(5, 1, &mut go_on).unwrap();
+	let keyed = fixture.store.make_key(5, &mut go_on).unwrap();
+	let mut unsealed = fixture.store.restore_piece(&keyed, 1).unwrap();
 	fixture.store.check_piece(&pieces[1]).unwrap();
 	assert_eq!(
 		fs::read(fixture.store.piece_path(&pieces[1])).unwrap(),
@@ -205,8 +199,23 @@ fn eight_mebibytes_from_upload_to_unsealing() {
 	let mut bytes = Vec::new();
 	unsealed.read_to_end(&mut bytes).unwrap();
 	assert_eq!(bytes, payload(40_000, 1));
+	fixture.store.remove_key(5).unwrap();
+	fixture.store.remove_key(5).unwrap();
 	let listed = fs::read_dir(&folder).unwrap().count();
 	assert_eq!(listed, 3, "the work's files are gone");
+
+	// And by ranges, without a file. Who has the sector open needs none of their names.
+	let whole = payload(4_000_000, 0);
+	for range in [0..1, 126..128, 1_000_000..1_070_000, 3_999_990..4_000_000] {
+		let mut read = vec![0; range.len()];
+		let before = keyed.decoded();
+		keyed.read_payload_at(0, &mut read, range.start as u64).unwrap();
+		assert_eq!(read, whole[range.clone()], "{range:?}");
+		let groups = (range.end.div_ceil(127) - range.start / 127) as u64;
+		assert_eq!(keyed.decoded() - before, groups * 128, "{range:?}");
+	}
+	assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
+	assert_eq!(fixture.store.pieces().unwrap(), []);
 }
 
 /// Where a piece can be unsealed from, at every moment of its sector's life.
@@ -261,51 +270,46 @@ fn finishing_an_activation_is_completed_by_doing_it_again() {
 
 /// A reader does not fail because something else is done to the sector.
 #[test]
-fn unsealing_a_piece_waits_for_its_turn() {
-	/// Says that it is written to, and takes nothing until it may.
-	struct Gate(mpsc::Sender<()>, mpsc::Receiver<()>);
-	impl Write for Gate {
-		fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-			self.0.send(()).unwrap();
-			self.1.recv().unwrap();
-			Ok(bytes.len())
-		}
-		fn flush(&mut self) -> io::Result<()> {
-			Ok(())
-		}
-	}
+fn computing_a_key_waits_for_its_turn() {
 	let fixture = Fixture::new();
 	let request = seal_request(sealed_spec(11, 2, 2), &[fixture.piece(500, 1)]);
 	fixture.store.seal(&request, &mut go_on).unwrap();
-	fixture.store.remove_piece(&request.pieces[0]).unwrap();
+	fixture.store.finish_activation(5).unwrap();
 	let (inside, is_inside) = mpsc::channel();
-	let (go, may_go) = mpsc::channel();
+	let (go, may_go) = mpsc::channel::<()>();
 	let (done, is_done) = mpsc::channel();
 	thread::scope(|scope| {
 		let store = &fixture.store;
 		scope.spawn(move || {
-			store
-				.unseal(5, 0..128, &mut Gate(inside, may_go), &mut go_on)
-				.unwrap()
+			let mut inside = Some(inside);
+			let mut gate = |_| {
+				if let Some(inside) = inside.take() {
+					inside.send(()).unwrap();
+					may_go.recv().unwrap();
+				}
+				ControlFlow::Continue(())
+			};
+			store.make_key(5, &mut gate).unwrap()
 		});
 		is_inside.recv().unwrap();
 		assert!(matches!(store.finish_activation(5), Err(StoreError::Busy(5))));
-		scope.spawn(move || done.send(store.unseal_piece(5, 0, &mut go_on)));
+		assert!(matches!(store.remove_key(5), Err(StoreError::Busy(5))));
+		scope.spawn(move || done.send(store.make_key(5, &mut go_on)));
 		assert!(
 			is_done.recv_timeout(Duration::from_millis(200)).is_err(),
 			"it waits"
 		);
 		go.send(()).unwrap();
-		let mut bytes = Vec::new();
-		let mut file = is_done.recv().unwrap().unwrap();
-		file.read_to_end(&mut bytes).unwrap();
-		assert_eq!(bytes, payload(500, 1));
+		let keyed = is_done.recv().unwrap().unwrap();
+		let mut read = vec![0; 500];
+		keyed.read_payload_at(0, &mut read, 0).unwrap();
+		assert_eq!(read, payload(500, 1));
 	});
 }
 
 #[test]
 fn any_range_unseals() {
-	let fixture = Fixture::new();
+	let mut fixture = Fixture::new();
 	let pieces: Vec<_> = [60_000usize, 500]
 		.iter()
 		.zip(0..)
@@ -317,37 +321,119 @@ fn any_range_unseals() {
 		.store
 		.seal(&seal_request(spec, &infos), &mut go_on)
 		.unwrap();
-	let data = padded_sector(&spec, &pieces);
-	for finished in [false, true] {
-		for range in [
-			0..128u64,
-			0..131_072,
-			65_536..66_048,
-			32_640..98_432,
-			130_944..131_072,
-			256..256,
-		] {
-			let mut out = Vec::new();
-			fixture
-				.store
-				.unseal(5, range.clone(), &mut out, &mut go_on)
-				.unwrap();
-			assert_eq!(
-				out,
-				data[range.start as usize..range.end as usize],
-				"{range:?} finished {finished}"
-			);
-		}
-		for range in [0..129, 1..128, 0..131_200, 131_072..131_200] {
-			let refused = fixture.store.unseal(5, range, &mut Vec::new(), &mut go_on);
-			assert!(matches!(refused, Err(SealError::Range)));
-		}
-		fixture.store.finish_activation(5).unwrap();
-	}
 	assert!(matches!(
-		fixture.store.unseal_piece(5, 2, &mut go_on),
-		Err(SealError::Range)
+		fixture.store.make_key(6, &mut go_on),
+		Err(SealError::Store(StoreError::NoSuchSector(6)))
 	));
+	for finished in [false, true, true] {
+		let keyed = fixture.store.make_key(5, &mut go_on).unwrap();
+		assert_eq!(fixture.store.open_unfinished(5).unwrap().is_some(), !finished);
+		assert_eq!(fixture.store.keys().unwrap().len(), usize::from(finished));
+		for (info, expected) in &pieces {
+			let index = keyed.index_of(info).unwrap();
+			assert_eq!(keyed.piece(index), Some(info));
+			let size = expected.len();
+			for range in [
+				0..1,
+				0..size,
+				126..size.min(20_000),
+				127..254,
+				size - 1..size,
+				size..size,
+				7..7,
+			] {
+				let mut out = vec![0xee; range.len()];
+				keyed
+					.read_payload_at(index, &mut out, range.start as u64)
+					.unwrap();
+				assert_eq!(out, expected[range.clone()], "{range:?} finished {finished}");
+			}
+			for (offset, len) in [(0, size + 1), (size as u64, 1), (u64::MAX, 1), (u64::MAX, 0)] {
+				let refused = keyed.read_payload_at(index, &mut vec![0; len], offset);
+				assert!(matches!(refused, Err(SealError::Range)), "{offset} {len}");
+			}
+		}
+		assert!(matches!(
+			keyed.read_payload_at(2, &mut [], 0),
+			Err(SealError::Range)
+		));
+		assert!(matches!(
+			fixture.store.restore_piece(&keyed, 2),
+			Err(SealError::Range)
+		));
+		drop(keyed);
+		fixture.store.finish_activation(5).unwrap();
+		fixture = fixture.reopen();
+	}
+	fixture.store.remove_key(5).unwrap();
+	assert_eq!(fixture.store.keys().unwrap(), []);
+}
+
+/// Stops computing a key at every point, restarts, and sees that no layer is computed twice.
+#[test]
+fn a_key_is_computed_once_however_often_it_is_stopped() {
+	let mut fixture = Fixture::new();
+	let spec = sealed_spec(15, 4, 3);
+	let request = seal_request(spec, &[fixture.piece(20_000, 1)]);
+	fixture.store.seal(&request, &mut go_on).unwrap();
+	fixture.store.finish_activation(5).unwrap();
+	let peak = fixture.store.key_space(5).unwrap();
+	assert!(peak >= 2 * spec.sector_size());
+	let mut finished = Vec::new();
+	let mut stops = 0;
+	for stop_at in 0.. {
+		let mut calls = 0;
+		let mut progress = |progress: cairn_proving::SealProgress| {
+			calls += 1;
+			if calls > stop_at {
+				return ControlFlow::Break(());
+			}
+			// The last report of a layer that was computed.
+			if let SealStage::Labels { layer, .. } = progress.stage {
+				if finished.last() != Some(&layer) {
+					finished.push(layer);
+				}
+			}
+			ControlFlow::Continue(())
+		};
+		match fixture.store.make_key(5, &mut progress) {
+			Err(SealError::Cancelled) => stops += 1,
+			Ok(keyed) => {
+				let mut read = vec![0; 20_000];
+				keyed.read_payload_at(0, &mut read, 0).unwrap();
+				assert_eq!(read, payload(20_000, 1));
+				break;
+			}
+			Err(error) => panic!("{error}"),
+		}
+		fixture = fixture.reopen();
+	}
+	assert!(stops > 5, "{stops}");
+	assert_eq!(finished, [1, 2, 3, 4], "no layer twice, none left out");
+	let keys = fixture.store.keys().unwrap();
+	assert_eq!(keys.len(), 1);
+	assert!(
+		keys[0].1 >= spec.sector_size() && keys[0].1 < spec.sector_size() + 4096,
+		"the layers below are gone: {keys:?}"
+	);
+	assert!(fixture.store.key_space(5).unwrap() < peak);
+
+	// A sound key is taken over, a damaged one is made again.
+	let mut labels = 0;
+	let mut count = |progress: cairn_proving::SealProgress| {
+		labels += u32::from(matches!(progress.stage, SealStage::Labels { .. }));
+		ControlFlow::Continue(())
+	};
+	let fixture = fixture.reopen();
+	fixture.store.make_key(5, &mut count).unwrap();
+	let key = fixture.store.root().join("sectors/0000000005/unsealing/layer-04");
+	let intact = fs::read(&key).unwrap();
+	let mut bytes = intact.clone();
+	bytes[777] ^= 1;
+	fs::write(&key, &bytes).unwrap();
+	fixture.store.make_key(5, &mut count).unwrap();
+	assert!(labels > 0);
+	assert_eq!(fs::read(&key).unwrap(), intact);
 }
 
 /// Stops sealing at every stage, restarts, and compares with a sector sealed in one go.
@@ -456,14 +542,18 @@ fn damage_is_named() {
 		})
 	));
 	sealed.window_proof(&[0, 3000]).unwrap();
-	let mut out = Vec::new();
+	let keyed = fixture.store.make_key(5, &mut go_on).unwrap();
+	let mut out = vec![0; 100_000];
 	assert!(matches!(
-		fixture.store.unseal(5, 0..131_072, &mut out, &mut go_on),
+		keyed.read_payload_at(0, &mut out, 0),
 		Err(SealError::Data(ProveError::Replica {
 			fault: DataFault::Corrupt { leaf: 1024 },
 			..
 		}))
 	));
+	// What lies elsewhere can be read.
+	keyed.read_payload_at(0, &mut out[..10_000], 80_000).unwrap();
+	assert_eq!(out[..10_000], payload(100_000, 1)[80_000..90_000]);
 	assert!(matches!(
 		fixture.store.check_sector(5),
 		Err(StoreError::Piece(ProveError::Replica {

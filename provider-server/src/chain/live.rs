@@ -236,6 +236,14 @@ impl Chain for LiveChain {
 		self.client.query().provider(owner).await.map_err(chain_error)
 	}
 
+	async fn providers(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<ProviderView>, ChainError> {
+		self.client
+			.query()
+			.providers(after, limit)
+			.await
+			.map_err(chain_error)
+	}
+
 	async fn asks(&self, owner: &AccountId) -> Result<Vec<(ProofTypeId, Ask)>, ChainError> {
 		self.client.query().asks(owner).await.map_err(chain_error)
 	}

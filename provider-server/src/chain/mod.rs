@@ -227,6 +227,8 @@ pub trait Chain: Send + Sync + 'static {
 	async fn proof_types(&self) -> Result<Vec<RegisteredProofType>, ChainError>;
 	/// A provider, by owner.
 	async fn provider(&self, owner: &AccountId) -> Result<Option<ProviderView>, ChainError>;
+	/// At most `limit` (and [`PAGE`]) providers that follow `after`, which need not be one, in the chain's order.
+	async fn providers(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<ProviderView>, ChainError>;
 	/// A provider's asks.
 	async fn asks(&self, owner: &AccountId) -> Result<Vec<(ProofTypeId, Ask)>, ChainError>;
 	/// An account's escrow in the market.

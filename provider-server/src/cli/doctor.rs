@@ -4,12 +4,19 @@ use super::{output::columns, run::Running, CliError, Session};
 use crate::{
 	chain::{live, Ask},
 	ingest::Disk,
+	network::{registry, NetworkError},
 	store::{Store, StoreError},
 };
 use cairn_chain_client::{ChainClient, ProviderContact};
+use cairn_network::{
+	discovery::RecordDatabase,
+	host::{Host, HostConfig, HostParts, NatConfig},
+	identity::Identity,
+};
 use cairn_provider_api::endpoint;
 use cairn_units::Amount;
 use clap::Args;
+use futures::{FutureExt, StreamExt};
 use serde::Serialize;
 use std::{path::Path, process::ExitCode, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,10 +25,12 @@ use tokio::net::{TcpListener, TcpStream};
 const UNFIT: u8 = 3;
 /// Blocks that are expected within this time.
 const BLOCK_PATIENCE: Duration = Duration::from_secs(20);
+/// Registered peers are expected to answer within this time.
+const PEER_PATIENCE: Duration = Duration::from_secs(15);
 /// Least funds of the worker.
 const LOW_FUNDS: u128 = 1_000_000_000_000;
 
-/// Check disk, keys, chain, registration, funds and ports.
+/// Check disk, keys, chain, registration, funds, peers and ports.
 #[derive(Args)]
 pub(crate) struct Doctor {}
 
@@ -88,6 +97,9 @@ impl Doctor {
 		let client = chain(&session, &mut findings).await;
 		if let (Some(client), Some(worker)) = (&client, worker) {
 			registration(client, &worker, &mut findings).await?;
+			if session.config.network.enabled {
+				peers(&session, client, &worker, &mut findings).await?;
+			}
 		}
 		port(&session, &mut findings).await;
 
@@ -370,6 +382,68 @@ async fn registration(
 		"offer something with `cairn-provider ask set hot-8MiB`",
 	);
 	Ok(())
+}
+
+/// Whether the peers through which this provider joins the network can be reached from here.
+async fn peers(
+	session: &Session,
+	client: &ChainClient,
+	worker: &[u8; 32],
+	findings: &mut Findings,
+) -> Result<(), CliError> {
+	let host = match session.config.network.host() {
+		Ok(settings) => probe(settings).await?,
+		Err(error) => {
+			findings.add(
+				"network",
+				Verdict::Failed,
+				error.to_string(),
+				"mend [network] in the configuration",
+			);
+			return Ok(());
+		}
+	};
+	let query = client.query();
+	let own = query.provider_of(worker).await?;
+	let mut providers = registry::sample(registry::random_account(), registry::SAMPLE, |after, limit| {
+		let query = query.clone();
+		async move { query.providers(after, limit).await }.boxed()
+	})
+	.await?;
+	providers.retain(|provider| Some(provider.owner) != own);
+	let registered = registry::peers(providers);
+	let count = registered.len();
+	let answers = registry::reach(&host, registered).take_until(tokio::time::sleep(PEER_PATIENCE));
+	let reached = answers.count().await;
+	host.shutdown().await;
+	match (reached, count) {
+		(_, 0) => findings.ok("peers", "no other provider is registered as a peer"),
+		(0, _) => findings.add(
+			"peers",
+			Verdict::Warning,
+			format!("none of {count} registered peers answers"),
+			"does this machine reach the network? If the others are on machines of their own, their addresses may be wrong",
+		),
+		_ => findings.ok("peers", format!("{reached} of {count} registered peers answer")),
+	}
+	Ok(())
+}
+
+/// A host that dials as the provider's own does, under another key, and does nothing else.
+async fn probe(settings: HostConfig) -> Result<Host, NetworkError> {
+	let config = HostConfig {
+		listen: Vec::new(),
+		external: Vec::new(),
+		dht: None,
+		nat: NatConfig {
+			probe: false,
+			answer_probes: false,
+			..NatConfig::default()
+		},
+		..settings
+	};
+	let parts = HostParts::new(Identity::generate(), RecordDatabase::in_memory()?);
+	Ok(Host::start(config, parts).await?)
 }
 
 async fn port(session: &Session, findings: &mut Findings) {

@@ -40,6 +40,9 @@ pub enum CliError {
 	/// The sector store.
 	#[error("the storage folder cannot be used")]
 	Sectors(#[from] cairn_proving::StoreError),
+	/// What unseals sectors.
+	#[error("sealed sectors cannot be unsealed")]
+	Unsealer(#[from] crate::retrieval::unsealing::UnsealerError),
 	/// The pipeline.
 	#[error("the pipeline cannot start")]
 	Pipeline(#[from] crate::pipeline::JobError),

@@ -113,7 +113,7 @@ enum Command {
 	/// The node's own block store
 	#[command(subcommand)]
 	Store(store::Store),
-	/// Check disk, keys, chain, registration, funds and ports
+	/// Check disk, keys, chain, registration, funds, peers and ports
 	Doctor(doctor::Doctor),
 }
 

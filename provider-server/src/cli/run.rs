@@ -10,6 +10,7 @@ use crate::{
 	network::Network,
 	pipeline::Pipeline,
 	provider::{Parts, Provider, ViewError},
+	retrieval::unsealing::{Bounds, Unsealer},
 	store::{claim_storage, Identity, Store},
 };
 use cairn_proving::SectorStore;
@@ -87,6 +88,13 @@ impl Run {
 				min_progress: config.uploads.min_progress.0,
 			},
 		)?;
+		let metrics = Metrics::default();
+		let unsealer = Unsealer::start(
+			sectors.clone(),
+			uploads.disk().clone(),
+			Bounds::new(config.storage.unsealing_keys.0),
+			metrics.clone(),
+		)?;
 		let listener =
 			TcpListener::bind(config.server.listen)
 				.await
@@ -103,8 +111,9 @@ impl Run {
 			store,
 			sectors,
 			uploads,
+			unsealer,
 			data,
-			metrics: Metrics::default(),
+			metrics,
 		})
 		.await?;
 		let router = router(provider.clone()).map_err(ServeError::Routes)?;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
 	provider::store_problem,
-	retrieval::{open_payload, PayloadError},
+	retrieval::{open_payload, unsealing::UnsealError, PayloadError},
 };
 use axum::{
 	body::Body,
@@ -23,7 +23,7 @@ use cairn_provider_api::{
 	piece_cid::{self, NamedPiece},
 	ErrorKind, Problem,
 };
-use std::{os::unix::fs::FileExt, time::Duration};
+use std::time::Duration;
 
 /// Bytes read from the file at once.
 const CHUNK: u64 = 256 << 10;
@@ -65,7 +65,7 @@ pub(super) async fn handle(
 		return Ok(response(status, &common, Body::empty()));
 	}
 	let place = place(&api.retrievals).await?;
-	let file = {
+	let payload = {
 		let provider = api.provider.clone();
 		tokio::task::spawn_blocking(move || open_payload(&provider, &piece))
 			.await
@@ -84,7 +84,7 @@ pub(super) async fn handle(
 				let len = CHUNK.min(wanted.end - position);
 				// At most CHUNK, which fits.
 				let mut chunk = BytesMut::zeroed(len as usize);
-				file.read_exact_at(&mut chunk, position)?;
+				payload.read_exact_at(&mut chunk, position)?;
 				out.write_bytes(chunk.freeze())?;
 				position += len;
 			}
@@ -115,10 +115,17 @@ async fn find(api: &Api, named: NamedPiece) -> Result<PieceInfo, Problem> {
 		})
 }
 
+/// What a sector that cannot be read at the moment is to a client.
+pub(super) fn unsealing(error: &UnsealError) -> Problem {
+	Problem::new(ErrorKind::Busy, error.to_string())
+		.hint("ask again later; other providers of the object may have it at once")
+}
+
 fn payload_problem(error: PayloadError) -> Problem {
 	match error {
 		PayloadError::Absent => Problem::new(ErrorKind::NotFound, "the piece is not stored here")
 			.hint("other providers of the object may have it"),
+		PayloadError::Unseal(error) if error.is_transient() => unsealing(&error),
 		error => {
 			tracing::error!(%error, "a piece cannot be read");
 			Problem::new(ErrorKind::Internal, "the piece cannot be read")

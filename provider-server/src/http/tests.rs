@@ -33,10 +33,12 @@ mod data_api;
 mod data_blocks;
 mod data_openapi;
 mod data_uploads;
+mod deals_and_datasets;
 mod files;
 mod folders;
 mod hostile_paths;
 mod limits;
+mod sealed;
 
 mod trustless;
 

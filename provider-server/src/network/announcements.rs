@@ -1,12 +1,7 @@
 //! Which objects the DHT is told to be here: the roots of all deals whose data is stored, until they end, and those of
 //! the datasets in the node's own block store.
 
-use crate::{
-	data::Data,
-	deal::{Deal, DealState},
-	provider::Provider,
-	store::StoreError,
-};
+use crate::{data::Data, deal::Deal, provider::Provider, store::StoreError};
 use cairn_blockstore::repo::MetadataError;
 use cairn_network::host::{Host, HostStopped, ProvideError};
 use cid::Cid;
@@ -14,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// How often deals and announcements are compared: about once a block.
+/// How often to look whether something has changed, which costs next to nothing: about once a block.
 const INTERVAL: Duration = Duration::from_secs(6);
 
 /// Datasets that are read at a time.
@@ -35,22 +30,51 @@ enum UpdateError {
 	Stopped(#[from] HostStopped),
 }
 
-/// Keeps what the host provides equal to what the deals say.
+/// Keeps what the host provides equal to what the deals and the block store say.
 ///
 /// The host remembers what it provides on its disk, the deals are in the provider's database. They are compared as
-/// wholes, so that neither a missed event nor a kill between the two leaves a difference.
+/// wholes, so that neither a missed event nor a kill between the two leaves a difference: once after the start, and
+/// then when a number says that deals or datasets came or went ([`Store::needs_generation`],
+/// [`Repo::generation`](cairn_blockstore::Repo::generation)). Only what changed is read again.
+///
+/// [`Store::needs_generation`]: crate::store::Store::needs_generation
 pub(super) struct Announcements {
 	provider: Arc<Provider>,
 	host: Host,
+	deals: Roots,
+	datasets: Roots,
+	/// Whether the host provides what both say.
+	is_done: bool,
+}
+
+/// Multihashes of objects' roots, as they were last read.
+#[derive(Default)]
+struct Roots {
+	/// The number that was read before them; `None` before the first time.
+	generation: Option<u64>,
+	hashes: BTreeSet<Vec<u8>>,
+}
+
+/// What an update read anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Read {
+	deals: bool,
+	datasets: bool,
 }
 
 impl Announcements {
 	pub fn new(provider: Arc<Provider>, host: Host) -> Self {
-		Self { provider, host }
+		Self {
+			provider,
+			host,
+			deals: Roots::default(),
+			datasets: Roots::default(),
+			is_done: false,
+		}
 	}
 
-	/// Compares from time to time, until `shutdown` or the host's end.
-	pub async fn run(self, shutdown: CancellationToken) {
+	/// Looks for changes from time to time, until `shutdown` or the host's end.
+	pub async fn run(mut self, shutdown: CancellationToken) {
 		let mut times = tokio::time::interval(INTERVAL);
 		times.set_missed_tick_behavior(MissedTickBehavior::Delay);
 		loop {
@@ -59,23 +83,68 @@ impl Announcements {
 				_ = times.tick() => {},
 			}
 			match self.update().await {
-				Ok(()) => {}
+				Ok(_) => {}
 				Err(UpdateError::Stopped(_) | UpdateError::Provide(ProvideError::Stopped(_))) => return,
 				Err(error) => tracing::warn!(%error, "objects are not announced"),
 			}
 		}
 	}
 
-	async fn update(&self) -> Result<(), UpdateError> {
-		let deals = self.provider.store.run(|store| store.open_deals()).await?;
-		let mut wanted: BTreeSet<Vec<u8>> = deals.iter().filter_map(|(_, deal)| stored_root(deal)).collect();
-		if let Some(data) = self.provider.data.clone() {
-			let roots = tokio::task::spawn_blocking(move || dataset_roots(&data)).await??;
-			wanted.extend(roots.iter().map(|root| root.hash().to_bytes()));
+	async fn update(&mut self) -> Result<Read, UpdateError> {
+		let read = Read {
+			deals: self.read_deals().await?,
+			datasets: self.read_datasets().await?,
+		};
+		if read != Read::default() {
+			self.is_done = false;
 		}
+		if !self.is_done {
+			self.compare().await?;
+			self.is_done = true;
+		}
+		Ok(read)
+	}
+
+	/// Reads the deals' roots if they have changed. Whether they had.
+	async fn read_deals(&mut self) -> Result<bool, UpdateError> {
+		let store = &self.provider.store;
+		let generation = Some(store.needs_generation());
+		if self.deals.generation == generation {
+			return Ok(false);
+		}
+		let deals = store.run(|store| store.open_deals()).await?;
+		self.deals = Roots {
+			generation,
+			hashes: deals.iter().filter_map(|(_, deal)| stored_root(deal)).collect(),
+		};
+		Ok(true)
+	}
+
+	/// As [`read_deals`](Self::read_deals), of the datasets in the block store.
+	async fn read_datasets(&mut self) -> Result<bool, UpdateError> {
+		let Some(data) = self.provider.data.clone() else {
+			return Ok(false);
+		};
+		let generation = Some(data.repo.generation());
+		if self.datasets.generation == generation {
+			return Ok(false);
+		}
+		let hashes = tokio::task::spawn_blocking(move || dataset_roots(&data)).await??;
+		self.datasets = Roots { generation, hashes };
+		Ok(true)
+	}
+
+	async fn compare(&self) -> Result<(), UpdateError> {
+		let wanted = |key: &Vec<u8>| self.deals.hashes.contains(key) || self.datasets.hashes.contains(key);
 		let provided: BTreeSet<Vec<u8>> = self.host.provided().await?.into_iter().collect();
-		let new: Vec<_> = wanted.difference(&provided).cloned().collect();
-		let over: Vec<_> = provided.difference(&wanted).cloned().collect();
+		let new: Vec<_> = self
+			.deals
+			.hashes
+			.union(&self.datasets.hashes)
+			.filter(|key| !provided.contains(*key))
+			.cloned()
+			.collect();
+		let over: Vec<_> = provided.into_iter().filter(|key| !wanted(key)).collect();
 		if !new.is_empty() {
 			tracing::info!(objects = new.len(), "announcing");
 			self.host.provide(new).await?;
@@ -88,13 +157,13 @@ impl Announcements {
 	}
 }
 
-/// Roots of the datasets in the block store.
-fn dataset_roots(data: &Data) -> Result<Vec<Cid>, MetadataError> {
-	let mut roots = Vec::new();
+/// Multihashes of the roots of the datasets in the block store.
+fn dataset_roots(data: &Data) -> Result<BTreeSet<Vec<u8>>, MetadataError> {
+	let mut roots = BTreeSet::new();
 	let mut from = None;
 	loop {
 		let page = data.repo.datasets(from.as_ref(), PAGE)?;
-		roots.extend(page.datasets.iter().map(|dataset| dataset.root));
+		roots.extend(page.datasets.iter().map(|dataset| dataset.root.hash().to_bytes()));
 		from = page.next;
 		if from.is_none() {
 			return Ok(roots);
@@ -105,16 +174,9 @@ fn dataset_roots(data: &Data) -> Result<Vec<Cid>, MetadataError> {
 /// Multihash of the object's root, if its data is here. Roots that are no CIDs (the chain does not look) are nobody's to
 /// find.
 fn stored_root(deal: &Deal) -> Option<Vec<u8>> {
-	let is_stored = match deal.state {
-		DealState::Received
-		| DealState::Publishing { .. }
-		| DealState::Published { .. }
-		| DealState::InSector { .. }
-		| DealState::Active { .. } => true,
-		DealState::Accepted | DealState::Ended { .. } | DealState::Failed { .. } => false,
-	};
-	let root = Cid::try_from(deal.proposal.payload.root())
-		.ok()
-		.filter(|_| is_stored)?;
-	Some(root.hash().to_bytes())
+	let root = Cid::try_from(deal.proposal.payload.root()).ok()?;
+	deal.needs_piece().then(|| root.hash().to_bytes())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,14 @@
 //! The provider as a peer of the network: its blocks over Bitswap and the native exchange, its objects announced.
 //!
 //! [`Network::start`] starts a libp2p host under the key of [`identity_file`], serves the node's blocks
-//! ([`node_store`]) to any peer that asks for them by CID, and tells the DHT which objects are here for as long as
-//! they are ([`announcements`]). Nothing is copied: blocks are read from the pieces, verified, where their index says
+//! ([`node_store`]) to any peer that asks for them by CID, joins the DHT through the providers that are registered on
+//! chain ([`registry`]) and tells it which objects are here for as long as they are ([`announcements`]). Nothing is copied: blocks are read from the pieces, verified, where their index says
 //! that they lie.
 
 mod announcements;
 pub mod identity_file;
 mod node_store;
+pub mod registry;
 pub mod settings;
 
 use crate::{provider::Provider, retrieval::PieceBlocks};
@@ -20,6 +21,7 @@ use cairn_network::{
 };
 use identity_file::IdentityFileError;
 use node_store::NodeStore;
+use registry::RegisteredPeers;
 use settings::SettingsError;
 use std::{path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -79,7 +81,7 @@ impl Network {
 			bitswap: settings.bitswap,
 			..ExchangeConfig::default()
 		};
-		let pieces = PieceBlocks::new(provider.clone());
+		let pieces = PieceBlocks::lasting(provider.clone());
 		let store = Arc::new(NodeStore::new(pieces, provider.data.clone()));
 		let (host, exchange) = Exchange::with_host(config, parts, store, exchange).await?;
 		if names_itself {
@@ -93,6 +95,8 @@ impl Network {
 			.iter()
 			.map(|address| format!("{address}/p2p/{}", own.peer))
 			.collect();
+		let registered = RegisteredPeers::new(provider.chain.clone(), host.clone());
+		tokio::spawn(registered.run(shutdown.clone()));
 		let announcements = Announcements::new(provider, host.clone());
 		tokio::spawn(announcements.run(shutdown));
 		Ok(Self {

@@ -2,7 +2,7 @@
 
 use cairn_network::{
 	address::{ParseAddressError, PeerAddress},
-	host::{DhtConfig, HostConfig, Limits},
+	host::{DhtConfig, HostConfig, Limits, TransportConfig},
 	Multiaddr, Protocol,
 };
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,11 @@ pub struct Network {
 	/// Multiaddresses under which others reach the host, where they differ from `listen`; `init` registers them on
 	/// chain.
 	pub external: Vec<String>,
-	/// Peers to join the DHT through, each ending with `/p2p/` and the peer's id.
+	/// Peers to join the DHT through, each ending with `/p2p/` and the peer's id, beside those that are registered on
+	/// chain.
 	pub bootstrap: Vec<String>,
+	/// Dial no loopback, private or otherwise local address, whoever names it. For hosts on the public network.
+	pub global_only: bool,
 	/// Speak Bitswap, so that IPFS nodes fetch from this provider.
 	pub bitswap: bool,
 	/// Open connections at the same time.
@@ -36,6 +39,7 @@ impl Default for Network {
 			],
 			external: Vec::new(),
 			bootstrap: Vec::new(),
+			global_only: false,
 			bitswap: true,
 			max_connections: 640,
 		}
@@ -90,6 +94,10 @@ impl Network {
 				incoming: defaults.incoming.min(self.max_connections),
 				outgoing: defaults.outgoing.min(self.max_connections),
 				..defaults
+			},
+			transport: TransportConfig {
+				global_only: self.global_only,
+				..TransportConfig::default()
 			},
 			agent: concat!("cairn-provider/", env!("CARGO_PKG_VERSION")).into(),
 			dht: Some(DhtConfig {

@@ -221,6 +221,7 @@ fn remove_sectors(
 			.is_none_or(|sector| sector.state.is_final());
 		if over {
 			tracing::info!(sector = number, "removing a sector that is over");
+			provider.unsealer.forget(number);
 			match provider.sectors.remove_sector(number) {
 				// A reader has it; another time.
 				Err(SectorStoreError::Busy(_)) => {}

@@ -9,7 +9,7 @@ use crate::{
 	chain::{Action, MAX_DECLARATIONS_PER_CALL},
 	deal::DealEvent,
 	provider::Provider,
-	retrieval::open_payload,
+	retrieval::restore_payload,
 	sector::{Health, Sector, SectorEvent, SectorState},
 };
 use cairn_primitives::{
@@ -216,7 +216,7 @@ fn check(provider: &Provider, sector: &Sector) -> Result<(), String> {
 		Tier::Sealed => open_leaves(provider, sector, RECOVERY_LEAVES),
 		Tier::Hot => {
 			for deal in &sector.deals {
-				open_payload(provider, &deal.piece).map_err(|error| error.to_string())?;
+				restore_payload(provider, &deal.piece).map_err(|error| error.to_string())?;
 				provider
 					.sectors
 					.check_piece(&deal.piece)

@@ -1,17 +1,13 @@
 //! Blocks out of the pieces.
 
-use super::{open_payload, payload::open_at_hand, PayloadError};
+use super::{open_payload, payload::open_at_hand, Payload, PayloadError};
 use crate::provider::Provider;
 use cairn_dag::{Block, BlockSource, SourceError};
 use cairn_primitives::PieceInfo;
 use cid::Cid;
-use std::{
-	fs::File,
-	os::unix::fs::FileExt,
-	sync::{
-		atomic::{AtomicBool, Ordering},
-		Arc, Mutex, PoisonError,
-	},
+use std::sync::{
+	atomic::{AtomicBool, Ordering},
+	Arc, Mutex, PoisonError,
 };
 
 /// Multihash code of CIDs that carry their block.
@@ -19,25 +15,35 @@ const IDENTITY: u64 = 0;
 /// Pieces in which a block is looked for.
 const MAX_PLACES: usize = 8;
 
-/// The blocks of every stored piece. Keeps the file of the last piece open: a DAG's blocks mostly
-/// lie in one.
+/// The blocks of every stored piece. Keeps the last piece open: a DAG's blocks mostly lie in one.
 pub struct PieceBlocks {
 	provider: Arc<Provider>,
-	/// Whether pieces are unsealed that are only left in replicas.
+	/// Whether sectors are unsealed whose pieces are only left in replicas.
 	unseal: bool,
-	/// Whether a piece was not, and one of its blocks was wanted.
+	/// Whether one was not, and a block of it was wanted.
 	passed_over: AtomicBool,
-	last: Mutex<Option<(PieceInfo, Arc<File>)>>,
+	/// Whether to keep a piece open.
+	keep_open: bool,
+	last: Mutex<Option<(PieceInfo, Arc<Payload>)>>,
 }
 
 impl PieceBlocks {
-	/// Blocks of this provider.
+	/// Blocks of this provider, for one request.
 	pub fn new(provider: Arc<Provider>) -> Self {
 		PieceBlocks {
 			provider,
 			unseal: true,
 			passed_over: AtomicBool::new(false),
+			keep_open: true,
 			last: Mutex::default(),
+		}
+	}
+
+	/// Blocks for as long as the provider runs. Keeps nothing open: the disk of what is removed is free at once.
+	pub fn lasting(provider: Arc<Provider>) -> Self {
+		PieceBlocks {
+			keep_open: false,
+			..Self::new(provider)
 		}
 	}
 
@@ -54,7 +60,7 @@ impl PieceBlocks {
 		Ok(places.first().map(|place| place.len.into()))
 	}
 
-	/// Only what can be read at once: blocks of pieces that would have to be unsealed count as absent.
+	/// Only what can be read at once: blocks of sectors that would have to be unsealed count as absent.
 	pub fn at_hand(mut self) -> Self {
 		self.unseal = false;
 		self
@@ -65,27 +71,32 @@ impl PieceBlocks {
 		self.passed_over.load(Ordering::Relaxed)
 	}
 
-	fn open(&self, piece: &PieceInfo) -> Result<Option<Arc<File>>, PayloadError> {
+	fn open(&self, piece: &PieceInfo) -> Result<Option<Arc<Payload>>, PayloadError> {
+		if !self.keep_open {
+			return Ok(self.open_anew(piece)?.map(Arc::new));
+		}
 		let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-		if let Some((open, file)) = &*last {
+		if let Some((open, payload)) = &*last {
 			if open == piece {
-				return Ok(Some(file.clone()));
+				return Ok(Some(payload.clone()));
 			}
 		}
-		let file = if self.unseal {
-			open_payload(&self.provider, piece)?
-		} else {
-			match open_at_hand(&self.provider, piece)? {
-				Some(file) => file,
-				None => {
-					self.passed_over.store(true, Ordering::Relaxed);
-					return Ok(None);
-				}
-			}
-		};
-		let file = Arc::new(file);
-		*last = Some((*piece, file.clone()));
-		Ok(Some(file))
+		let payload = self.open_anew(piece)?.map(Arc::new);
+		if let Some(payload) = &payload {
+			*last = Some((*piece, payload.clone()));
+		}
+		Ok(payload)
+	}
+
+	fn open_anew(&self, piece: &PieceInfo) -> Result<Option<Payload>, PayloadError> {
+		if self.unseal {
+			return open_payload(&self.provider, piece).map(Some);
+		}
+		let at_hand = open_at_hand(&self.provider, piece)?;
+		if at_hand.is_none() {
+			self.passed_over.store(true, Ordering::Relaxed);
+		}
+		Ok(at_hand)
 	}
 }
 
@@ -103,8 +114,8 @@ impl BlockSource for PieceBlocks {
 			.map_err(SourceError::new)?;
 		let mut failure = None;
 		for place in places {
-			let file = match self.open(&place.piece) {
-				Ok(Some(file)) => file,
+			let payload = match self.open(&place.piece) {
+				Ok(Some(payload)) => payload,
 				Ok(None) => continue,
 				Err(error) => {
 					failure = Some(SourceError::new(error));
@@ -112,7 +123,7 @@ impl BlockSource for PieceBlocks {
 				}
 			};
 			let mut data = vec![0; place.len as usize];
-			if let Err(error) = file.read_exact_at(&mut data, place.offset) {
+			if let Err(error) = payload.read_exact_at(&mut data, place.offset) {
 				failure = Some(SourceError::new(error));
 				continue;
 			}

@@ -27,6 +27,7 @@ use cairn_primitives::{
 };
 use std::{
 	collections::{BTreeMap, BTreeSet, VecDeque},
+	ops::Bound,
 	sync::{
 		atomic::{AtomicBool, Ordering},
 		Mutex, MutexGuard,
@@ -99,6 +100,10 @@ pub struct State {
 	events: Vec<ChainEvent>,
 	pub paid: BTreeMap<DealId, u32>,
 	pub unavailable: bool,
+	/// What providers, others than this one, have registered.
+	pub registry: BTreeMap<AccountId, ProviderContact>,
+	/// Lists are longer than asked for.
+	pub ignores_limits: bool,
 }
 
 pub struct SimulatedChain {
@@ -163,6 +168,8 @@ impl SimulatedChain {
 				events: Vec::new(),
 				paid: BTreeMap::new(),
 				unavailable: false,
+				registry: BTreeMap::new(),
+				ignores_limits: false,
 			}),
 			hanging: AtomicBool::new(false),
 		}
@@ -861,6 +868,18 @@ impl Saved {
 	}
 }
 
+fn provider_view(owner: AccountId, contact: ProviderContact, live_sectors: u32) -> ProviderView {
+	ProviderView {
+		owner,
+		worker: WORKER,
+		beneficiary: owner,
+		contact,
+		period_offset: 0,
+		live_sectors,
+		registered_at: 1,
+	}
+}
+
 fn ticket(at: BlockNumber) -> [u8; 32] {
 	blake2_256(&[b"ticket", &at.to_le_bytes()])
 }
@@ -900,23 +919,30 @@ impl Chain for SimulatedChain {
 	}
 
 	async fn provider(&self, owner: &AccountId) -> Result<Option<ProviderView>, ChainError> {
-		Ok((*owner == OWNER).then(|| ProviderView {
-			owner: OWNER,
-			worker: WORKER,
-			beneficiary: OWNER,
-			contact: ProviderContact::V1 {
-				peer_id: Default::default(),
-				addresses: Default::default(),
-			},
-			period_offset: 0,
-			live_sectors: self
-				.state()
-				.sectors
-				.values()
-				.filter(|sector| !sector.expired)
-				.count() as u32,
-			registered_at: 1,
-		}))
+		let contact = ProviderContact::V1 {
+			peer_id: Default::default(),
+			addresses: Default::default(),
+		};
+		let state = self.state();
+		let live = state.sectors.values().filter(|sector| !sector.expired).count();
+		Ok((*owner == OWNER).then(|| provider_view(OWNER, contact, live as u32)))
+	}
+
+	async fn providers(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<ProviderView>, ChainError> {
+		let state = self.state();
+		if state.unavailable {
+			return Err(ChainError::Unavailable("simulated outage".into()));
+		}
+		let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+		let limit = match state.ignores_limits {
+			true => usize::MAX,
+			false => limit as usize,
+		};
+		let rest = state.registry.range((start, Bound::Unbounded));
+		Ok(rest
+			.take(limit)
+			.map(|(owner, contact)| provider_view(*owner, contact.clone(), 0))
+			.collect())
 	}
 
 	async fn asks(&self, _: &AccountId) -> Result<Vec<(ProofTypeId, Ask)>, ChainError> {

@@ -11,6 +11,7 @@ use crate::{
 	metrics::Metrics,
 	pipeline::Pipeline,
 	provider::{Parts, Provider},
+	retrieval::unsealing::{Bounds, Unsealer},
 	sector::SectorState,
 	store::{Identity, Store},
 };
@@ -187,6 +188,10 @@ impl World {
 		};
 		let data = Data::open(&self.config, &paths).unwrap();
 		let chain: Arc<dyn Chain> = self.chain.clone();
+		let metrics = Metrics::default();
+		let bounds = Bounds::new(self.config.storage.unsealing_keys.0);
+		let disk = uploads.disk().clone();
+		let unsealer = Unsealer::start(sectors.clone(), disk, bounds, metrics.clone()).unwrap();
 		let provider = Provider::assemble(Parts {
 			config: self.config.clone(),
 			owner: OWNER,
@@ -195,8 +200,9 @@ impl World {
 			store,
 			sectors,
 			uploads,
+			unsealer,
 			data,
-			metrics: Metrics::default(),
+			metrics,
 		})
 		.await
 		.unwrap();

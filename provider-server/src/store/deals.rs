@@ -8,7 +8,7 @@ use super::{
 use crate::deal::{Deal, DealEvent, ProposalHash};
 use codec::Encode;
 use redb::{ReadableTable, WriteTransaction};
-use std::ops::Bound;
+use std::{ops::Bound, sync::atomic::Ordering};
 
 /// Some deals, in the order of their hashes.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Store {
 			return Ok(existing);
 		}
 		write.open_table(DEALS)?.insert(hash, deal.encode().as_slice())?;
-		write.commit()?;
+		self.commit(write, deal.needs_piece())?;
 		Ok(deal.clone())
 	}
 
@@ -43,8 +43,7 @@ impl Store {
 		let write = self.write()?;
 		write.open_table(CLOSED_DEALS)?.remove(hash)?;
 		write.open_table(DEALS)?.insert(hash, deal.encode().as_slice())?;
-		write.commit()?;
-		Ok(())
+		self.commit(write, deal.needs_piece())
 	}
 
 	/// A deal, open or closed.
@@ -119,9 +118,10 @@ impl Store {
 	) -> Result<Deal, StoreError> {
 		let write = self.write()?;
 		let mut deal = get(&write, hash)?.ok_or(StoreError::NotFound("such deal"))?;
+		let needed_piece = deal.needs_piece();
 		change(&mut deal)?;
 		put(&write, hash, &deal)?;
-		write.commit()?;
+		self.commit(write, deal.needs_piece() != needed_piece)?;
 		Ok(deal)
 	}
 
@@ -131,11 +131,29 @@ impl Store {
 	/// As [`Self::update_deal`].
 	pub fn apply_to_deals(&self, events: &[(ProposalHash, DealEvent)]) -> Result<(), StoreError> {
 		let write = self.write()?;
+		let mut changes_needs = false;
 		for (hash, event) in events {
-			apply(&write, hash, event.clone())?;
+			changes_needs |= apply(&write, hash, event.clone())?;
 		}
-		write.commit()?;
-		Ok(())
+		self.commit(write, changes_needs)
+	}
+
+	/// A number that rises whenever a deal begins or ceases to need its piece
+	/// ([`Deal::needs_piece`]): what a list of those deals says holds as long as the number does that was read before
+	/// the list. It begins anew with the process.
+	pub fn needs_generation(&self) -> u64 {
+		self.needs_generation.load(Ordering::SeqCst)
+	}
+
+	/// Commits a transaction. `changes_needs`: whether a deal begins or ceases to need its piece.
+	pub(super) fn commit(&self, write: WriteTransaction, changes_needs: bool) -> Result<(), StoreError> {
+		let committed = write.commit();
+		if changes_needs {
+			// After the commit, so that whoever sees the new number sees the change; and if it failed, because it may be
+			// on the disk all the same.
+			self.needs_generation.fetch_add(1, Ordering::SeqCst);
+		}
+		Ok(committed?)
 	}
 }
 
@@ -156,15 +174,17 @@ fn put(write: &WriteTransaction, hash: &ProposalHash, deal: &Deal) -> Result<(),
 	Ok(())
 }
 
-/// Applies an event to a deal inside a transaction.
+/// Applies an event to a deal inside a transaction. Gives whether the deal begins or ceases to need its piece.
 pub(super) fn apply(
 	write: &WriteTransaction,
 	hash: &ProposalHash,
 	event: DealEvent,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
 	let mut deal = get(write, hash)?.ok_or(StoreError::NotFound("such deal"))?;
+	let needed_piece = deal.needs_piece();
 	deal.apply(event)?;
-	put(write, hash, &deal)
+	put(write, hash, &deal)?;
+	Ok(deal.needs_piece() != needed_piece)
 }
 
 #[cfg(test)]
@@ -213,6 +233,52 @@ mod tests {
 		store.reopen_deal(&[2; 32], &deal()).unwrap();
 		assert_eq!(store.deal(&[2; 32]).unwrap().unwrap().state, DealState::Accepted);
 		assert_eq!(store.open_deals().unwrap().len(), 5);
+	}
+
+	#[test]
+	fn the_generation_rises_when_a_piece_begins_or_ceases_to_be_needed_and_with_nothing_else() {
+		let (store, _dir) = store();
+		let mut seen = store.needs_generation();
+		let mut rises = |what: &str, expected: bool| {
+			let now = store.needs_generation();
+			assert_eq!(now > seen, expected, "{what}: {seen}, then {now}");
+			seen = now;
+		};
+		let hash = [1; 32];
+		let apply = |event| store.apply_to_deals(&[(hash, event)]).unwrap();
+		store.insert_deal(&hash, &deal()).unwrap();
+		rises("acceptance", false);
+		apply(DealEvent::DataVerified);
+		rises("data", true);
+		apply(DealEvent::DataVerified);
+		apply(DealEvent::PublishStarted { valid_until: 9 });
+		apply(DealEvent::PublishedOnChain { deal_id: 1, at: 8 });
+		store.update_deal(&hash, |_| Ok(())).unwrap();
+		let contents = vec![crate::sector::SectorDeal {
+			proposal_hash: hash,
+			deal_id: 1,
+			piece: deal().proposal.piece,
+			duration: 9,
+		}];
+		let spec = cairn_primitives::proof_type::BUILTIN[0].1;
+		store.open_sector(ProofTypeId(0x11), spec, contents, 10).unwrap();
+		apply(DealEvent::Activated { since: 11, ends: 20 });
+		rises("publication, packing, activation", false);
+		store
+			.update_sector(0, |_| Ok(vec![(hash, DealEvent::TermOver)]))
+			.unwrap();
+		rises("the term's end, with its sector", true);
+		store.insert_deal(&[2; 32], &deal()).unwrap();
+		store
+			.apply_to_deals(&[([2; 32], DealEvent::Lapsed(FailReason::NoData))])
+			.unwrap();
+		rises("a deal that never had data", false);
+		let undone = [
+			(hash, DealEvent::DataVerified),
+			([9; 32], DealEvent::DataVerified),
+		];
+		store.apply_to_deals(&undone).unwrap_err();
+		rises("a transaction that failed", false);
 	}
 
 	#[test]

@@ -26,7 +26,10 @@ use crate::chain::AccountId;
 use codec::{Decode, Encode};
 use redb::ReadableTable;
 use reopening::ReopeningDatabase;
-use std::{path::Path, sync::Arc};
+use std::{
+	path::Path,
+	sync::{atomic::AtomicU64, Arc},
+};
 use tables::META;
 
 /// Memory for the database's pages.
@@ -36,6 +39,8 @@ const CACHE_BYTES: usize = 64 << 20;
 #[derive(Clone)]
 pub struct Store {
 	db: Arc<ReopeningDatabase>,
+	/// See [`Store::needs_generation`].
+	needs_generation: Arc<AtomicU64>,
 }
 
 /// What a database belongs to.
@@ -83,6 +88,7 @@ impl Store {
 	fn open_file(path: &Path) -> Result<Store, StoreError> {
 		Ok(Store {
 			db: Arc::new(ReopeningDatabase::open(path)?),
+			needs_generation: Arc::default(),
 		})
 	}
 

@@ -58,12 +58,13 @@ impl Store {
 			meta.insert("next_sector", (number + 1).encode().as_slice())?;
 			number
 		};
+		let mut changes_needs = false;
 		for deal in &contents {
-			deals::apply(&write, &deal.proposal_hash, DealEvent::Packed { sector: number })?;
+			changes_needs |= deals::apply(&write, &deal.proposal_hash, DealEvent::Packed { sector: number })?;
 		}
 		let sector = Sector::packed(number, proof_type, spec, contents, at);
 		put(&write, &sector)?;
-		write.commit()?;
+		self.commit(write, changes_needs)?;
 		Ok(sector)
 	}
 
@@ -123,11 +124,12 @@ impl Store {
 			let bytes = found.ok_or(StoreError::NotFound("such open sector"))?;
 			decode::<Sector>("sectors", bytes.value())?
 		};
+		let mut changes_needs = false;
 		for (hash, event) in change(&mut sector)? {
-			deals::apply(&write, &hash, event)?;
+			changes_needs |= deals::apply(&write, &hash, event)?;
 		}
 		put(&write, &sector)?;
-		write.commit()?;
+		self.commit(write, changes_needs)?;
 		Ok(sector)
 	}
 }

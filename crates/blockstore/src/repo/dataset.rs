@@ -100,6 +100,13 @@ impl Repo {
 			.read(|snapshot| Ok(find(snapshot, root)?.map(|(_, row)| Dataset::from_row(*root, &row))))
 	}
 
+	/// A number that rises whenever a dataset comes or goes, for whatever reason: what a list of the datasets says
+	/// holds as long as the number does that was read before the list. It costs nothing to ask, and begins anew
+	/// with the process.
+	pub fn generation(&self) -> u64 {
+		self.inner.metadata.generation()
+	}
+
 	/// At most `limit` datasets, from a root on or from the first.
 	///
 	/// # Errors

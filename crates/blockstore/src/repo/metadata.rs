@@ -12,7 +12,10 @@ use redb::{backends::InMemoryBackend, Builder, Database, ReadTransaction, Readab
 use std::{
 	fs, io,
 	path::{Path, PathBuf},
-	sync::{Mutex, MutexGuard, PoisonError, RwLock},
+	sync::{
+		atomic::{AtomicU64, Ordering},
+		Mutex, MutexGuard, PoisonError, RwLock,
+	},
 };
 
 /// Version of the tables.
@@ -105,6 +108,8 @@ pub(super) struct Metadata {
 	database: RwLock<Option<Database>>,
 	/// See [`in_order`](Self::in_order).
 	order: Mutex<()>,
+	/// Transactions so far that changed which datasets are live.
+	generation: AtomicU64,
 }
 
 impl Metadata {
@@ -134,6 +139,7 @@ impl Metadata {
 			cache_bytes,
 			database: RwLock::new(Some(database)),
 			order: Mutex::new(()),
+			generation: AtomicU64::new(0),
 		}
 	}
 
@@ -164,14 +170,25 @@ impl Metadata {
 	) -> Result<T, E> {
 		self.with_database(|database| {
 			let transaction = database.begin_write().map_err(MetadataError::from)?;
-			let result = {
+			let (result, changes_roots) = {
 				let mut tables = Tables::open(&transaction)?;
-				work(&mut tables)?
+				(work(&mut tables)?, tables.changes_roots)
 			};
 			fault_injection::reached_in_transaction("metadata:uncommitted");
-			transaction.commit().map_err(MetadataError::from)?;
+			let committed = transaction.commit();
+			if changes_roots {
+				// After the commit, so that whoever sees the new number sees the change; and if it failed,
+				// because it may be on the disk all the same.
+				self.generation.fetch_add(1, Ordering::SeqCst);
+			}
+			committed.map_err(MetadataError::from)?;
 			Ok(result)
 		})
+	}
+
+	/// Transactions so far that changed, or may have changed, which datasets are live.
+	pub(super) fn generation(&self) -> u64 {
+		self.generation.load(Ordering::SeqCst)
 	}
 
 	/// To be held from before a transaction that changes what is in use until the ledger has taken over

@@ -192,10 +192,7 @@ impl Upload {
 			for pin in &options.pins {
 				row.pins += u32::from(pins::insert(tables, root, pin)?);
 			}
-			tables
-				.roots
-				.insert(root.to_bytes().as_slice(), number)
-				.map_err(MetadataError::from)?;
+			tables.set_root(root, number)?;
 			tables.hidden.remove(number).map_err(MetadataError::from)?;
 			tables.set_dataset(number, &row)?;
 			tables.index(number, &row)?;

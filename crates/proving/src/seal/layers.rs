@@ -14,7 +14,6 @@ use super::{
 use crate::{
 	durable,
 	manifest::{Hex32, SpecRecord},
-	sha256::NODE,
 };
 use cairn_primitives::ProofSpec;
 use memmap2::{Mmap, MmapMut};
@@ -106,6 +105,8 @@ impl Layers {
 			for layer in (1..=last).rev() {
 				if self.is_sound(layer)? {
 					next = layer + 1;
+					// A kill may have left some of them.
+					(1..layer).try_for_each(|below| self.remove(below))?;
 					break;
 				}
 			}
@@ -122,8 +123,8 @@ impl Layers {
 		Ok(())
 	}
 
-	/// Whether a layer is finished and its file intact.
-	fn is_sound(&self, layer: u8) -> Result<bool, SealError> {
+	/// Whether a layer is finished and its file intact. Reads all of it.
+	pub fn is_sound(&self, layer: u8) -> Result<bool, SealError> {
 		let Some(expected) = self.record.checksums.get(&layer) else {
 			return Ok(false);
 		};
@@ -267,19 +268,6 @@ impl LayerBuffer {
 				durable::persist(temp, target)
 			}
 		}
-	}
-}
-
-/// Temporary memory for the first `leaves` labels of a layer that is not kept.
-pub(crate) struct TransientLayer(LayerBuffer);
-
-impl TransientLayer {
-	pub fn new(incoming: &Path, leaves: u64) -> io::Result<Self> {
-		LayerBuffer::new(incoming, leaves * NODE as u64).map(TransientLayer)
-	}
-
-	pub fn bytes(&mut self) -> &mut [u8] {
-		self.0.bytes()
 	}
 }
 

@@ -43,7 +43,7 @@ pub struct SealProgress {
 	pub fraction: f64,
 }
 
-/// Steps of sealing and unsealing.
+/// Steps of sealing and of computing a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SealStage {
 	/// Computing or checking the graph's parents; shared by all sectors of a type.
@@ -57,7 +57,7 @@ pub enum SealStage {
 	},
 	/// Hashing the columns (CommC).
 	Columns,
-	/// Encoding the replica and hashing it (CommRLast), or decoding it.
+	/// Encoding the replica and hashing it (CommRLast).
 	Replica,
 	/// Finished.
 	Done,
@@ -72,7 +72,7 @@ pub enum SealError {
 	/// The sector store refused.
 	#[error(transparent)]
 	Store(#[from] StoreError),
-	/// The pieces' data is gone or wrong, or the replica when unsealing.
+	/// The pieces' data is gone or wrong, or the replica or its key when unsealing.
 	#[error(transparent)]
 	Data(#[from] ProveError),
 	/// The progress callback asked to stop. Finished layers are kept.
@@ -84,12 +84,9 @@ pub enum SealError {
 	/// The sector is not sealed yet.
 	#[error("sector {0} is not sealed yet")]
 	NotSealed(SectorNumber),
-	/// The range to unseal is not within the sector or not whole 128-byte groups.
-	#[error("the range must be whole 128-byte groups within the sector")]
+	/// The sector has no such piece, or the piece no such bytes.
+	#[error("the range is not within a piece of the sector")]
 	Range,
-	/// The output for unsealed data failed.
-	#[error("cannot write the unsealed data: {0}")]
-	Output(#[source] io::Error),
 	/// A file of the work in progress cannot be read or written.
 	#[error("{}: {source}", path.display())]
 	Io {
@@ -111,6 +108,12 @@ pub(crate) fn at(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> SealErro
 pub const fn space_needed(spec: &ProofSpec) -> u64 {
 	let size = spec.sector_size();
 	size * (spec.layers as u64 + 1) + size / 16 + size / 256 + (1 << 16)
+}
+
+/// Bytes on disk that computing the key of a sector needs at its peak, when one layer is finished and the one below it
+/// is not removed yet. The graph's parents come on top as in [`space_needed`].
+pub const fn key_space_needed(spec: &ProofSpec) -> u64 {
+	spec.sector_size() * 2 + (1 << 16)
 }
 
 /// Maps the progress of a part to that of the whole.

@@ -36,6 +36,11 @@ pub(crate) struct ParentsFile {
 }
 
 impl ParentsFile {
+	/// Where the file of a proof type is.
+	pub fn path(folder: &Path, spec: &ProofSpec) -> PathBuf {
+		folder.join(format!("{}.parents", hex::encode(spec.porep_id())))
+	}
+
 	/// Opens the file in `folder` or makes it.
 	pub fn open_or_make(
 		folder: &Path,
@@ -43,7 +48,7 @@ impl ParentsFile {
 		spec: &ProofSpec,
 		part: &mut Part,
 	) -> Result<Self, SealError> {
-		let path = folder.join(format!("{}.parents", hex::encode(spec.porep_id())));
+		let path = Self::path(folder, spec);
 		part.report(0, 1)?;
 		if let Some(found) = Self::open(&path, spec).map_err(at(&path))? {
 			part.report(1, 1)?;

@@ -115,6 +115,7 @@ pub(crate) fn decode_leaves(replica: &mut [u8], key: &[u8]) -> Result<(), usize>
 }
 
 /// The replica file, open for reading.
+#[derive(Debug)]
 pub(crate) struct ReplicaFile {
 	pub file: File,
 }

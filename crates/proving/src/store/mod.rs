@@ -5,20 +5,23 @@
 //! <root>/pieces/<CommP>-<size>-<payload>.rows  upper rows of the piece's tree
 //! <root>/sectors/<number>/sector.json          what the sector is made of
 //! <root>/sectors/<number>/replica, replica.rows, columns.rows, layers/
+//! <root>/sectors/<number>/unsealing/            the sector's key, or layers on the way to it
 //! <root>/graphs/<porep_id>.parents             shared by the sealed sectors of a proof type
 //! <root>/incoming/                             files that are not finished
 //! ```
 //! There is one copy of a piece, its payload: retrieval serves it, the hot tier proves from it, and
-//! sealing reads it. Files get their name when they are complete and synced. `incoming` is emptied
+//! sealing reads it. Where it is gone and a replica is left, its bytes are decoded by the sector's key. Files get their name when they are complete and synced. `incoming` is emptied
 //! when the store is opened.
 
 mod checking;
 mod pieces;
 mod sealing;
 mod sectors;
+mod unsealing;
 
 pub use pieces::{HashedUpload, PieceWriter};
 pub use sectors::HotRequest;
+pub use unsealing::KeyedSector;
 
 use crate::{data::PieceFolder, durable, error::ProveError, sector::PackError};
 use cairn_primitives::{PieceInfo, SectorNumber};

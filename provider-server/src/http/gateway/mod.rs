@@ -42,7 +42,10 @@ pub use escape::disposition;
 pub use negotiation::{choose, content_location, parameter, Car, Choice, Format, Parameters};
 
 use super::{place, problem::Failure, Api};
-use crate::{provider::Provider, retrieval::PieceBlocks};
+use crate::{
+	provider::Provider,
+	retrieval::{PayloadError, PieceBlocks},
+};
 use axum::{
 	body::Body,
 	extract::{
@@ -59,7 +62,7 @@ use cairn_provider_api::{ErrorKind, Problem};
 use cid::Cid;
 use representation::{Content, Representation};
 use resolve::{load, resolve, Target};
-use std::sync::Arc;
+use std::{error::Error as _, sync::Arc};
 
 const RAW: &str = "application/vnd.ipld.raw";
 const CAR: &str = "application/vnd.ipld.car";
@@ -202,9 +205,18 @@ fn missing(cid: &Cid) -> Problem {
 }
 
 fn damaged(cid: &Cid, error: &SourceError) -> Problem {
-	tracing::error!(%cid, %error, "a block cannot be read");
-	Problem::new(ErrorKind::Internal, format!("block {cid} cannot be read"))
-		.hint("other providers of the object may have it")
+	unreadable(error, format!("block {cid} cannot be read"))
+}
+
+/// A failure to read a block. That its sector has to be unsealed first is none.
+fn unreadable(error: &SourceError, message: String) -> Problem {
+	if let Some(PayloadError::Unseal(error)) = error.source().and_then(|source| source.downcast_ref()) {
+		if error.is_transient() {
+			return super::piece::unsealing(error);
+		}
+	}
+	tracing::error!(%error, message);
+	Problem::new(ErrorKind::Internal, message).hint("other providers of the object may have it")
 }
 
 async fn serve(api: Api, asked: Asked) -> Result<Response, Failure> {

@@ -1,6 +1,6 @@
 //! Following a path to the block it names.
 
-use super::{damaged, missing};
+use super::{damaged, missing, unreadable};
 use crate::retrieval::PieceBlocks;
 use cairn_dag::{
 	walk::{follow_with, PathError},
@@ -58,11 +58,7 @@ pub(super) fn load(blocks: &PieceBlocks, cid: &Cid) -> Result<Block, Problem> {
 fn unresolved(blocks: &PieceBlocks, error: PathError) -> Problem {
 	match error {
 		PathError::Missing { cid } => missing(&cid),
-		PathError::Source(error) => {
-			tracing::error!(%error, "a block on a path cannot be read");
-			Problem::new(ErrorKind::Internal, "a block on the path cannot be read")
-				.hint("other providers of the object may have it")
-		}
+		PathError::Source(error) => unreadable(&error, "a block on the path cannot be read".into()),
 		PathError::NotFound { cid, rest } => {
 			if ends_within(blocks, &cid, &rest) {
 				return Problem::new(

@@ -89,12 +89,9 @@ async fn a_sealed_piece_can_be_read_in_every_state_of_its_sector() {
 async fn read(world: &World, offer: &Offer) -> Vec<u8> {
 	let (provider, piece) = (world.provider().clone(), offer.proposal.piece);
 	tokio::task::spawn_blocking(move || {
-		use std::io::Read;
-		let mut bytes = Vec::new();
-		crate::retrieval::open_payload(&provider, &piece)
-			.unwrap()
-			.read_to_end(&mut bytes)
-			.unwrap();
+		let mut bytes = vec![0; piece.payload_size as usize];
+		let payload = crate::retrieval::open_payload(&provider, &piece).unwrap();
+		payload.read_exact_at(&mut bytes, 0).unwrap();
 		bytes
 	})
 	.await

@@ -97,7 +97,7 @@ fn check_datasets(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<()
 					continue;
 				}
 				None => {
-					tables.roots.insert(key.as_slice(), number)?;
+					tables.set_root(&root, number)?;
 					wrong = true;
 				}
 			}
@@ -167,7 +167,7 @@ fn check_indexes(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<(),
 		}
 	}
 	for root in &roots {
-		tables.roots.remove(root.as_slice())?;
+		tables.remove_root(root)?;
 	}
 
 	let mut expiry = Vec::new();

@@ -44,6 +44,8 @@ pub(in crate::repo) struct Tables<'t> {
 	pub(in crate::repo) records: Table<'t, &'static [u8], &'static [u8]>,
 	pub(in crate::repo) settings: Table<'t, &'static str, &'static str>,
 	pub(in crate::repo) totals: Table<'t, &'static str, u64>,
+	/// Whether the transaction changes which datasets are live: see [`Repo::generation`](crate::Repo::generation).
+	pub(super) changes_roots: bool,
 }
 
 impl<'t> Tables<'t> {
@@ -61,6 +63,7 @@ impl<'t> Tables<'t> {
 			records: transaction.open_table(RECORDS)?,
 			settings: transaction.open_table(SETTINGS)?,
 			totals: transaction.open_table(TOTALS)?,
+			changes_roots: false,
 		})
 	}
 
@@ -119,6 +122,20 @@ impl<'t> Tables<'t> {
 		}
 	}
 
+	/// Makes a dataset the live one of a root.
+	pub(in crate::repo) fn set_root(&mut self, root: &Cid, number: u64) -> Result<(), MetadataError> {
+		self.changes_roots = true;
+		self.roots.insert(root.to_bytes().as_slice(), number)?;
+		Ok(())
+	}
+
+	/// Makes a root lead to no dataset.
+	pub(in crate::repo) fn remove_root(&mut self, root: &[u8]) -> Result<(), MetadataError> {
+		self.changes_roots = true;
+		self.roots.remove(root)?;
+		Ok(())
+	}
+
 	/// Enters a live dataset into the indexes of what may go, or takes it out if it is pinned.
 	pub(in crate::repo) fn index(&mut self, number: u64, row: &DatasetRow) -> Result<(), MetadataError> {
 		let key = (row.expiry.to_stored(), number);
@@ -153,7 +170,7 @@ impl<'t> Tables<'t> {
 				let current = self.roots.get(root.as_slice())?.map(|number| number.value());
 				// After a replacement the root leads to the new dataset.
 				if current == Some(number) {
-					self.roots.remove(root.as_slice())?;
+					self.remove_root(&root)?;
 				}
 			}
 			self.subtract(Total::Datasets, 1)?;
