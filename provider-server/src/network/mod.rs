@@ -2,7 +2,8 @@
 //!
 //! [`Network::start`] starts a libp2p host under the key of [`identity_file`], serves the node's blocks
 //! ([`node_store`]) to any peer that asks for them by CID, and tells the DHT which objects are here for as long as
-//! they are ([`announcements`]). Nothing is copied: blocks are read from the pieces, verified, where their index says
+//! they are ([`announcements`]); and the node's block store fetches datasets of other peers through it
+//! ([`crate::data::fetches`]). Nothing is copied: blocks are read from the pieces, verified, where their index says
 //! that they lie.
 
 mod announcements;
@@ -10,10 +11,10 @@ pub mod identity_file;
 mod node_store;
 pub mod settings;
 
-use crate::{provider::Provider, retrieval::PieceBlocks};
+use crate::{data::fetches::Peers, provider::Provider, retrieval::PieceBlocks};
 use announcements::Announcements;
 use cairn_network::{
-	discovery::{DatabaseError, RecordDatabase},
+	discovery::{DatabaseError, DhtRouter, Finder, RecordDatabase},
 	exchange::service::{Config as ExchangeConfig, Exchange},
 	host::{Host, HostParts, HostStopped, StartError},
 	metrics::Metrics,
@@ -52,6 +53,8 @@ pub struct Network {
 	host: Host,
 	/// Serves as long as it is held.
 	_exchange: Exchange,
+	/// Lets datasets be fetched as long as it is held.
+	_peers: Option<Arc<Peers>>,
 	/// Multiaddresses under which others reach this provider, each with its peer id.
 	addresses: Vec<String>,
 }
@@ -93,11 +96,18 @@ impl Network {
 			.iter()
 			.map(|address| format!("{address}/p2p/{}", own.peer))
 			.collect();
+		let peers = provider.data.as_ref().map(|data| {
+			let finder = Finder::new(host.clone(), Arc::new(DhtRouter::new(host.clone())));
+			let outcomes = provider.metrics.fetches.clone();
+			data.fetches
+				.connect(exchange.clone(), finder, outcomes, shutdown.clone())
+		});
 		let announcements = Announcements::new(provider, host.clone());
 		tokio::spawn(announcements.run(shutdown));
 		Ok(Self {
 			host,
 			_exchange: exchange,
+			_peers: peers,
 			addresses,
 		})
 	}
