@@ -411,6 +411,17 @@ impl Config {
 				self.repo.upload_patience_seconds,
 				MAX_SECONDS,
 			),
+			("repo.max_fetches", self.repo.max_fetches as u64, MAX_COUNT),
+			(
+				"repo.fetch_find_seconds",
+				self.repo.fetch_find_seconds,
+				MAX_SECONDS,
+			),
+			(
+				"repo.fetch_idle_seconds",
+				self.repo.fetch_idle_seconds,
+				MAX_SECONDS,
+			),
 		];
 		if let Some((key, _, most)) = bounded
 			.into_iter()

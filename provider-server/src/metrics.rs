@@ -32,6 +32,8 @@ pub struct Metrics {
 	pub bytes_received: IntCounter,
 	/// Uploads by outcome.
 	pub uploads: IntCounterVec,
+	/// Datasets fetched from other nodes, by outcome (`complete`, `failed`, `given_up`).
+	pub fetches: IntCounterVec,
 	/// Bytes sent to readers, by route (`ipfs`, `piece`).
 	pub bytes_served: IntCounterVec,
 	/// Bytes that readers were given out of replicas.
@@ -102,6 +104,10 @@ impl Metrics {
 			)),
 			uploads: register!(IntCounterVec::new(
 				Opts::new("uploads_total", "Uploads by outcome"),
+				&["outcome"]
+			)),
+			fetches: register!(IntCounterVec::new(
+				Opts::new("fetches_total", "Datasets fetched from other nodes, by outcome"),
 				&["outcome"]
 			)),
 			bytes_served: register!(IntCounterVec::new(

@@ -70,7 +70,7 @@ pub use read::{BlockStat, ReadError};
 pub use records::ModifyError;
 pub use room::ReserveError;
 pub use space::Space;
-pub use upload::{CommitOptions, FillError, Upload, UploadError};
+pub use upload::{CommitOptions, FillError, Upload, UploadError, UploadReader};
 pub use worker::Worker;
 
 use crate::{clock::Clock, owner_lock::OwnerLock, quota::Ledger, ChunkStore};

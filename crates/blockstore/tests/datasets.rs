@@ -66,6 +66,42 @@ fn an_upload_that_is_dropped_leaves_nothing() {
 }
 
 #[test]
+fn an_uploads_reader_sees_what_is_written_and_nobody_else_does() {
+	let (repo, _) = repo(1 << 20);
+	let blocks = blocks(0..10);
+	let [first, later, other] = [&blocks[0], &blocks[1], &blocks[2]];
+	let mut upload = repo.upload(0).unwrap();
+	let reader = upload.reader();
+	upload.put(first.clone()).unwrap();
+	assert_eq!(reader.get(first.cid()).unwrap(), None);
+	upload.flush().unwrap();
+	upload.put(later.clone()).unwrap();
+	assert_eq!(reader.get(first.cid()).unwrap().as_ref(), Some(first));
+	assert!(reader.has(first.cid()).unwrap());
+	assert!(!reader.has(later.cid()).unwrap());
+	assert_absent(&repo, &blocks);
+	// What others have is not this upload's.
+	store(&repo, std::slice::from_ref(other));
+	assert_eq!(reader.get(other.cid()).unwrap(), None);
+
+	upload.commit(first.cid(), &CommitOptions::default()).unwrap();
+	assert_eq!(reader.get(later.cid()).unwrap().as_ref(), Some(later));
+	repo.delete(first.cid()).unwrap();
+	assert_eq!(reader.get(later.cid()).unwrap(), None);
+
+	let mut given_up = repo.upload(0).unwrap();
+	let reader = given_up.reader();
+	given_up.put(first.clone()).unwrap();
+	given_up.flush().unwrap();
+	assert!(reader.has(first.cid()).unwrap());
+	drop(given_up);
+	assert_eq!(reader.get(first.cid()).unwrap(), None);
+	repo.maintain().unwrap();
+	assert_eq!(reader.get(first.cid()).unwrap(), None);
+	assert_eq!(used(&repo), other.data().len() as u64);
+}
+
+#[test]
 fn a_commit_needs_its_root() {
 	let (repo, _) = repo(1 << 20);
 	let mut upload = repo.upload(0).unwrap();

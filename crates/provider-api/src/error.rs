@@ -62,6 +62,8 @@ pub enum ErrorKind {
 	Unprocessable,
 	/// No data arrived for too long.
 	IdleTimeout,
+	/// The peers of the network that were asked did not send the data in time.
+	PeerTimeout,
 	/// The server is at a limit of concurrency. Try again later.
 	Busy,
 	/// The client has sent too many requests. `retry-after` says for how long to wait.
@@ -103,6 +105,7 @@ impl ErrorKind {
 			Busy | ChainUnavailable => 503,
 			Internal | Unknown => 500,
 			NotImplemented => 501,
+			PeerTimeout => 504,
 			StorageFull => 507,
 		}
 	}
@@ -112,7 +115,13 @@ impl ErrorKind {
 		use ErrorKind::*;
 		matches!(
 			self,
-			IdleTimeout | UploadRunning | RateLimited | Busy | ChainUnavailable | StorageFull | Internal
+			IdleTimeout
+				| PeerTimeout
+				| UploadRunning
+				| RateLimited
+				| Busy | ChainUnavailable
+				| StorageFull
+				| Internal
 		)
 	}
 }

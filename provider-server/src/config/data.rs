@@ -21,6 +21,12 @@ pub struct RepoSettings {
 	pub max_uploads: usize,
 	/// Seconds that an upload waits to be resumed.
 	pub upload_patience_seconds: u64,
+	/// Datasets that are fetched from other nodes at the same time.
+	pub max_fetches: usize,
+	/// Seconds within which a fetch must find somebody who sends the first block.
+	pub fetch_find_seconds: u64,
+	/// Seconds without a further block after which a fetch is given up.
+	pub fetch_idle_seconds: u64,
 }
 
 /// The data API.
@@ -110,6 +116,9 @@ impl Default for RepoSettings {
 			default_ttl: Lifetime::Seconds(NonZeroU64::new(30 * 24 * 3600).unwrap_or(NonZeroU64::MAX)),
 			max_uploads: 32,
 			upload_patience_seconds: 3600,
+			max_fetches: 4,
+			fetch_find_seconds: 30,
+			fetch_idle_seconds: 60,
 		}
 	}
 }

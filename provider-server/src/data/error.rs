@@ -1,6 +1,6 @@
 //! Failures of the repository as a client sees them. What only the operator can act on goes to the log.
 
-use super::cid_text;
+use super::{cid_text, PutBlockError};
 use cairn_blockstore::{
 	repo::{DatasetError, ReadError, UploadError},
 	ChunkError,
@@ -46,6 +46,14 @@ pub fn upload_problem(error: &UploadError) -> Problem {
 				.hint("use sha2-256, sha2-512, keccak-256, blake2b-256 or blake3")
 		}
 		error => internal(error),
+	}
+}
+
+/// A failure to store a single block.
+pub fn put_problem(error: PutBlockError) -> Problem {
+	match error {
+		PutBlockError::Upload(error) => upload_problem(&error),
+		PutBlockError::Dataset(error) => repo_problem(error),
 	}
 }
 

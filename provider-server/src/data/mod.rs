@@ -1,7 +1,7 @@
 //! The node's own block store: what its operator's programs put and get through the data API.
 //!
-//! [`Data`] holds the repository (`cairn_blockstore`), the uploads that are open ([`uploads`]) and who may
-//! change it ([`access`]). [`Data::find`] is where a request looks for data. The routes are in
+//! [`Data`] holds the repository (`cairn_blockstore`), the uploads that are open ([`uploads`]), the datasets that
+//! are being fetched from other nodes ([`fetches`]) and who may change it ([`access`]). The routes are in
 //! [`crate::http`].
 //!
 //! The data of deals is not here: it lies in pieces, and the pipeline looks after it.
@@ -9,20 +9,22 @@
 pub mod access;
 mod blocks;
 mod error;
+pub mod fetches;
 pub mod uploads;
 
 pub use blocks::{expiry, PutBlockError};
-pub use error::{repo_problem, upload_problem};
+pub use error::{put_problem, repo_problem, upload_problem};
 
 use crate::config::{Config, Paths};
 use access::{TokenError, WriteAccess};
 use cairn_blockstore::{
-	repo::{OpenError, Recovery, StartupCheck, Worker},
+	repo::{OpenError, ReadError, Recovery, StartupCheck, Worker},
 	Repo, RepoConfig,
 };
 use cairn_dag::Block;
 use cairn_provider_api::{ErrorKind, Problem};
 use cid::Cid;
+use fetches::{links_of, Fetches};
 use std::{
 	io,
 	path::Path,
@@ -42,6 +44,8 @@ pub struct Data {
 	pub access: WriteAccess,
 	/// Uploads that are open.
 	pub uploads: Arc<Uploads>,
+	/// Datasets that are being fetched.
+	pub fetches: Arc<Fetches>,
 	/// Read while an upload is committed; written by who must not replace what was committed meanwhile.
 	commits: Arc<RwLock<()>>,
 	/// Collects what is deleted.
@@ -87,18 +91,26 @@ impl Data {
 			config.repo.max_uploads,
 			Duration::from_secs(config.repo.upload_patience_seconds),
 		);
+		let fetches = Fetches::new(
+			repo.clone(),
+			Arc::clone(&commits),
+			fetches::Limits {
+				running: config.repo.max_fetches,
+				find: Duration::from_secs(config.repo.fetch_find_seconds),
+				idle: Duration::from_secs(config.repo.fetch_idle_seconds),
+			},
+		);
 		Ok(Some(Data {
 			_worker: repo.start_worker().map_err(OpenDataError::Worker)?,
 			repo,
 			access,
 			uploads,
+			fetches,
 			commits,
 		}))
 	}
 
-	/// The block that a request is about, from this node. This is the one place in which requests under
-	/// `/network` look for what they name: an exchange with other nodes has its place here, after the
-	/// repository said that it has no such block.
+	/// The block that a request is about, from the block store.
 	///
 	/// # Errors
 	/// [`ErrorKind::NotFound`] if the block is not here. Blocks the thread.
@@ -109,10 +121,38 @@ impl Data {
 				ErrorKind::NotFound,
 				format!("{} is not stored here", cid_text(cid)),
 			)
-			.hint("this node does not fetch from others: upload the data here first")),
+			.hint("upload the data here, or have it fetched with POST /data/{cid}/network")),
 			Err(error) => Err(error::read_problem(cid, &error)),
 		}
 	}
+
+	/// The root of a dataset that is here with all its blocks; none otherwise. Blocks the thread.
+	///
+	/// # Errors
+	/// If the block store cannot be read.
+	pub fn whole(&self, root: &Cid) -> Result<Option<Whole>, Problem> {
+		let block = match self.repo.get(root) {
+			Ok(Some(block)) => block,
+			Ok(None) | Err(ReadError::Damaged { .. }) => return Ok(None),
+			Err(error) => return Err(error::read_problem(root, &error)),
+		};
+		let dataset = self.repo.dataset(root).map_err(repo_problem)?;
+		// Uploads and fetches store all blocks of a dataset. A block that was put alone may lack those below it.
+		let is_whole = dataset.as_ref().is_some_and(|dataset| dataset.blocks > 1)
+			|| links_of(&block).is_ok_and(|links| links.is_empty());
+		Ok(is_whole.then_some(Whole {
+			root: block,
+			is_kept: dataset.is_some(),
+		}))
+	}
+}
+
+/// What is here with all its blocks.
+pub struct Whole {
+	/// The block that the others are reached from.
+	pub root: Block,
+	/// Whether it is a dataset of its own, and not only part of one.
+	pub is_kept: bool,
 }
 
 /// Opens the repository as configured.

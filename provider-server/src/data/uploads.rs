@@ -426,7 +426,7 @@ impl Drop for Running {
 }
 
 /// Drops an upload, which writes to the database, where that keeps nobody waiting.
-fn off_the_executor<T: Send + 'static>(upload: Option<T>) {
+pub(super) fn off_the_executor<T: Send + 'static>(upload: Option<T>) {
 	let Some(upload) = upload else { return };
 	match Handle::try_current() {
 		Ok(runtime) => drop(runtime.spawn_blocking(move || drop(upload))),

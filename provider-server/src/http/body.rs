@@ -71,11 +71,12 @@ impl Write for BodyWriter {
 }
 
 /// A body that `produce` writes on a blocking thread. If `produce` fails, the connection is cut.
-/// A client that takes nothing for `timeout` is given up. `done` gets the bytes sent. `place` is held
-/// until the connection has taken or dropped the body: what waits for a slow reader counts too.
-pub(super) fn blocking(
+/// A client that takes nothing for `timeout` is given up. `done` gets the bytes sent. `held`, such as a place among
+/// the retrievals, is held until the connection has taken or dropped the body: what waits for a slow reader counts
+/// too.
+pub(super) fn blocking<H: Send + 'static>(
 	timeout: Duration,
-	place: OwnedSemaphorePermit,
+	held: H,
 	done: impl FnOnce(u64) + Send + 'static,
 	produce: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
 ) -> Body {
@@ -102,8 +103,8 @@ pub(super) fn blocking(
 		}
 	});
 	Body::from_stream(stream::unfold(
-		(receiver, place),
-		|(mut receiver, place)| async move { receiver.recv().await.map(|chunk| (chunk, (receiver, place))) },
+		(receiver, held),
+		|(mut receiver, held)| async move { receiver.recv().await.map(|chunk| (chunk, (receiver, held))) },
 	))
 }
 

@@ -1,8 +1,10 @@
 //! The provider as a peer of the network: its blocks over Bitswap and the native exchange, its objects announced.
 //!
 //! [`Network::start`] starts a libp2p host under the key of [`identity_file`], serves the node's blocks
-//! ([`node_store`]) to any peer that asks for them by CID, joins the DHT through the providers that are registered on
-//! chain ([`registry`]) and tells it which objects are here for as long as they are ([`announcements`]). Nothing is copied: blocks are read from the pieces, verified, where their index says
+//! ([`node_store`]) to any peer that asks for them by CID, joins the DHT through the providers that are registered
+//! on chain ([`registry`]) and tells it which objects are here for as long as they are ([`announcements`]); and the
+//! node's block store fetches datasets of other peers through it ([`crate::data::fetches`]). Nothing is copied:
+//! blocks are read from the pieces, verified, where their index says
 //! that they lie.
 
 mod announcements;
@@ -11,10 +13,10 @@ mod node_store;
 pub mod registry;
 pub mod settings;
 
-use crate::{provider::Provider, retrieval::PieceBlocks};
+use crate::{data::fetches::Peers, provider::Provider, retrieval::PieceBlocks};
 use announcements::Announcements;
 use cairn_network::{
-	discovery::{DatabaseError, RecordDatabase},
+	discovery::{DatabaseError, DhtRouter, Finder, RecordDatabase},
 	exchange::service::{Config as ExchangeConfig, Exchange},
 	host::{Host, HostParts, HostStopped, StartError},
 	metrics::Metrics,
@@ -54,6 +56,8 @@ pub struct Network {
 	host: Host,
 	/// Serves as long as it is held.
 	_exchange: Exchange,
+	/// Lets datasets be fetched as long as it is held.
+	_peers: Option<Arc<Peers>>,
 	/// Multiaddresses under which others reach this provider, each with its peer id.
 	addresses: Vec<String>,
 }
@@ -97,11 +101,18 @@ impl Network {
 			.collect();
 		let registered = RegisteredPeers::new(provider.chain.clone(), host.clone());
 		tokio::spawn(registered.run(shutdown.clone()));
+		let peers = provider.data.as_ref().map(|data| {
+			let finder = Finder::new(host.clone(), Arc::new(DhtRouter::new(host.clone())));
+			let outcomes = provider.metrics.fetches.clone();
+			data.fetches
+				.connect(exchange.clone(), finder, outcomes, shutdown.clone())
+		});
 		let announcements = Announcements::new(provider, host.clone());
 		tokio::spawn(announcements.run(shutdown));
 		Ok(Self {
 			host,
 			_exchange: exchange,
+			_peers: peers,
 			addresses,
 		})
 	}

@@ -2,8 +2,10 @@
 
 mod batch;
 mod fill;
+mod reader;
 
 pub use fill::FillError;
+pub use reader::UploadReader;
 
 use super::{
 	collect::MaintainError,

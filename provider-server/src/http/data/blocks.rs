@@ -8,7 +8,7 @@ use super::{
 	DataApi, PeerExtension,
 };
 use crate::{
-	data::{cid_text, repo_problem, upload_problem, PutBlockError},
+	data::{cid_text, put_problem, repo_problem},
 	http::{
 		body,
 		conditional::{not_modified, select, Selected},
@@ -159,10 +159,7 @@ pub(super) async fn put(
 			);
 		}
 		let block = Block::new(cid, bytes).map_err(|error| block_problem(&error))?;
-		let (dataset, new) = data.put_block(block, ttl).map_err(|error| match error {
-			PutBlockError::Upload(error) => upload_problem(&error),
-			PutBlockError::Dataset(error) => repo_problem(error),
-		})?;
+		let (dataset, new) = data.put_block(block, ttl).map_err(put_problem)?;
 		Ok((item(&data, &dataset)?, new))
 	})
 	.await?;

@@ -2,9 +2,13 @@
 
 use super::{cid, headers::media_type, shapes::Problem as ProblemShape, DataApi};
 use crate::{
-	data::{cid_text, Data},
+	data::{
+		cid_text,
+		fetches::{links_of, Reading},
+		Data,
+	},
 	http::{
-		body,
+		body::{self, BodyWriter},
 		conditional::{not_modified, select, Selected},
 		gateway::disposition,
 		place,
@@ -18,21 +22,23 @@ use axum::{
 	http::{HeaderMap, Method, StatusCode},
 	response::Response,
 };
+use bytes::Bytes;
 use cairn_dag::{
 	codec::{codex::CodexManifest, BlockCodec},
 	codex::{DatasetChunks, Manifest},
-	Block,
+	unixfs::{FileChunks, Node},
+	Block, BlockSource,
 };
 use cairn_provider_api::{ErrorKind, Problem};
 use cid::Cid;
-use std::{io, time::Duration};
+use std::{io, ops::Range, time::Duration};
 
 /// What may be done with what a stranger uploaded, if a browser shows it after all: nothing.
 const POLICY: &str = "sandbox; default-src 'none'";
 
 /// Download a dataset's data.
 ///
-/// Of a CID that is no manifest, the block's bytes. Ranges (`range`, `if-range`) and conditions (`if-none-match`)
+/// Of the root of a UnixFS file, the file's content; of other CIDs that are no manifest, the block's bytes. Ranges (`range`, `if-range`) and conditions (`if-none-match`)
 /// are those of RFC 9110; the entity tag is the CID.
 #[utoipa::path(
 	get,
@@ -67,12 +73,22 @@ pub(super) async fn download(
 }
 
 /// What is served.
-enum Content {
+pub(super) enum Content {
 	Dataset(Manifest),
+	/// A file, of which this is the root, and its bytes.
+	File(Block, u64),
 	Block(Block),
 }
 
-/// Answers a request for the data of `cid`.
+/// Where the blocks of it come from.
+pub(super) enum Origin {
+	/// The block store.
+	Here,
+	/// The network.
+	Arriving(Reading),
+}
+
+/// Answers a request for the data of `cid` from the block store.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`], [`ErrorKind::RangeNotSatisfiable`], [`ErrorKind::Busy`], and failures to read.
@@ -83,13 +99,36 @@ pub(super) async fn serve(
 	cid: Cid,
 ) -> Result<Response, Failure> {
 	let content = state.blocking(move |data| find(data, &cid)).await?;
-	let etag = format!("\"{}\"", cid_text(&cid));
-	let mut answer = vec![
-		("etag", etag.clone()),
+	answer(state, method, headers, &cid, content, Origin::Here).await
+}
+
+/// The headers that answers about `cid` have in any case, the entity tag first.
+pub(super) fn common_headers(cid: &Cid) -> Vec<(&'static str, String)> {
+	vec![
+		("etag", format!("\"{}\"", cid_text(cid))),
 		("cache-control", "private, max-age=29030400, immutable".to_owned()),
 		("x-content-type-options", "nosniff".to_owned()),
 		("content-security-policy", POLICY.to_owned()),
-	];
+	]
+}
+
+/// Answers a request for the data of `cid`, whose root is known.
+///
+/// If the data arrives while it is sent, the last of it is sent when the dataset is stored: whoever got all of it
+/// knows that it is here now.
+///
+/// # Errors
+/// [`ErrorKind::RangeNotSatisfiable`], [`ErrorKind::Busy`].
+pub(super) async fn answer(
+	state: &DataApi,
+	method: &Method,
+	headers: &HeaderMap,
+	cid: &Cid,
+	content: Content,
+	origin: Origin,
+) -> Result<Response, Failure> {
+	let mut answer = common_headers(cid);
+	let etag = answer[0].1.clone();
 	if not_modified(headers, &etag) {
 		return Ok(response(StatusCode::NOT_MODIFIED, &answer, Body::empty()));
 	}
@@ -103,6 +142,7 @@ pub(super) async fn serve(
 				.as_deref()
 				.filter(|kind| media_type(kind).is_some()),
 		),
+		Content::File(_, size) => (*size, None, None),
 		Content::Block(block) => (block.data().len() as u64, None, None),
 	};
 	answer.push((
@@ -127,39 +167,91 @@ pub(super) async fn serve(
 		.metrics
 		.bytes_served
 		.with_label_values(&["data"]);
-	let repo = state.data.repo.clone();
-	let body = body::blocking(
-		timeout,
-		place,
-		move |sent| served.inc_by(sent),
-		move |out| match content {
-			Content::Dataset(manifest) => {
-				for chunk in DatasetChunks::new(repo, &manifest, wanted.into()) {
-					out.write_bytes(chunk.map_err(io::Error::other)?)?;
-				}
-				Ok(())
+	let sent = move |sent| served.inc_by(sent);
+	let body = match origin {
+		Origin::Here => {
+			let repo = state.data.repo.clone();
+			body::blocking(timeout, place, sent, move |out| {
+				write(out, &content, &repo, wanted, || Ok(()))
+			})
+		}
+		Origin::Arriving(reading) => {
+			let blocks = reading.blocks();
+			let is_all = wanted.start == 0 && wanted.end == size;
+			// A body without bytes is not waited for by anybody.
+			if size == 0 {
+				reading.fetch().dataset().await?;
 			}
-			// Within the block, which is in memory.
-			Content::Block(block) => {
-				out.write_bytes(block.bytes().slice(wanted.start as usize..wanted.end as usize))
-			}
-		},
-	);
+			// When the client is gone, so is the reader.
+			body::blocking(timeout, (place, reading), sent, move |out| {
+				write(out, &content, &blocks, wanted, || match is_all {
+					true => blocks.wait_until_stored().map(drop).map_err(io::Error::other),
+					false => Ok(()),
+				})
+			})
+		}
+	};
 	Ok(response(status, &answer, body))
+}
+
+/// Writes a range of the content, the last part of it after `before_last`. Blocks the thread.
+fn write<S: BlockSource>(
+	out: &mut BodyWriter,
+	content: &Content,
+	blocks: &S,
+	wanted: Range<u64>,
+	before_last: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+	let parts: Box<dyn Iterator<Item = io::Result<Bytes>> + '_> = match content {
+		Content::Dataset(manifest) => Box::new(
+			DatasetChunks::new(blocks, manifest, wanted.into()).map(|part| part.map_err(io::Error::other)),
+		),
+		Content::File(root, _) => Box::new(
+			FileChunks::new(blocks, *root.cid(), wanted.into()).map(|part| part.map_err(io::Error::other)),
+		),
+		// Within the block, which is in memory.
+		Content::Block(block) => Box::new(std::iter::once(Ok(block
+			.bytes()
+			.slice(wanted.start as usize..wanted.end as usize)))),
+	};
+	let mut last = None;
+	for part in parts {
+		if let Some(part) = last.replace(part?) {
+			out.write_bytes(part)?;
+		}
+	}
+	before_last()?;
+	match last {
+		Some(part) => out.write_bytes(part),
+		None => Ok(()),
+	}
 }
 
 /// Looks up what is served. Blocks the thread.
 fn find(data: &Data, cid: &Cid) -> Result<Content, Problem> {
-	let block = data.find(cid)?;
-	if cid.codec() != CodexManifest::CODE {
-		return Ok(Content::Block(block));
+	let content = content(data.find(cid)?)?;
+	// A root can be here as a block alone.
+	let below = match &content {
+		Content::Dataset(manifest) if manifest.content_size() > 0 => Some(manifest.tree),
+		Content::File(root, _) => links_of(root)?.first().copied(),
+		Content::Dataset(_) | Content::Block(_) => None,
+	};
+	below.map_or(Ok(()), |cid| data.find(&cid).map(drop))?;
+	Ok(content)
+}
+
+/// What a root stands for: of a manifest the dataset, of a file's root the file, of others their own bytes.
+///
+/// # Errors
+/// [`ErrorKind::Unprocessable`] if it should be a manifest and is malformed.
+pub(super) fn content(root: Block) -> Result<Content, Problem> {
+	if root.cid().codec() == CodexManifest::CODE {
+		return manifest(&root).map(Content::Dataset);
 	}
-	let manifest = manifest(&block)?;
-	if manifest.content_size() > 0 {
-		// A manifest can be here as a block alone.
-		data.find(&manifest.tree)?;
+	match Node::decode(&root) {
+		Ok(Node::File(file)) => Ok(Content::File(root, file.size)),
+		_ => Ok(Content::Block(root)),
 	}
-	Ok(Content::Dataset(manifest))
 }
 
 /// Reads a manifest.

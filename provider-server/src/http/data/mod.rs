@@ -9,6 +9,7 @@
 //! | [`datasets`] | upload in one request, list, keep longer, delete, does it exist |
 //! | [`download`] | a dataset's data, with ranges and conditions |
 //! | [`network`] | the same of what other nodes may have |
+//! | [`fetches`] | how far what is fetched from them is |
 //! | [`uploads`] | uploads in several requests |
 //! | [`receive`] | a request's body into an upload |
 //! | [`blocks`] | single blocks |
@@ -19,6 +20,7 @@ mod blocks;
 mod codex;
 mod datasets;
 mod download;
+mod fetches;
 mod headers;
 mod network;
 mod openapi;

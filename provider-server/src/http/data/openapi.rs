@@ -1,7 +1,7 @@
 //! The routes under `/api/cairn/v1`, and their description in OpenAPI 3.1. Both come from the annotation of each
 //! handler, so that no route is without a description, and none is described that is not there.
 
-use super::{blocks, datasets, download, network, uploads, DataApi};
+use super::{blocks, datasets, download, fetches, network, uploads, DataApi};
 use axum::{http::header, routing::get, Router};
 use bytes::Bytes;
 use utoipa::{
@@ -44,6 +44,8 @@ fn described() -> OpenApiRouter<DataApi> {
 		.routes(routes!(network::store))
 		.routes(routes!(network::stream))
 		.routes(routes!(network::manifest))
+		.routes(routes!(fetches::list))
+		.routes(routes!(fetches::show, fetches::give_up))
 		.routes(routes!(uploads::begin, uploads::list))
 		.routes(routes!(uploads::show, uploads::go_on, uploads::discard))
 		.routes(routes!(blocks::get, blocks::put))

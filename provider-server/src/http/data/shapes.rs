@@ -2,10 +2,17 @@
 
 use crate::{
 	config::Lifetime,
-	data::{cid_text, uploads::Status},
+	data::{
+		cid_text,
+		fetches::{self, Phase, Progress},
+		uploads::Status,
+	},
 };
 use cairn_blockstore::{repo::BlockStat, Expiry};
-use cairn_dag::codex::Manifest;
+use cairn_dag::{
+	codec::{codex::CodexManifest, BlockCodec},
+	codex::Manifest,
+};
 use cid::Cid;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -28,8 +35,8 @@ pub(super) struct DataItem {
 pub(super) struct ManifestOf {
 	/// The dataset.
 	pub cid: String,
-	/// What its data is.
-	pub manifest: ManifestItem,
+	/// What its data is; null if the root is not a manifest.
+	pub manifest: Option<ManifestItem>,
 }
 
 /// What the data of a dataset is.
@@ -148,6 +155,46 @@ pub(super) struct UploadList {
 	pub uploads: Vec<UploadItem>,
 }
 
+/// A dataset that is being fetched from other nodes, or was lately, and how far it is.
+#[derive(Serialize, ToSchema, Debug)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FetchItem {
+	/// The dataset.
+	pub cid: String,
+	/// `searching` until the root came, `fetching`, `storing`; then `complete`, `failed` or `given_up`.
+	pub state: &'static str,
+	/// What its data is; null if the root has not come, or is not a manifest.
+	pub manifest: Option<ManifestItem>,
+	/// Whether it is fetched to be kept: also when nobody reads it meanwhile.
+	pub kept: bool,
+	/// Downloads that it is sent to while it comes.
+	pub readers: usize,
+	/// When it began, in seconds since the Unix epoch.
+	pub started_at: u64,
+	/// Nodes that were found who may have it.
+	pub peers: usize,
+	/// Blocks that came.
+	pub received_blocks: u64,
+	/// Their bytes.
+	pub received_bytes: u64,
+	/// Blocks that were here before.
+	pub local_blocks: u64,
+	/// Their bytes.
+	pub local_bytes: u64,
+	/// Bytes of all its blocks, as its manifest says; null if that is not known.
+	pub expected_bytes: Option<u64>,
+	/// Why it failed.
+	#[schema(value_type = Option<Problem>)]
+	pub problem: Option<cairn_provider_api::Problem>,
+}
+
+/// Datasets that are being fetched, and those that were lately.
+#[derive(Serialize, ToSchema, Debug)]
+pub(super) struct FetchList {
+	/// The fetches.
+	pub fetches: Vec<FetchItem>,
+}
+
 /// What is to change about a dataset.
 #[derive(Deserialize, ToSchema, Debug)]
 #[serde(deny_unknown_fields)]
@@ -243,6 +290,40 @@ impl From<cairn_blockstore::repo::Space> for Space {
 			quota_reserved_bytes: space.reserved,
 			pending_delete_bytes: space.pending_delete,
 			datasets: space.datasets,
+		}
+	}
+}
+
+impl From<fetches::Status> for FetchItem {
+	fn from(status: fetches::Status) -> Self {
+		let fetch = &status.fetch;
+		let Progress {
+			phase,
+			received,
+			local,
+			peers,
+		} = fetch.progress();
+		let root = fetch
+			.known_root()
+			.filter(|root| root.cid().codec() == CodexManifest::CODE);
+		let manifest = root.and_then(|root| Manifest::decode(root.data()).ok());
+		FetchItem {
+			cid: cid_text(&status.root),
+			state: phase.name(),
+			manifest: manifest.as_ref().map(Into::into),
+			kept: status.kept,
+			readers: status.readers,
+			started_at: fetch.began(),
+			peers,
+			received_blocks: received.blocks,
+			received_bytes: received.bytes,
+			local_blocks: local.blocks,
+			local_bytes: local.bytes,
+			expected_bytes: fetch.length(),
+			problem: match phase {
+				Phase::Failed(problem) => Some(problem),
+				_ => None,
+			},
 		}
 	}
 }

@@ -14,8 +14,13 @@ use redb::ReadableTable;
 use std::sync::PoisonError;
 
 impl Upload {
-	/// Writes the batch: rows, then chunks.
-	pub(super) fn flush(&mut self) -> Result<(), UploadError> {
+	/// Writes what was added so far, so that its [reader](Self::reader) finds it. Batches are written by themselves;
+	/// this is for who must not wait for one to be full.
+	///
+	/// # Errors
+	/// What kept it from being written. The upload cannot go on then.
+	pub fn flush(&mut self) -> Result<(), UploadError> {
+		self.check_open()?;
 		if self.batch.is_empty() {
 			return Ok(());
 		}

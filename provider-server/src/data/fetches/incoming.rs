@@ -1,0 +1,162 @@
+//! Blocks from peers: those who may have them are looked for while what they send is taken.
+
+use super::{FetchError, Limits, Peers};
+use cairn_dag::Block;
+use cairn_network::{
+	exchange::service::{Session, SessionEvent},
+	PeerId,
+};
+use cid::Cid;
+use futures::{stream::BoxStream, StreamExt};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep_until, Instant};
+
+/// The exchange asks for a time by which a session ends; what ends a fetch is silence.
+const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The blocks of one root.
+pub(super) struct Incoming {
+	peers: Arc<Peers>,
+	limits: Limits,
+	root: Cid,
+	session: Session,
+	search: Search,
+	/// Peers that were found.
+	found: usize,
+	/// Blocks that were asked for and did not come yet.
+	outstanding: usize,
+	/// When the last block came, or the wait for it began.
+	since: Instant,
+	/// Whether any came.
+	came: bool,
+}
+
+enum Search {
+	/// Nothing was asked for so far.
+	NotBegun,
+	Running(BoxStream<'static, PeerId>),
+	/// Everybody was found who could be; to be repeated if nothing comes until then.
+	Over(Instant),
+}
+
+impl Incoming {
+	/// Asks nobody yet.
+	///
+	/// # Errors
+	/// [`FetchError::Stopped`].
+	pub async fn new(peers: Arc<Peers>, root: Cid, limits: Limits) -> Result<Self, FetchError> {
+		let now = Instant::now();
+		let session = peers.exchange.session((now + SESSION).into_std()).await;
+		Ok(Incoming {
+			session: session.map_err(|_| FetchError::Stopped)?,
+			peers,
+			limits,
+			root,
+			search: Search::NotBegun,
+			found: 0,
+			outstanding: 0,
+			since: now,
+			came: false,
+		})
+	}
+
+	/// Peers that were found so far.
+	pub fn found(&self) -> usize {
+		self.found
+	}
+
+	/// Asks for blocks that were not asked for before.
+	pub fn want(&mut self, cids: Vec<Cid>) {
+		if cids.is_empty() {
+			return;
+		}
+		if self.outstanding == 0 {
+			self.since = Instant::now();
+		}
+		if matches!(self.search, Search::NotBegun) {
+			self.search_until(self.since + self.limits.find);
+		}
+		self.outstanding += cids.len();
+		self.session.want(cids);
+	}
+
+	/// The next block, verified. Dropping the future loses none.
+	///
+	/// # Errors
+	/// [`FetchError::NotFound`] if nobody is found who could send it, [`FetchError::Silent`] if nobody does for too
+	/// long, [`FetchError::Stopped`].
+	pub async fn next(&mut self) -> Result<Block, FetchError> {
+		loop {
+			if self.found == 0 && matches!(self.search, Search::Over(_)) {
+				return Err(FetchError::NotFound { cid: self.root });
+			}
+			let waited = if self.came {
+				self.limits.idle
+			} else {
+				self.limits.find
+			};
+			let give_up = self.since + waited;
+			tokio::select! {
+				biased;
+				event = self.session.next() => return match event {
+					Some(SessionEvent::Block { block, .. }) => Ok(self.note(block)),
+					Some(SessionEvent::Expired(_)) | None => Err(FetchError::Stopped),
+				},
+				news = self.search.next() => match news {
+					News::Found(peer) => {
+						self.found += 1;
+						self.session.add_peer(peer);
+					}
+					News::Over => self.search = Search::Over(Instant::now() + self.limits.idle / 3),
+					News::Due => self.search_until(give_up),
+				},
+				() = sleep_until(give_up), if self.found > 0 => return Err(FetchError::Silent {
+					cid: self.root,
+					peers: self.found,
+					waited,
+				}),
+			}
+		}
+	}
+
+	/// The next block, if there is one now.
+	pub fn try_next(&mut self) -> Option<Block> {
+		match self.session.try_next() {
+			Some(SessionEvent::Block { block, .. }) => Some(self.note(block)),
+			_ => None,
+		}
+	}
+
+	fn note(&mut self, block: Block) -> Block {
+		self.came = true;
+		self.since = Instant::now();
+		self.outstanding = self.outstanding.saturating_sub(1);
+		block
+	}
+
+	fn search_until(&mut self, deadline: Instant) {
+		self.search = Search::Running(self.peers.finder.connect(self.root, deadline));
+	}
+}
+
+/// What is heard of a search.
+enum News {
+	Found(PeerId),
+	Over,
+	/// It is to be repeated.
+	Due,
+}
+
+impl Search {
+	/// What is heard next; waits for ever before it has begun.
+	async fn next(&mut self) -> News {
+		match self {
+			Search::NotBegun => std::future::pending().await,
+			Search::Running(stream) => stream.next().await.map_or(News::Over, News::Found),
+			Search::Over(due) => {
+				sleep_until(*due).await;
+				News::Due
+			}
+		}
+	}
+}

@@ -1,0 +1,99 @@
+//! Datasets that are being fetched from other nodes: how far they are, and giving them up.
+
+use super::{
+	address, cid, json,
+	shapes::{FetchItem, FetchList, Problem as ProblemShape},
+	DataApi, PeerExtension,
+};
+use crate::http::problem::Failure;
+use axum::{
+	extract::{rejection::PathRejection, Path, State},
+	http::{HeaderMap, StatusCode},
+	response::{IntoResponse, Response},
+};
+use cairn_provider_api::{ErrorKind, Problem};
+
+/// List the datasets that are being fetched or were lately.
+#[utoipa::path(
+	get,
+	path = "/fetches",
+	tag = "network",
+	responses(
+		(status = 200, description = "The fetches, in the order in which they began", body = FetchList),
+		(status = 401, description = "A token is needed", body = ProblemShape),
+		(status = 403, description = "Not from this machine", body = ProblemShape),
+	),
+	security((), ("token" = [])),
+)]
+pub(super) async fn list(
+	State(state): State<DataApi>,
+	peer: PeerExtension,
+	headers: HeaderMap,
+) -> Result<Response, Failure> {
+	state.check_access(address(&peer), &headers)?;
+	let fetches = state.data.fetches.list().into_iter().map(Into::into).collect();
+	Ok(json(StatusCode::OK, &FetchList { fetches }))
+}
+
+/// Show how far a fetch is.
+#[utoipa::path(
+	get,
+	path = "/fetches/{cid}",
+	tag = "network",
+	params(("cid" = String, Path, description = "The dataset")),
+	responses(
+		(status = 200, description = "The fetch", body = FetchItem),
+		(status = 400, description = "The CID is malformed", body = ProblemShape),
+		(status = 401, description = "A token is needed", body = ProblemShape),
+		(status = 403, description = "Not from this machine", body = ProblemShape),
+		(status = 404, description = "It is not being fetched", body = ProblemShape),
+	),
+	security((), ("token" = [])),
+)]
+pub(super) async fn show(
+	State(state): State<DataApi>,
+	peer: PeerExtension,
+	path: Result<Path<String>, PathRejection>,
+	headers: HeaderMap,
+) -> Result<Response, Failure> {
+	state.check_access(address(&peer), &headers)?;
+	let Path(path) = path?;
+	let status = state.data.fetches.status(&cid(&path)?).ok_or_else(unknown)?;
+	Ok(json(StatusCode::OK, &FetchItem::from(status)))
+}
+
+/// Give a fetch up, or forget one that has ended.
+///
+/// Nothing of what came is kept. A dataset that is stored already stays.
+#[utoipa::path(
+	delete,
+	path = "/fetches/{cid}",
+	tag = "network",
+	params(("cid" = String, Path, description = "The dataset")),
+	responses(
+		(status = 204, description = "It has ended"),
+		(status = 400, description = "The CID is malformed", body = ProblemShape),
+		(status = 401, description = "A token is needed", body = ProblemShape),
+		(status = 403, description = "Not from this machine", body = ProblemShape),
+		(status = 404, description = "It is not being fetched", body = ProblemShape),
+	),
+	security((), ("token" = [])),
+)]
+pub(super) async fn give_up(
+	State(state): State<DataApi>,
+	peer: PeerExtension,
+	path: Result<Path<String>, PathRejection>,
+	headers: HeaderMap,
+) -> Result<Response, Failure> {
+	state.check_access(address(&peer), &headers)?;
+	let Path(path) = path?;
+	if state.data.fetches.give_up(&cid(&path)?).await {
+		Ok(StatusCode::NO_CONTENT.into_response())
+	} else {
+		Err(unknown().into())
+	}
+}
+
+fn unknown() -> Problem {
+	Problem::new(ErrorKind::NotFound, "the dataset is not being fetched").hint("GET /fetches lists what is")
+}
