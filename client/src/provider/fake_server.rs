@@ -9,7 +9,7 @@ use axum::{
 	routing::{any, get},
 	Router,
 };
-use cairn_car::CarWriter;
+use cairn_car::{CarReader, CarWriter};
 use cairn_dag::{
 	unixfs::resolve,
 	walk::{walk, EntityBytes, Scope},
@@ -24,6 +24,7 @@ use std::{
 	collections::HashMap,
 	sync::{Arc, Mutex},
 };
+use tokio::sync::watch;
 use url::Url;
 
 /// How the server misbehaves.
@@ -43,6 +44,26 @@ pub struct Faults {
 	pub flip_byte: Option<usize>,
 	/// Blocks of this DAG are sent instead of those asked for.
 	pub send_instead: Option<Cid>,
+	/// So many requests for blocks are answered with this status, and that header `retry-after`, if any.
+	pub refuse_blocks: Option<(usize, u16, Option<u64>)>,
+	/// Responses with blocks stop after this many bytes until another server has been asked that often.
+	pub hold_blocks: Option<(usize, watch::Receiver<usize>, usize)>,
+	/// Which requests for blocks it does not understand.
+	pub ignorance: Ignorance,
+}
+
+/// What a gateway does not know of the rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ignorance {
+	/// Nothing.
+	#[default]
+	None,
+	/// `entity-bytes`, which it ignores.
+	IgnoresRanges,
+	/// `entity-bytes`, which it refuses.
+	RefusesRanges,
+	/// Blocks that are not roots, and parameters other than `format`.
+	WholeObjectsOnly,
 }
 
 /// A running server.
@@ -57,18 +78,29 @@ struct Inner {
 	size: u64,
 	uploads: Mutex<HashMap<String, Vec<u8>>>,
 	requests: Mutex<Vec<String>>,
+	asked: watch::Sender<usize>,
+	sent: Mutex<Vec<Cid>>,
+	root: Option<Cid>,
 	blocks: MemoryBlocks,
 }
 
 impl FakeServer {
 	/// Starts a server that expects uploads of `size` bytes and serves `blocks`.
 	pub async fn start(faults: Faults, size: u64, blocks: MemoryBlocks) -> Self {
-		let (uploads, requests) = Default::default();
+		Self::with_root(faults, size, blocks, None).await
+	}
+
+	/// As [`start`](Self::start); `root` is all that is known to those who give whole objects only.
+	pub async fn with_root(faults: Faults, size: u64, blocks: MemoryBlocks, root: Option<Cid>) -> Self {
+		let (uploads, requests, sent) = Default::default();
 		let state = Arc::new(Inner {
 			faults,
 			size,
 			uploads,
 			requests,
+			asked: watch::Sender::new(0),
+			sent,
+			root,
 			blocks,
 		});
 		let router = Router::new()
@@ -97,6 +129,16 @@ impl FakeServer {
 			.get(&hash.to_string())
 			.cloned()
 			.unwrap_or_default()
+	}
+
+	/// How often blocks were asked for, from now on.
+	pub fn asked(&self) -> watch::Receiver<usize> {
+		self.state.asked.subscribe()
+	}
+
+	/// Blocks that responses began with up to where they stopped, in order.
+	pub fn sent(&self) -> Vec<Cid> {
+		self.state.sent.lock().unwrap().clone()
 	}
 
 	/// Methods and offsets of the uploads, or paths of the reads.
@@ -192,8 +234,26 @@ async fn ipfs(
 ) -> Response {
 	assert_eq!(query["format"], "car");
 	state.requests.lock().unwrap().push(path.clone());
+	state.asked.send_modify(|count| *count += 1);
+	if let Some((times, status, retry_after)) = state.faults.refuse_blocks {
+		if *state.asked.borrow() <= times {
+			let mut response = StatusCode::from_u16(status).unwrap().into_response();
+			if let Some(seconds) = retry_after {
+				response.headers_mut().insert("retry-after", seconds.into());
+			}
+			return response;
+		}
+	}
 	let (root, inner) = path.split_once('/').unwrap_or((&path, ""));
 	let root = state.faults.send_instead.unwrap_or_else(|| root.parse().unwrap());
+	match state.faults.ignorance {
+		Ignorance::RefusesRanges if query.contains_key("entity-bytes") => {
+			return StatusCode::NOT_IMPLEMENTED.into_response()
+		}
+		Ignorance::WholeObjectsOnly if state.root != Some(root) => return problem(ErrorKind::NotFound),
+		Ignorance::WholeObjectsOnly if query.len() > 1 => return StatusCode::BAD_REQUEST.into_response(),
+		_ => {}
+	}
 	let Ok(resolved) = resolve(&state.blocks, &root, inner) else {
 		return problem(ErrorKind::NotFound);
 	};
@@ -201,13 +261,16 @@ async fn ipfs(
 	for block in &resolved.blocks {
 		writer.put(block).unwrap();
 	}
-	let mut blocks = match query["dag-scope"].as_str() {
-		"block" => walk(&state.blocks, resolved.cid, Scope::Block),
-		"entity" => walk(&state.blocks, resolved.cid, Scope::Entity),
+	let mut blocks = match query.get("dag-scope").map(String::as_str) {
+		Some("block") => walk(&state.blocks, resolved.cid, Scope::Block),
+		Some("entity") => walk(&state.blocks, resolved.cid, Scope::Entity),
 		_ => walk(&state.blocks, resolved.cid, Scope::All),
 	};
-	if let Some(bytes) = query.get("entity-bytes") {
-		blocks = blocks.entity_bytes(bytes.parse::<EntityBytes>().unwrap());
+	match query.get("entity-bytes") {
+		Some(bytes) if state.faults.ignorance == Ignorance::None => {
+			blocks = blocks.entity_bytes(bytes.parse::<EntityBytes>().unwrap());
+		}
+		_ => {}
 	}
 	for block in blocks {
 		match block {
@@ -216,10 +279,30 @@ async fn ipfs(
 		};
 	}
 	let (mut car, _) = writer.finish().unwrap();
+	let stops = [state.faults.cut_blocks_after, state.faults.stall_blocks_after];
+	let stop = stops.into_iter().flatten().min().unwrap_or(car.len()) as u64;
+	let mut reader = CarReader::new(&car[..]).unwrap();
+	while let Some(section) = reader.next_section().unwrap() {
+		if section.offset + section.len <= stop {
+			state.sent.lock().unwrap().push(*section.block.cid());
+		}
+	}
 	if let Some(byte) = state.faults.flip_byte.and_then(|at| car.get_mut(at)) {
 		*byte ^= 1;
 	}
-	if let Some(limit) = state.faults.stall_blocks_after {
+	if let Some((limit, asked, times)) = state.faults.hold_blocks.clone() {
+		let car = Bytes::from(car);
+		let limit = limit.min(car.len());
+		let first = futures::stream::iter([Ok::<_, std::io::Error>(car.slice(..limit))]);
+		let rest = futures::stream::once(async move {
+			let mut asked = asked;
+			// An error means that the other server is gone: then nobody is waited for.
+			let _ = asked.wait_for(|count| *count >= times).await;
+			Ok(car.slice(limit..))
+		});
+		return Body::from_stream(first.chain(rest)).into_response();
+	}
+	if let Some(limit) = state.faults.stall_blocks_after.filter(|limit| *limit < car.len()) {
 		let sent = Bytes::from(car).slice(..limit);
 		let sent = futures::stream::iter([Ok::<_, std::io::Error>(sent)]);
 		return Body::from_stream(sent.chain(futures::stream::pending())).into_response();

@@ -21,6 +21,8 @@ const MAX_ANSWER: usize = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence within a response.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
+/// How long to wait for a server that is busy and does not say for how long.
+const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 /// Most characters of a server's message that are passed on.
 const MAX_MESSAGE: usize = 500;
 /// Longest time for a JSON-RPC answer.
@@ -53,6 +55,14 @@ pub enum ProviderError {
 		/// Its reason.
 		problem: Box<Problem>,
 	},
+	/// The server wants to be left alone for a while.
+	#[error("{url} is busy, and asks to wait for {} s", wait.as_secs_f32())]
+	Busy {
+		/// The server.
+		url: Url,
+		/// For how long.
+		wait: Duration,
+	},
 	/// An HTTP error without a reason.
 	#[error("{url} answered with HTTP status {status}")]
 	Status {
@@ -83,7 +93,9 @@ impl ProviderError {
 	/// Whether the same request may succeed later.
 	pub fn is_transient(&self) -> bool {
 		match self {
-			ProviderError::Unreachable { .. } | ProviderError::Silent { .. } => true,
+			ProviderError::Unreachable { .. } | ProviderError::Silent { .. } | ProviderError::Busy { .. } => {
+				true
+			}
 			ProviderError::Refused { problem, .. } => problem.kind.is_transient(),
 			ProviderError::Status { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504),
 			ProviderError::Malformed { .. } | ProviderError::Read { .. } => false,
@@ -140,14 +152,15 @@ impl ProviderClient {
 	}
 
 	/// Starts reading a CAR of blocks from the trustless gateway. `path` is a CID, perhaps with a path
-	/// inside it; `scope` the value of `dag-scope`; `bytes` that of `entity-bytes`.
+	/// inside it; `scope` the value of `dag-scope`, which is `all` for servers that know it; `bytes` that of
+	/// `entity-bytes`.
 	///
 	/// # Errors
 	/// See [`ProviderError`].
 	pub async fn car(
 		&self,
 		path: &str,
-		scope: &str,
+		scope: Option<&str>,
 		bytes: Option<&str>,
 	) -> Result<reqwest::Response, ProviderError> {
 		let mut url = self.resource("ipfs");
@@ -156,7 +169,10 @@ impl ProviderClient {
 		}
 		{
 			let mut query = url.query_pairs_mut();
-			query.append_pair("format", "car").append_pair("dag-scope", scope);
+			query.append_pair("format", "car");
+			if let Some(scope) = scope {
+				query.append_pair("dag-scope", scope);
+			}
 			if let Some(bytes) = bytes {
 				query.append_pair("entity-bytes", bytes);
 			}
@@ -167,7 +183,13 @@ impl ProviderClient {
 			.header("accept", "application/vnd.ipld.car; order=dfs; dups=n");
 		let exchange = async {
 			let response = request.send().await.map_err(|error| self.unreachable(error))?;
-			self.check(response).await
+			match wait(&response) {
+				Some(wait) => Err(ProviderError::Busy {
+					url: self.base.clone(),
+					wait,
+				}),
+				None => self.check(response).await,
+			}
 		};
 		tokio::time::timeout(IDLE_TIMEOUT, exchange)
 			.await
@@ -225,6 +247,17 @@ impl ProviderClient {
 			reason: reason.into(),
 		}
 	}
+}
+
+/// How long a server that has too much to do asks to wait, if it does.
+fn wait(response: &reqwest::Response) -> Option<Duration> {
+	if !matches!(response.status().as_u16(), 429 | 503) {
+		return None;
+	}
+	let header = response.headers().get(reqwest::header::RETRY_AFTER);
+	// The other form, a date, needs two clocks that agree.
+	let seconds = header.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+	Some(seconds.map_or(DEFAULT_WAIT, Duration::from_secs))
 }
 
 /// A server's text as one line of bounded length: it is shown to people among our own lines, and recorded.

@@ -109,9 +109,18 @@ impl<'a> Candidates<'a> {
 		self.ready.pop_front()
 	}
 
-	/// Hands these out again.
-	pub fn put_back(&mut self, candidates: Vec<Candidate>) {
-		self.ready.extend(candidates);
+	/// The next server, if it is known without searching the chain now and `is_wanted`.
+	pub fn next_known(&mut self, is_wanted: impl FnOnce(&Candidate) -> bool) -> Option<Candidate> {
+		match self.ready.front() {
+			Some(candidate) if is_wanted(candidate) => self.ready.pop_front(),
+			_ => None,
+		}
+	}
+
+	/// Does not hand these out.
+	pub fn exclude(&mut self, urls: &[Url]) {
+		self.ready.retain(|candidate| !urls.contains(&candidate.url));
+		self.offered.extend(urls.iter().cloned());
 	}
 
 	fn offer(&mut self, candidate: Candidate) {
@@ -217,16 +226,18 @@ mod tests {
 			url: url.parse().unwrap(),
 			reason,
 		};
-		let mut candidates = Candidates::new([
+		let known = [
 			candidate("http://a/", Reason::Named),
 			candidate("http://b/", Reason::Recorded),
 			candidate("http://a/", Reason::Recorded),
-		]);
+			candidate("http://c/", Reason::Other),
+		];
+		let mut candidates = Candidates::new(known);
+		candidates.exclude(&["http://c/".parse().unwrap()]);
+		assert_eq!(candidates.next_known(|known| known.reason == Reason::Other), None);
 		assert_eq!(candidates.next().await.unwrap().url.as_str(), "http://a/");
 		let second = candidates.next().await.unwrap();
 		assert_eq!(second.reason, Reason::Recorded);
 		assert!(candidates.next().await.is_none());
-		candidates.put_back(vec![second.clone()]);
-		assert_eq!(candidates.next().await, Some(second));
 	}
 }

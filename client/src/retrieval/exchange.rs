@@ -5,8 +5,8 @@
 
 use super::{
 	blocks::BlockStore,
-	fetch::{status_of, RetrieveError},
-	missing::{Part, Status, Wanted},
+	fetch::{complete, RetrieveError},
+	missing::{Part, Wanted},
 };
 use crate::network::{host_parts, NetworkError};
 use cairn_dag::{
@@ -331,7 +331,7 @@ enum Step {
 }
 
 async fn next_step(blocks: &BlockStore, wanted: &Wanted) -> Result<Step, RetrieveError> {
-	if let Status::Complete(target) = status_of(blocks, wanted).await? {
+	if let Some(target) = complete(blocks, wanted).await? {
 		return Ok(Step::Done(target));
 	}
 	let (kept, asked) = (blocks.clone(), wanted.clone());

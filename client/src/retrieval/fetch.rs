@@ -1,38 +1,36 @@
-//! Fetching blocks from one provider after the other until the object is complete.
+//! Fetching blocks from several gateways at once until the object is complete.
+//!
+//! How the work is divided is in [`work`](super::work), what a single request brings in
+//! [`transfer`](super::transfer), and what becomes of a gateway that fails in [`gateway`](super::gateway). What
+//! is here lets gateways join, gives each that is idle something to do, and knows when to give up.
 
 use super::{
 	blocks::BlockStore,
-	candidates::{Candidate, Candidates},
-	missing::{status, ObjectError, Part, Request, Status, Wanted},
+	candidates::{Candidate, Candidates, Reason},
+	gateway::{Gateway, State, Verdict},
+	missing::{ObjectError, Wanted},
+	pieces::Speaks,
+	transfer::{transfer, Outcome, Shared},
+	work::{Division, Job, Work},
 };
-use crate::provider::{ProviderClient, ProviderError, IDLE_TIMEOUT};
-use bytes::Bytes;
-use cairn_car::{CarReader, ReadError};
-use cairn_dag::{links, Block, Cid, Codec, CodecError};
-use futures::{stream, StreamExt};
+use crate::provider::ProviderError;
+use cairn_car::ReadError;
+use cairn_dag::{Cid, CodecError};
+use futures::{future::BoxFuture, stream::FuturesUnordered, FutureExt, StreamExt};
 use std::{
-	collections::HashMap,
-	io::{self, Read},
-	sync::{
-		atomic::{AtomicU64, Ordering},
-		Arc,
-	},
+	collections::HashSet,
+	io,
+	sync::{atomic::Ordering, Arc},
 	time::{Duration, Instant},
 };
-use tokio_util::io::{StreamReader, SyncIoBridge};
 use url::Url;
 
-/// Requests to one provider at the same time.
-const CONCURRENT_REQUESTS: usize = 4;
-/// Most distinct blocks of one response: bounds memory. 256 GiB of 256 KiB leaves.
-const MAX_BLOCKS: usize = 1 << 20;
-/// Rounds over all candidates that may fail, as long as each round brings something.
-const MAX_ROUNDS: u32 = 8;
-/// Time in which a response must bring [`PACE_BYTES`]. A byte now and then would otherwise keep a reader
-/// for ever from asking others.
-const PACE_WINDOW: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
-const PACE_BYTES: usize = 16 * 1024;
-
+/// Gateways that are asked at the same time.
+const MAX_GATEWAYS: usize = 8;
+/// Longest that is waited for gateways that rest before others are looked for.
+const SHORT_REST: Duration = Duration::from_secs(2);
+/// How often progress is told and idle gateways look for work.
+const TICK: Duration = Duration::from_millis(100);
 /// Why one provider could not deliver.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -68,6 +66,9 @@ pub enum FetchError {
 	/// It answered, but without the blocks that are missing.
 	#[error("it does not have the blocks that are missing")]
 	NothingNew,
+	/// It sent a block of the file that is not in the part that was asked for.
+	#[error("it sends more of a file than the part that is asked for")]
+	IgnoresRange,
 	/// A block cannot be kept: not the provider's fault.
 	#[error("cannot keep a block on disk")]
 	Disk(#[source] io::Error),
@@ -109,11 +110,11 @@ pub enum RetrieveError {
 
 /// Told what happens during a retrieval.
 pub trait Observer: Send + Sync {
-	/// A provider is being asked.
-	fn asking(&self, candidate: &Candidate);
+	/// These providers are at work now.
+	fn asking(&self, candidates: &[&Candidate]);
 	/// Bytes of new, verified blocks so far.
 	fn received(&self, bytes: u64);
-	/// A provider failed; the next one is asked.
+	/// A provider failed; others go on.
 	fn failed(&self, candidate: &Candidate, error: &FetchError);
 }
 
@@ -124,8 +125,19 @@ pub struct Retrieved {
 	pub target: Cid,
 	/// Bytes of blocks that were fetched.
 	pub bytes: u64,
-	/// Providers that delivered, in order.
-	pub from: Vec<Url>,
+	/// Providers that delivered, in the order in which they were first asked.
+	pub from: Vec<Delivered>,
+	/// Providers that lied.
+	pub liars: Vec<Url>,
+}
+
+/// What came from one provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+	/// The provider.
+	pub url: Url,
+	/// Bytes of blocks that no other had brought before.
+	pub bytes: u64,
 }
 
 /// Fetches whatever is missing of an object.
@@ -137,393 +149,294 @@ pub async fn retrieve(
 	wanted: &Wanted,
 	blocks: &BlockStore,
 	candidates: &mut Candidates<'_>,
+	division: Division,
 	observer: &dyn Observer,
 ) -> Result<Retrieved, RetrieveError> {
-	let received = Arc::new(AtomicU64::new(0));
-	let mut from: Vec<Url> = Vec::new();
-	let mut failures: Vec<(Url, FetchError)> = Vec::new();
-	let mut again: Vec<Candidate> = Vec::new();
-	let (mut rounds, mut at_round_start) = (0, 0);
-	let mut current: Option<Candidate> = None;
-	loop {
-		let requests = match status_of(blocks, wanted).await? {
-			Status::Complete(target) => {
-				return Ok(Retrieved {
-					target,
-					bytes: received.load(Ordering::Relaxed),
-					from,
-				})
-			}
-			Status::Missing(requests) => requests,
-		};
-		let candidate = match current.take() {
-			Some(candidate) => candidate,
-			None => match candidates.next().await {
-				Some(candidate) => candidate,
-				None => {
-					let now = received.load(Ordering::Relaxed);
-					rounds += 1;
-					if now == at_round_start || rounds >= MAX_ROUNDS || again.is_empty() {
-						return Err(RetrieveError::Exhausted {
-							root: wanted.root,
-							failures,
-						});
-					}
-					at_round_start = now;
-					candidates.put_back(std::mem::take(&mut again));
-					continue;
-				}
-			},
-		};
-		observer.asking(&candidate);
-		let provider = ProviderClient::new(http.clone(), candidate.url.clone());
-		let before = received.load(Ordering::Relaxed);
-		let outcome = ask(&provider, wanted, requests, blocks, &received, observer).await;
-		let progressed = received.load(Ordering::Relaxed) > before;
-		if progressed && !from.contains(&candidate.url) {
-			from.push(candidate.url.clone());
-		}
-		match outcome {
-			Ok(()) if progressed => current = Some(candidate),
-			Err(FetchError::Disk(source)) => {
-				return Err(RetrieveError::Disk {
-					path: blocks.path(),
-					source,
-				})
-			}
-			other => {
-				let error = other.err().unwrap_or(FetchError::NothingNew);
-				observer.failed(&candidate, &error);
-				if progressed {
-					again.push(candidate.clone());
-				}
-				failures.push((candidate.url, error));
-			}
-		}
-	}
-}
-
-pub(super) async fn status_of(blocks: &BlockStore, wanted: &Wanted) -> Result<Status, RetrieveError> {
-	let (folder, asked) = (blocks.clone(), wanted.clone());
-	match tokio::task::spawn_blocking(move || status(&folder, &asked)).await {
-		Ok(status) => Ok(status?),
-		Err(error) => Err(RetrieveError::Disk {
-			path: blocks.path(),
-			source: io::Error::other(error),
-		}),
-	}
-}
-
-/// Sends the requests to one provider, a few at a time, and stops at the first failure.
-async fn ask(
-	provider: &ProviderClient,
-	wanted: &Wanted,
-	requests: Vec<Request>,
-	blocks: &BlockStore,
-	received: &Arc<AtomicU64>,
-	observer: &dyn Observer,
-) -> Result<(), FetchError> {
-	let mut answers = stream::iter(requests)
-		.map(|request| fetch(provider, wanted, request, blocks, received))
-		.buffer_unordered(CONCURRENT_REQUESTS);
-	let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
-	loop {
-		tokio::select! {
-			answer = answers.next() => match answer {
-				Some(Ok(())) => {},
-				Some(Err(error)) => {
-					observer.received(received.load(Ordering::Relaxed));
-					return Err(error);
-				},
-				None => {
-					observer.received(received.load(Ordering::Relaxed));
-					return Ok(());
-				},
-			},
-			_ = tick.tick() => observer.received(received.load(Ordering::Relaxed)),
-		}
-	}
-}
-
-async fn fetch(
-	provider: &ProviderClient,
-	wanted: &Wanted,
-	request: Request,
-	blocks: &BlockStore,
-	received: &Arc<AtomicU64>,
-) -> Result<(), FetchError> {
-	let root = match &request {
-		Request::FromRoot => wanted.root,
-		Request::Subtree(cid) => *cid,
+	let anew = || Work::new(blocks.clone(), wanted.clone(), division);
+	let mut retrieval = Retrieval {
+		http,
+		candidates,
+		observer,
+		shared: Arc::new(Shared::new(wanted.clone(), blocks.clone(), anew())),
+		gateways: Vec::new(),
+		running: FuturesUnordered::new(),
+		asking: HashSet::new(),
+		failures: Vec::new(),
 	};
-	let response = match (&request, wanted.part) {
-		(Request::Subtree(cid), _) => provider.car(&cid.to_string(), "all", None).await?,
-		(Request::FromRoot, part) => {
-			let path = match wanted.path.trim_matches('/') {
-				"" => wanted.root.to_string(),
-				path => format!("{}/{path}", wanted.root),
-			};
-			match part {
-				Part::Whole => provider.car(&path, "all", None).await?,
-				Part::Block => provider.car(&path, "block", None).await?,
-				Part::Bytes(range) => {
-					let last = range
-						.end
-						.map_or_else(|| "*".to_owned(), |end| end.saturating_sub(1).to_string());
-					let bytes = format!("{}:{last}", range.start);
-					provider.car(&path, "entity", Some(&bytes)).await?
-				}
-			}
+	loop {
+		if let Some(target) = complete(blocks, wanted).await? {
+			return Ok(retrieval.result(target));
 		}
-	};
-	let body = stream::unfold(Some((response, Pace::new())), |state| async move {
-		let (mut response, mut pace) = state?;
-		let chunk: io::Result<Bytes> = match tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await {
-			Ok(Ok(Some(chunk))) if pace.keeps(chunk.len()) => {
-				return Some((Ok(chunk), Some((response, pace))))
-			}
-			Ok(Ok(None)) => return None,
-			Ok(Err(error)) => Err(io::Error::other(error.without_url())),
-			Ok(Ok(Some(_))) | Err(_) => Err(io::ErrorKind::TimedOut.into()),
-		};
-		Some((chunk, None))
-	});
-	let reader = SyncIoBridge::new(StreamReader::new(Box::pin(body)));
-	let (blocks, received) = (blocks.clone(), received.clone());
-	tokio::task::spawn_blocking(move || receive(reader, root, &blocks, &received))
-		.await
-		.unwrap_or_else(|error| Err(FetchError::Disk(io::Error::other(error))))
-}
-
-/// How fast a response comes.
-struct Pace {
-	window_start: Instant,
-	bytes: usize,
-}
-
-impl Pace {
-	fn new() -> Self {
-		Pace {
-			window_start: Instant::now(),
-			bytes: 0,
+		let before = retrieval.received();
+		let ended = retrieval.run().await;
+		retrieval.wind_up().await;
+		ended?;
+		// Only a block that was damaged on the disk meanwhile, or an object that contradicts itself, needs this.
+		if complete(blocks, wanted).await?.is_none() && retrieval.received() == before {
+			return Err(retrieval.exhausted());
 		}
-	}
-
-	/// Counts bytes that came; false if too few came within the last window.
-	fn keeps(&mut self, bytes: usize) -> bool {
-		self.bytes = self.bytes.saturating_add(bytes);
-		if self.window_start.elapsed() < PACE_WINDOW {
-			return true;
-		}
-		let fast_enough = self.bytes >= PACE_BYTES;
-		*self = Pace::new();
-		fast_enough
+		retrieval.shared.divide_anew(anew());
 	}
 }
 
-/// Reads a CAR and keeps the blocks that belong to the DAG under `root`; adds the bytes of new ones to
-/// `received`. Any other block ends it: a provider could otherwise fill the disk with blocks that are valid
-/// but foreign.
-///
-/// # Errors
-/// See [`FetchError`].
-pub fn receive(
-	reader: impl Read,
-	root: Cid,
-	blocks: &BlockStore,
-	received: &AtomicU64,
-) -> Result<(), FetchError> {
-	let mut reader = CarReader::new(reader)?;
-	// Blocks that the ones received so far link to; true: received.
-	let mut known = HashMap::from([(root, false)]);
-	let mut duplicates = 0usize;
-	while let Some(block) = reader.next_block()? {
-		let cid = *block.cid();
-		match known.get_mut(&cid) {
-			None => return Err(FetchError::Unrequested { cid }),
-			Some(true) => {
-				duplicates += 1;
-				if duplicates > known.len() + 1024 {
-					return Err(FetchError::TooMany);
-				}
+/// What the path leads to, if everything is there.
+pub(super) async fn complete(blocks: &BlockStore, wanted: &Wanted) -> Result<Option<Cid>, RetrieveError> {
+	let (kept, asked) = (blocks.clone(), wanted.clone());
+	match tokio::task::spawn_blocking(move || asked.complete(&kept)).await {
+		Ok(complete) => Ok(complete?),
+		Err(error) => Err(panicked(blocks, error)),
+	}
+}
+
+fn panicked(blocks: &BlockStore, error: tokio::task::JoinError) -> RetrieveError {
+	RetrieveError::Disk {
+		path: blocks.path(),
+		source: io::Error::other(error),
+	}
+}
+
+/// Runs something that reads blocks.
+async fn on_work<T: Send + 'static>(
+	shared: Arc<Shared>,
+	run: impl FnOnce(&mut Work) -> Result<T, ObjectError> + Send + 'static,
+) -> Result<T, RetrieveError> {
+	let blocks = shared.blocks.clone();
+	match tokio::task::spawn_blocking(move || run(&mut shared.work())).await {
+		Ok(done) => Ok(done?),
+		Err(error) => Err(panicked(&blocks, error)),
+	}
+}
+
+struct Retrieval<'a, 'c> {
+	http: &'a reqwest::Client,
+	candidates: &'a mut Candidates<'c>,
+	observer: &'a dyn Observer,
+	shared: Arc<Shared>,
+	/// All that were asked, in the order in which they joined.
+	gateways: Vec<Gateway>,
+	running: FuturesUnordered<BoxFuture<'static, Outcome>>,
+	/// Gateways that the observer was told of last.
+	asking: HashSet<usize>,
+	failures: Vec<(Url, FetchError)>,
+}
+
+impl Drop for Retrieval<'_, '_> {
+	/// Who reads a response does so on a thread of its own, and would go on.
+	fn drop(&mut self) {
+		self.shared.work().stop_all();
+	}
+}
+
+impl Retrieval<'_, '_> {
+	fn received(&self) -> u64 {
+		self.shared.received.load(Ordering::Relaxed)
+	}
+
+	/// Until nothing is missing.
+	async fn run(&mut self) -> Result<(), RetrieveError> {
+		let mut tick = tokio::time::interval(TICK);
+		loop {
+			self.join_known().await;
+			self.hand_out().await?;
+			let is_missing = |work: &mut Work| Ok(work.is_anything_owed()? || work.is_anything_waiting()?);
+			if !on_work(self.shared.clone(), is_missing).await? {
+				return Ok(());
+			}
+			if self.running.is_empty() {
+				self.find_somebody().await?;
 				continue;
 			}
-			Some(seen) => *seen = true,
-		}
-		follow(&block, &mut known)?;
-		if known.len() > MAX_BLOCKS {
-			return Err(FetchError::TooMany);
-		}
-		if blocks.put(&block).map_err(FetchError::Disk)? {
-			received.fetch_add(block.data().len() as u64, Ordering::Relaxed);
+			let shared = self.shared.clone();
+			tokio::select! {
+				Some(outcome) = self.running.next() => self.conclude(outcome).await?,
+				_ = tick.tick() => {}
+				() = shared.structure.notified() => {}
+			}
+			self.observer.received(self.received());
 		}
 	}
-	Ok(())
-}
 
-/// Notes what a block links to.
-fn follow(block: &Block, known: &mut HashMap<Cid, bool>) -> Result<(), FetchError> {
-	let mut unread = vec![block.clone()];
-	while let Some(block) = unread.pop() {
-		let cid = *block.cid();
-		if cid.codec() == Codec::Raw.code() {
-			continue;
+	/// Ends what still runs.
+	async fn wind_up(&mut self) {
+		self.shared.work().stop_all();
+		while let Some(outcome) = self.running.next().await {
+			let gateway = &mut self.gateways[outcome.job.gateway];
+			gateway.running -= 1;
+			gateway.learn(&outcome.job.flow);
 		}
-		for child in links(&block).map_err(|source| FetchError::Codec { cid, source })? {
-			known.entry(child).or_insert(false);
-			// Blocks inside their CIDs are never sent, but what they link to is.
-			if let Some(inner) = Block::from_identity(&child) {
-				if known.insert(child, true) == Some(false) {
-					unread.push(inner);
-				}
+		self.observer.received(self.received());
+	}
+
+	/// Lets those join that are known to have the object.
+	async fn join_known(&mut self) {
+		while self
+			.gateways
+			.iter_mut()
+			.filter_map(|gateway| gateway.is_ready().then_some(()))
+			.count() < MAX_GATEWAYS
+		{
+			match self
+				.candidates
+				.next_known(|candidate| candidate.reason != Reason::Other)
+			{
+				Some(candidate) => self.join(candidate),
+				None => return,
 			}
 		}
 	}
-	Ok(())
-}
 
-#[cfg(test)]
-mod tests {
-	use super::*;
-	use cairn_car::CarWriter;
-	use cairn_dag::{
-		cid::multihash::Multihash,
-		codec::dag_pb::{PbLink, PbNode},
-		unixfs::import::{ImportOptions, Importer},
-		walk::{walk, Scope},
-		BlockSource, MemoryBlocks,
-	};
-
-	fn file() -> (Cid, MemoryBlocks) {
-		let mut blocks = MemoryBlocks::new();
-		let options = ImportOptions {
-			chunk_size: 16,
-			max_links: 4,
-			..ImportOptions::default()
-		};
-		let content: Vec<u8> = (0..512u32).flat_map(|i| (i as u16).to_le_bytes()).collect();
-		let imported = Importer::new(&mut blocks, options).reader(&content[..]).unwrap();
-		(imported.root, blocks)
+	fn join(&mut self, candidate: Candidate) {
+		self.gateways.push(Gateway::new(self.http.clone(), candidate));
 	}
 
-	fn car(root: Cid, blocks: &[Block]) -> Vec<u8> {
-		let mut writer = CarWriter::new(Vec::new(), &[root]).unwrap();
-		for block in blocks {
-			writer.put(block).unwrap();
-		}
-		writer.finish().unwrap().0
-	}
-
-	fn dag(root: Cid, blocks: &MemoryBlocks) -> Vec<Block> {
-		walk(blocks, root, Scope::All).collect::<Result<_, _>>().unwrap()
-	}
-
-	fn wanted(root: Cid) -> Wanted {
-		Wanted {
-			root,
-			path: String::new(),
-			part: Part::Whole,
-		}
-	}
-
-	fn folder() -> (tempfile::TempDir, BlockStore) {
-		let folder = tempfile::tempdir().unwrap();
-		let blocks = BlockStore::open(&folder.path().join("x.car"), &file().0).unwrap();
-		(folder, blocks)
-	}
-
-	#[test]
-	fn whole_objects_arrive() {
-		let (root, all) = file();
-		let sent = dag(root, &all);
-		let (_folder, blocks) = folder();
-		let received = AtomicU64::new(0);
-		receive(&car(root, &sent)[..], root, &blocks, &received).unwrap();
-		assert_eq!(status(&blocks, &wanted(root)).unwrap(), Status::Complete(root));
-		let bytes: usize = sent.iter().map(|block| block.data().len()).sum();
-		assert_eq!(received.load(Ordering::Relaxed), bytes as u64);
-	}
-
-	#[test]
-	fn a_broken_transfer_keeps_its_verified_blocks() {
-		let (root, all) = file();
-		let bytes = car(root, &dag(root, &all));
-		let (_folder, blocks) = folder();
-		let received = AtomicU64::new(0);
-		let error = receive(&bytes[..bytes.len() / 2], root, &blocks, &received).unwrap_err();
-		assert!(matches!(error, FetchError::Car(_)), "{error}");
-		let Status::Missing(requests) = status(&blocks, &wanted(root)).unwrap() else {
-			panic!()
-		};
-		assert!(requests.len() > 1);
-		for request in requests {
-			let Request::Subtree(cid) = request else { panic!() };
-			receive(&car(cid, &dag(cid, &all))[..], cid, &blocks, &received).unwrap();
-		}
-		assert_eq!(status(&blocks, &wanted(root)).unwrap(), Status::Complete(root));
-	}
-
-	#[test]
-	fn foreign_blocks_end_the_transfer() {
-		let (root, all) = file();
-		let foreign = Block::encode(Codec::Raw, &b"unasked"[..]);
-		let mut sent = dag(root, &all);
-		sent.insert(3, foreign.clone());
-		let (_folder, blocks) = folder();
-		let error = receive(&car(root, &sent)[..], root, &blocks, &AtomicU64::new(0)).unwrap_err();
-		assert!(matches!(error, FetchError::Unrequested { cid } if cid == *foreign.cid()));
-		assert!(blocks.get(foreign.cid()).unwrap().is_none());
-	}
-
-	#[test]
-	fn damaged_blocks_end_the_transfer() {
-		let (root, all) = file();
-		let mut bytes = car(root, &dag(root, &all));
-		let last = bytes.len() - 1;
-		bytes[last] ^= 1;
-		let (_folder, blocks) = folder();
-		let error = receive(&bytes[..], root, &blocks, &AtomicU64::new(0)).unwrap_err();
-		assert!(matches!(error, FetchError::Car(_)));
-		assert!(matches!(
-			status(&blocks, &wanted(root)).unwrap(),
-			Status::Missing(_)
-		));
-	}
-
-	/// Nodes inside CIDs inside CIDs.
-	#[test]
-	fn blocks_below_nested_identity_cids_belong_to_the_object() {
-		let leaf = Block::encode(Codec::Raw, &b"leaf"[..]);
-		let over = |cid: Cid| {
-			let link = PbLink {
-				cid,
-				name: None,
-				tsize: None,
+	/// Gives all that are idle something to do, as far as there is.
+	async fn hand_out(&mut self) -> Result<(), RetrieveError> {
+		// One that gives objects as a whole only is asked when there is no other.
+		let best = self
+			.gateways
+			.iter_mut()
+			.filter_map(|gateway| gateway.is_ready().then_some(gateway.speaks))
+			.max();
+		let mut idle: Vec<usize> = (0..self.gateways.len()).collect();
+		while !idle.is_empty() {
+			let mut busy = Vec::new();
+			let offers: Vec<_> = idle
+				.iter()
+				.filter_map(|index| self.gateways[*index].offer(*index))
+				.filter(|offer| offer.speaks > Speaks::Whole || best == Some(Speaks::Whole))
+				.collect();
+			if offers.is_empty() {
+				break;
+			}
+			let begin = move |work: &mut Work| {
+				let jobs = offers.iter().filter_map(|offer| work.next_job(offer).transpose());
+				jobs.collect::<Result<Vec<Job>, _>>()
 			};
-			let node = PbNode {
-				links: vec![link],
-				data: None,
-			};
-			node.encode()
-		};
-		let inline = |bytes: Vec<u8>| Cid::new_v1(Codec::DagPb.code(), Multihash::wrap(0, &bytes).unwrap());
-		let nested = inline(over(inline(over(*leaf.cid()))));
-		let root = Block::encode(Codec::DagPb, over(nested));
-		let (_folder, blocks) = folder();
-		let sent = car(*root.cid(), &[root.clone(), leaf.clone()]);
-		receive(&sent[..], *root.cid(), &blocks, &AtomicU64::new(0)).unwrap();
-		assert_eq!(
-			status(&blocks, &wanted(*root.cid())).unwrap(),
-			Status::Complete(*root.cid())
-		);
+			let jobs = on_work(self.shared.clone(), begin).await?;
+			for job in jobs {
+				busy.push(job.gateway);
+				self.begin(job);
+			}
+			// Each in turn, so that the first does not take all.
+			idle = busy;
+		}
+		let asking: HashSet<usize> = (0..self.gateways.len())
+			.filter(|index| self.gateways[*index].running > 0)
+			.collect();
+		if asking != self.asking && !asking.is_empty() {
+			let mut sorted: Vec<usize> = asking.iter().copied().collect();
+			sorted.sort_unstable();
+			let candidates: Vec<&Candidate> = sorted
+				.iter()
+				.map(|index| &self.gateways[*index].candidate)
+				.collect();
+			self.observer.asking(&candidates);
+			self.asking = asking;
+		}
+		Ok(())
 	}
 
-	#[test]
-	fn garbage_is_an_error() {
-		let (root, _) = file();
-		let (_folder, blocks) = folder();
-		for garbage in [&b""[..], b"<html>", &[0xff; 64]] {
-			assert!(receive(garbage, root, &blocks, &AtomicU64::new(0)).is_err());
+	fn begin(&mut self, job: Job) {
+		let gateway = &mut self.gateways[job.gateway];
+		gateway.running += 1;
+		let transfer = transfer(gateway.provider.clone(), gateway.speaks, job, self.shared.clone());
+		self.running.push(transfer.boxed());
+	}
+
+	/// When nobody is at work and something is missing: waits for who rests, or asks who was not asked yet.
+	async fn find_somebody(&mut self) -> Result<(), RetrieveError> {
+		let rest = |gateway: &Gateway| match gateway.state {
+			State::Resting(until) => Some(until),
+			_ => None,
+		};
+		let first = self.gateways.iter().filter_map(rest).min();
+		if let Some(until) = first.filter(|until| *until <= Instant::now() + SHORT_REST) {
+			tokio::time::sleep_until(until.into()).await;
+			return Ok(());
+		}
+		if let Some(candidate) = self.candidates.next().await {
+			self.join(candidate);
+			return Ok(());
+		}
+		if let Some(until) = first {
+			tokio::time::sleep_until(until.into()).await;
+			return Ok(());
+		}
+		// Those that delivered something are tried again, as long as somebody else brought something since.
+		let received = self.received();
+		let mut is_any = false;
+		for gateway in &mut self.gateways {
+			if matches!(gateway.state, State::Aside(at) if at < received && gateway.delivered > 0) {
+				gateway.state = State::Ready;
+				is_any = true;
+			}
+		}
+		match is_any {
+			true => Ok(()),
+			false => Err(self.exhausted()),
+		}
+	}
+
+	async fn conclude(&mut self, outcome: Outcome) -> Result<(), RetrieveError> {
+		let Outcome { job, result } = outcome;
+		let id = job.id;
+		let ended = on_work(self.shared.clone(), move |work| work.finish(id)).await?;
+		let received = self.received();
+		let gateway = &mut self.gateways[job.gateway];
+		gateway.running -= 1;
+		gateway.learn(&job.flow);
+		if let Err(FetchError::Disk(source)) = result {
+			return Err(RetrieveError::Disk {
+				path: self.shared.blocks.path(),
+				source,
+			});
+		}
+		let failed = match gateway.judge(&job.ask, result, ended, job.flow.new_bytes(), received) {
+			Verdict::Fine => return Ok(()),
+			Verdict::Otherwise(error) => {
+				self.note(job.gateway, error);
+				return Ok(());
+			}
+			Verdict::Failed(error) => error,
+		};
+		self.observer.failed(&gateway.candidate, &failed);
+		if gateway.state == State::Banned {
+			self.shared.work().stop(job.gateway);
+		}
+		self.note(job.gateway, failed);
+		Ok(())
+	}
+
+	/// Remembers the last failure of each gateway.
+	fn note(&mut self, gateway: usize, error: FetchError) {
+		let url = &self.gateways[gateway].candidate.url;
+		self.failures.retain(|(failed, _)| failed != url);
+		self.failures.push((url.clone(), error));
+	}
+
+	fn exhausted(&mut self) -> RetrieveError {
+		RetrieveError::Exhausted {
+			root: self.shared.wanted.root,
+			failures: std::mem::take(&mut self.failures),
+		}
+	}
+
+	fn result(&self, target: Cid) -> Retrieved {
+		let delivered = |gateway: &Gateway| {
+			(gateway.delivered > 0).then(|| Delivered {
+				url: gateway.candidate.url.clone(),
+				bytes: gateway.delivered,
+			})
+		};
+		let lied = self
+			.gateways
+			.iter()
+			.filter(|gateway| gateway.state == State::Banned);
+		Retrieved {
+			target,
+			bytes: self.received(),
+			from: self.gateways.iter().filter_map(delivered).collect(),
+			liars: lied.map(|gateway| gateway.candidate.url.clone()).collect(),
 		}
 	}
 }

@@ -231,5 +231,6 @@ fn what_does_not_come_over_exchange_comes_through_a_gateway() {
 	assert_eq!(fs::read(user.path("file")).unwrap(), content);
 	assert_eq!(report["peers"], serde_json::json!([node.id]));
 	assert_eq!(report["providers"], serde_json::json!([url]));
+	assert!(report["provider_bytes"][&url].as_u64().unwrap() > 0, "{report}");
 	assert_eq!(report["fetched_bytes"], size_of(&blocks));
 }

@@ -34,6 +34,7 @@ fn a_file_comes_from_a_peer() {
 			"output",
 			"path",
 			"peers",
+			"provider_bytes",
 			"providers",
 			"root",
 			"schema",

@@ -72,7 +72,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		cid: block.cid().to_string(),
 		size: block.data().len(),
 		output: args.output.display().to_string(),
-		providers: fetched.providers.clone(),
+		providers: fetched.providers.iter().map(|from| from.url.clone()).collect(),
 		peers: fetched.peers.iter().map(ToString::to_string).collect(),
 	};
 	context

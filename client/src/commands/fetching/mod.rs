@@ -14,13 +14,15 @@ use crate::{
 		blocks::BlockStore,
 		candidates::{candidates, peer, search, Candidate, Candidates, Reason},
 		exchange::{ExchangeClient, ExchangeError, Patience},
-		fetch::{retrieve, Observer},
+		fetch::{retrieve, Delivered, Observer},
 		missing::Wanted,
+		work::Division,
 	},
 };
 use cairn_chain_client::ProviderView;
 use cairn_dag::Cid;
 use cairn_network::{address::PeerAddress, PeerId};
+use indicatif::HumanBytes;
 use std::time::Duration;
 use url::Url;
 
@@ -37,7 +39,7 @@ pub enum Over {
 	Auto,
 	/// From several peers at once, block by block
 	Exchange,
-	/// By HTTP, from one provider's gateway after the other
+	/// By HTTP, in parts from several providers' gateways at once
 	Gateway,
 }
 
@@ -98,8 +100,8 @@ pub struct Fetched {
 	pub target: Cid,
 	/// Bytes of blocks that were fetched.
 	pub bytes: u64,
-	/// Gateways that delivered, in order.
-	pub providers: Vec<Url>,
+	/// What gateways delivered, in the order in which they were first asked.
+	pub providers: Vec<Delivered>,
 	/// Peers that delivered over block exchange.
 	pub peers: Vec<PeerId>,
 }
@@ -108,7 +110,10 @@ impl Fetched {
 	/// Everybody who delivered, for people.
 	pub fn from(&self) -> String {
 		let peers = self.peers.iter().map(|peer| format!("peer {peer}"));
-		let urls = self.providers.iter().map(Url::to_string);
+		let urls = self.providers.iter().map(|from| match self.providers.len() {
+			1 => from.url.to_string(),
+			_ => format!("{} ({})", from.url, HumanBytes(from.bytes)),
+		});
 		let from: Vec<String> = peers.chain(urls).collect();
 		match from.is_empty() {
 			true => String::new(),
@@ -130,6 +135,10 @@ pub struct Fetching<'a> {
 	/// Providers that the chain knows, once it was asked; none if it could not be.
 	registered: Option<Vec<(ProviderView, Reason)>>,
 	exchange: Option<ExchangeClient>,
+	/// What gateways delivered so far.
+	delivered: Vec<Delivered>,
+	/// Gateways that lied.
+	liars: Vec<Url>,
 }
 
 impl<'a> Fetching<'a> {
@@ -161,6 +170,8 @@ impl<'a> Fetching<'a> {
 			named,
 			registered: None,
 			exchange: None,
+			delivered: Vec::new(),
+			liars: Vec::new(),
 		})
 	}
 
@@ -173,7 +184,7 @@ impl<'a> Fetching<'a> {
 		if self.args.tries_exchange() {
 			watcher.doing("over block exchange");
 			match self.over_exchange(wanted, watcher).await {
-				Ok(target) => return Ok(self.fetched(target, 0, Vec::new())),
+				Ok(target) => return Ok(self.fetched(target)),
 				Err(failed) if failed.is_final || self.args.over == Over::Exchange => {
 					return Err(failed.error)
 				}
@@ -199,12 +210,13 @@ impl<'a> Fetching<'a> {
 		}
 	}
 
-	fn fetched(&self, target: Cid, bytes: u64, providers: Vec<Url>) -> Fetched {
+	fn fetched(&self, target: Cid) -> Fetched {
 		let exchange = self.exchange.as_ref();
+		let from_gateways: u64 = self.delivered.iter().map(|from| from.bytes).sum();
 		Fetched {
 			target,
-			bytes: bytes + exchange.map_or(0, ExchangeClient::received),
-			providers,
+			bytes: from_gateways + exchange.map_or(0, ExchangeClient::received),
+			providers: self.delivered.clone(),
 			peers: exchange.map_or_else(Vec::new, ExchangeClient::delivered_by),
 		}
 	}
@@ -267,12 +279,22 @@ impl<'a> Fetching<'a> {
 		Ok(search(&chain, &self.root.to_bytes()).await?)
 	}
 
-	async fn through_gateways(&self, wanted: &Wanted, watcher: &Watcher<'_>) -> Result<Fetched, CliError> {
+	async fn through_gateways(
+		&mut self,
+		wanted: &Wanted,
+		watcher: &Watcher<'_>,
+	) -> Result<Fetched, CliError> {
 		watcher.begin_at(self.exchange.as_ref().map_or(0, ExchangeClient::received));
 		let mut candidates = self.candidates();
-		let retrieved = retrieve(&http_client()?, wanted, &self.blocks, &mut candidates, watcher).await;
+		candidates.exclude(&self.liars);
+		let (http, division) = (http_client()?, Division::default());
+		let retrieved = retrieve(&http, wanted, &self.blocks, &mut candidates, division, watcher).await;
 		match retrieved {
-			Ok(retrieved) => Ok(self.fetched(retrieved.target, retrieved.bytes, retrieved.from)),
+			Ok(retrieved) => {
+				self.liars.extend(retrieved.liars);
+				retrieved.from.into_iter().for_each(|from| self.add(from));
+				Ok(self.fetched(retrieved.target))
+			}
 			Err(error) => {
 				let error = CliError::from(error);
 				Err(match candidates.chain_error.take() {
@@ -282,6 +304,13 @@ impl<'a> Fetching<'a> {
 					None => error,
 				})
 			}
+		}
+	}
+
+	fn add(&mut self, from: Delivered) {
+		match self.delivered.iter_mut().find(|known| known.url == from.url) {
+			Some(known) => known.bytes += from.bytes,
+			None => self.delivered.push(from),
 		}
 	}
 

@@ -9,17 +9,12 @@ use crate::{
 	},
 };
 use indicatif::ProgressBar;
-use std::sync::{
-	atomic::{AtomicU64, Ordering},
-	Mutex, PoisonError,
-};
-use url::Url;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Shows what happens.
 pub struct Watcher<'a> {
 	context: &'a Context,
 	bar: ProgressBar,
-	asked: Mutex<Option<Url>>,
 	/// Bytes that came in another way, before.
 	before: AtomicU64,
 }
@@ -30,7 +25,6 @@ impl<'a> Watcher<'a> {
 		Watcher {
 			context,
 			bar: Progress::new(&context.output).counted_bytes("fetching"),
-			asked: Mutex::default(),
 			before: AtomicU64::new(0),
 		}
 	}
@@ -57,12 +51,11 @@ impl<'a> Watcher<'a> {
 }
 
 impl Observer for Watcher<'_> {
-	fn asking(&self, candidate: &Candidate) {
-		let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-		if asked.as_ref() != Some(&candidate.url) {
-			*asked = Some(candidate.url.clone());
-			self.doing(format!("from {} ({})", candidate.url, candidate.reason));
-		}
+	fn asking(&self, candidates: &[&Candidate]) {
+		self.doing(match candidates {
+			[candidate] => format!("from {} ({})", candidate.url, candidate.reason),
+			several => format!("from {} gateways", several.len()),
+		});
 	}
 
 	fn received(&self, bytes: u64) {

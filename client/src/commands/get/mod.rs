@@ -22,7 +22,10 @@ use cairn_dag::{
 };
 use indicatif::HumanBytes;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::{
+	collections::BTreeMap,
+	path::{Path, PathBuf},
+};
 use url::Url;
 use write::{write, WriteError};
 
@@ -32,10 +35,10 @@ const MAX_REPAIRS: u32 = 3;
 /// Read an object back, verified, from whichever provider answers
 ///
 /// Every block is checked against the CID, so it does not matter who delivers it. Over block exchange, several
-/// peers are asked at once: those named, and if they do not do, the peers of the providers on chain. Gateways are
-/// asked one after the other: the providers named, those of the local record, those with a deal for the object
-/// on chain, other providers. When one fails in the middle, others go on where it stopped; so does the same
-/// command after an interruption.
+/// peers are asked at once: those named, and if they do not do, the peers of the providers on chain. Gateways
+/// share the work too, each as much as it is fast: the providers named, those of the local record, those with a
+/// deal for the object on chain; one after the other, other providers. When one fails in the middle, others go
+/// on where it stopped; so does the same command after an interruption.
 #[derive(Debug, clap::Args)]
 pub struct Args {
 	/// CID of the object, perhaps with a path inside it: CID/folder/file
@@ -91,6 +94,8 @@ struct Report {
 	fetched_bytes: u64,
 	/// Gateways that delivered.
 	providers: Vec<Url>,
+	/// How much each of them delivered.
+	provider_bytes: BTreeMap<Url, u64>,
 	/// Ids of the peers that delivered over block exchange.
 	peers: Vec<String>,
 }
@@ -176,7 +181,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		bytes: exported.bytes,
 		fetched_bytes: fetched.bytes,
 		peers: fetched.peers.iter().map(ToString::to_string).collect(),
-		providers: fetched.providers.clone(),
+		providers: fetched.providers.iter().map(|from| from.url.clone()).collect(),
+		provider_bytes: fetched
+			.providers
+			.iter()
+			.map(|from| (from.url.clone(), from.bytes))
+			.collect(),
 	};
 	if destination.is_none() {
 		// Standard output is taken by the content.

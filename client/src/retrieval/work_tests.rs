@@ -1,0 +1,254 @@
+//! The division of work, without servers.
+
+use super::{
+	blocks::BlockStore,
+	missing::{Part, Wanted},
+	pieces::{Ask, Speaks},
+	work::{Division, Ended, Job, Offer, Work},
+};
+use cairn_dag::{
+	unixfs::{
+		export::file,
+		import::{ImportOptions, Importer},
+		ByteRange,
+	},
+	walk::{walk, EntityBytes, Scope},
+	Block, Cid, MemoryBlocks,
+};
+use rand_chacha::{
+	rand_core::{RngCore, SeedableRng},
+	ChaCha8Rng,
+};
+use rand_core::OsRng;
+use std::time::Duration;
+
+/// A file of 1,024 leaves of 64 bytes.
+fn object() -> (Cid, MemoryBlocks, Vec<u8>) {
+	let content: Vec<u8> = (0..16_384u32)
+		.flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
+		.collect();
+	let mut blocks = MemoryBlocks::new();
+	let options = ImportOptions {
+		chunk_size: 64,
+		max_links: 6,
+		..ImportOptions::default()
+	};
+	let imported = Importer::new(&mut blocks, options).reader(&content[..]).unwrap();
+	(imported.root, blocks, content)
+}
+
+struct Scene {
+	all: MemoryBlocks,
+	root: Cid,
+	content: Vec<u8>,
+	_folder: tempfile::TempDir,
+	kept: BlockStore,
+	work: Work,
+}
+
+impl Scene {
+	fn new(patience: Duration) -> Self {
+		let (root, all, content) = object();
+		let folder = tempfile::tempdir().unwrap();
+		let kept = BlockStore::open(&folder.path().join("x.car"), &root).unwrap();
+		let wanted = Wanted {
+			root,
+			path: String::new(),
+			part: Part::Whole,
+		};
+		let division = Division {
+			largest_part: 8 << 10,
+			least_divided: 128,
+			patience,
+		};
+		Scene {
+			work: Work::new(kept.clone(), wanted, division),
+			all,
+			root,
+			content,
+			_folder: folder,
+			kept,
+		}
+	}
+
+	/// The blocks that an honest gateway sends.
+	fn blocks_of(&self, ask: &Ask) -> Vec<Block> {
+		let walking = match ask {
+			Ask::Target => walk(&self.all, self.root, Scope::All),
+			Ask::Subtree(cid) => walk(&self.all, *cid, Scope::All),
+			Ask::Bytes(cid, bytes) => walk(&self.all, *cid, Scope::Entity).entity_bytes(EntityBytes {
+				from: bytes.start as i64,
+				to: Some(bytes.end as i64 - 1),
+			}),
+		};
+		walking.map(Result::unwrap).collect()
+	}
+
+	fn deliver(&self, job: &Job, count: usize) {
+		for block in self.blocks_of(&job.ask).iter().take(count) {
+			job.flow.count(block.data().len());
+			self.kept.put(block).unwrap();
+		}
+	}
+
+	fn is_over(&mut self) -> bool {
+		!self.work.is_anything_owed().unwrap() && !self.work.is_anything_waiting().unwrap()
+	}
+
+	fn assert_complete(&self) {
+		let mut out = Vec::new();
+		file(&self.kept, &self.root, &mut out, ByteRange::ALL).unwrap();
+		assert_eq!(out, self.content);
+	}
+}
+
+fn offer(gateway: usize, speaks: Speaks) -> Offer {
+	Offer {
+		gateway,
+		speaks,
+		window: 16 << 10,
+		latency: Duration::ZERO,
+		rate: None,
+	}
+}
+
+const LONG: Duration = Duration::from_secs(3600);
+
+#[test]
+fn one_gateway_gets_one_request() {
+	let mut scene = Scene::new(LONG);
+	let job = scene.work.next_job(&offer(0, Speaks::Ranges)).unwrap().unwrap();
+	assert_eq!(job.ask, Ask::Target);
+	assert!(scene.work.next_job(&offer(0, Speaks::Ranges)).unwrap().is_none());
+	scene.deliver(&job, usize::MAX);
+	assert_eq!(scene.work.finish(job.id).unwrap(), Ended::Done);
+	assert!(scene.is_over());
+	scene.assert_complete();
+}
+
+#[test]
+fn another_takes_the_end_and_the_first_stops_where_they_meet() {
+	let mut scene = Scene::new(LONG);
+	let first = scene.work.next_job(&offer(0, Speaks::Ranges)).unwrap().unwrap();
+	// Nothing is known of the object yet.
+	assert!(scene.work.next_job(&offer(1, Speaks::Ranges)).unwrap().is_none());
+	scene.deliver(&first, 10);
+	assert!(!first.flow.is_contested());
+	let second = scene.work.next_job(&offer(1, Speaks::Ranges)).unwrap().unwrap();
+	assert!(first.flow.is_contested());
+	let sent = scene.blocks_of(&second.ask);
+	let end = *scene.blocks_of(&Ask::Target).last().unwrap().cid();
+	assert_eq!(sent.last().unwrap().cid(), &end);
+	scene.deliver(&second, usize::MAX);
+	assert_eq!(scene.work.finish(second.id).unwrap(), Ended::Done);
+	// The first one delivers until nothing is missing of what it owes.
+	let mut delivered = 0;
+	while !scene.work.is_settled(first.id) {
+		delivered += 1;
+		scene.deliver(&first, delivered);
+	}
+	assert!(delivered < scene.blocks_of(&Ask::Target).len());
+	assert_eq!(scene.work.finish(first.id).unwrap(), Ended::Done);
+	assert!(scene.is_over());
+	scene.assert_complete();
+}
+
+#[test]
+fn what_is_left_is_given_to_the_next() {
+	let mut scene = Scene::new(LONG);
+	let first = scene.work.next_job(&offer(0, Speaks::Ranges)).unwrap().unwrap();
+	scene.deliver(&first, 500);
+	assert_eq!(scene.work.finish(first.id).unwrap(), Ended::Left);
+	while !scene.is_over() {
+		let job = scene.work.next_job(&offer(1, Speaks::Ranges)).unwrap().unwrap();
+		let fresh = scene.blocks_of(&job.ask);
+		// The way down comes again, leaves do not.
+		assert!(fresh
+			.iter()
+			.filter(|block| block.cid().codec() == cairn_dag::Codec::Raw.code())
+			.all(|leaf| !cairn_dag::BlockSource::has(&scene.kept, leaf.cid()).unwrap()));
+		scene.deliver(&job, usize::MAX);
+		assert_eq!(scene.work.finish(job.id).unwrap(), Ended::Done);
+	}
+	scene.assert_complete();
+}
+
+#[test]
+fn what_cannot_be_divided_is_handed_over_and_the_first_is_stopped() {
+	let mut scene = Scene::new(Duration::ZERO);
+	let first = scene.work.next_job(&offer(0, Speaks::Ranges)).unwrap().unwrap();
+	let second = scene.work.next_job(&offer(1, Speaks::Ranges)).unwrap().unwrap();
+	assert_eq!(second.ask, Ask::Target);
+	scene.deliver(&second, usize::MAX);
+	assert!(!first.flow.is_stopped());
+	assert_eq!(scene.work.finish(second.id).unwrap(), Ended::Done);
+	assert!(first.flow.is_stopped());
+	assert_eq!(scene.work.finish(first.id).unwrap(), Ended::Relieved);
+	assert!(scene.is_over());
+	scene.assert_complete();
+}
+
+#[test]
+fn gateways_that_know_whole_objects_only_take_what_waits() {
+	let mut scene = Scene::new(Duration::ZERO);
+	let first = scene.work.next_job(&offer(0, Speaks::Ranges)).unwrap().unwrap();
+	scene.deliver(&first, 100);
+	assert!(scene.work.next_job(&offer(1, Speaks::Whole)).unwrap().is_none());
+	scene.work.finish(first.id).unwrap();
+	let job = scene.work.next_job(&offer(1, Speaks::Whole)).unwrap().unwrap();
+	assert_eq!(job.ask, Ask::Target);
+	assert!(job.flow.is_contested(), "it ends when nothing is missing");
+	scene.deliver(&job, usize::MAX);
+	assert!(scene.work.is_settled(job.id));
+	assert_eq!(scene.work.finish(job.id).unwrap(), Ended::Done);
+	scene.assert_complete();
+}
+
+/// Gateways of all kinds begin, deliver, fail and finish in any order: nothing is lost, and it ends.
+#[test]
+fn any_order_of_events_completes_the_object() {
+	let seed = match std::env::var("CAIRN_TEST_SEED") {
+		Ok(seed) => seed.parse().expect("CAIRN_TEST_SEED is a number"),
+		Err(_) => OsRng.next_u64(),
+	};
+	println!("CAIRN_TEST_SEED={seed}");
+	let mut rng = ChaCha8Rng::seed_from_u64(seed);
+	let mut below = |bound: usize| (rng.next_u64() % bound as u64) as usize;
+	for _ in 0..20 {
+		let patience = [Duration::ZERO, LONG][below(2)];
+		let mut scene = Scene::new(patience);
+		let speaks = [Speaks::Ranges, Speaks::Ranges, Speaks::Subtrees, Speaks::Whole];
+		let mut running: Vec<(Job, usize)> = Vec::new();
+		let mut steps = 0;
+		while !scene.is_over() {
+			steps += 1;
+			assert!(steps < 100_000, "it does not end");
+			let gateway = below(speaks.len());
+			match below(4) {
+				0 => {
+					let job = scene.work.next_job(&offer(gateway, speaks[gateway])).unwrap();
+					running.extend(job.map(|job| (job, 0)));
+				}
+				1 | 2 if !running.is_empty() => {
+					let at = below(running.len());
+					let more = 1 + below(60);
+					let (job, delivered) = &mut running[at];
+					*delivered += more;
+					scene.deliver(job, *delivered);
+				}
+				3 if !running.is_empty() => {
+					let at = below(running.len());
+					let is_finished = scene.blocks_of(&running[at].0.ask).len() <= running[at].1;
+					let is_failing = below(10) == 0;
+					if is_finished || is_failing || scene.work.is_settled(running[at].0.id) {
+						let (job, _) = running.swap_remove(at);
+						let ended = scene.work.finish(job.id).unwrap();
+						assert!(!is_finished || ended != Ended::Left);
+					}
+				}
+				_ => {}
+			}
+		}
+		scene.assert_complete();
+	}
+}
