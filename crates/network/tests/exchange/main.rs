@@ -7,4 +7,5 @@ mod native_server;
 mod nodes;
 mod ranges;
 mod scheduling;
+mod swarm_model;
 mod versions;

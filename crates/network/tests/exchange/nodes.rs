@@ -72,6 +72,14 @@ pub fn import(content: &[u8]) -> (Cid, Vec<Block>) {
 	(root, sink.iter().cloned().collect())
 }
 
+/// The name of a node that is not there.
+pub fn peer_id(rng: &mut ChaCha8Rng) -> PeerId {
+	let mut secret = [0; 32];
+	rng.fill_bytes(&mut secret);
+	let key = libp2p::identity::Keypair::ed25519_from_bytes(secret).unwrap();
+	key.public().to_peer_id()
+}
+
 /// A host with the exchange on it.
 pub struct Node {
 	pub host: Host,

@@ -1,6 +1,6 @@
 //! The scheduler against simulated peers, under schedules drawn from a seed.
 
-use crate::nodes::seeded;
+use crate::nodes::{peer_id, seeded};
 use cairn_dag::{Block, Cid, Codec};
 use cairn_network::{
 	exchange::{
@@ -66,25 +66,21 @@ struct World {
 impl World {
 	fn new(mut rng: ChaCha8Rng, blocks: u64, habits: &[Habits]) -> Self {
 		let cids: Vec<_> = (0..blocks).map(cid).collect();
-		let mut secret = [0; 32];
-		let peers = habits.iter().map(|habits| {
-			rng.fill_bytes(&mut secret);
-			let key = libp2p::identity::Keypair::ed25519_from_bytes(secret).unwrap();
-			Peer {
-				id: key.public().to_peer_id(),
-				habits: *habits,
-				has: cids
-					.iter()
-					.filter(|_| rng.next_u32() % 100 < habits.has)
-					.copied()
-					.collect(),
-				knows: HashMap::new(),
-				connection: 0,
-			}
+		let local = peer_id(&mut rng);
+		let peers = habits.iter().map(|habits| Peer {
+			id: peer_id(&mut rng),
+			habits: *habits,
+			has: cids
+				.iter()
+				.filter(|_| rng.next_u32() % 100 < habits.has)
+				.copied()
+				.collect(),
+			knows: HashMap::new(),
+			connection: 0,
 		});
 		let peers = peers.collect();
 		Self {
-			scheduler: Scheduler::new(Config::default()),
+			scheduler: Scheduler::new(&local, Config::default()),
 			peers,
 			cids,
 			events: BinaryHeap::new(),

@@ -2,7 +2,8 @@
 //! meant.
 
 use super::*;
-use cairn_dag::Codec;
+use bytes::Bytes;
+use cairn_dag::{block::BlockError, varint, Block, Codec, HashFunction};
 
 fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
 	Message::decode(Bytes::copy_from_slice(bytes))

@@ -1,35 +1,51 @@
 //! Which block to ask of whom: the requesting side of both protocols, without any I/O.
 //!
-//! A [`Session`] is what one caller wants, of which peers, until when. The [`Scheduler`] asks one peer
-//! for each block, and meanwhile, of a peer that is not known to have it, a few others whether they do.
-//! It asks elsewhere when the answer is no, when there is none in time and when the peer is gone; asks a
-//! second peer for the last blocks of a session; and withdraws what it asked once a block is there or
-//! nobody wants it any more. Each peer has a [`Window`]. What did not work is tried again after a while,
-//! until the session's deadline.
+//! A session is what one caller wants, of which peers, until when. The [`Scheduler`] asks one peer
+//! for each block. It asks elsewhere when the answer is no, when there is none in time and when the peer
+//! is gone; asks a second peer for the last blocks of a session; and withdraws what it asked once a block
+//! is there or nobody wants it any more. Each peer has a [`Window`]. What did not work is tried again
+//! after a while, until the session's deadline.
+//!
+//! # Swarms
+//!
+//! When several nodes fetch one dataset at once, those that have all of it should send each block about
+//! once, and the others pass it on. For that:
+//! - Peers that do not have everything are asked beforehand which wants they have ([`WantKind::Have`]), and
+//!   a peer that has not says so when it gets one: both protocols let "have" follow "don't have".
+//! - Of two peers that have a block, the one that once lacked something is asked rather than the one that
+//!   has had everything so far, unless it would take several times as long
+//!   ([`Config::source_weight`]).
+//! - What only the latter have is divided: each block belongs to one of the nodes by a hash of both names
+//!   (rendezvous hashing), on which all nodes agree without a word. A node asks for its own blocks first,
+//!   and leaves another's to it for a while ([`Config::defer_for`]) if that one has lately got blocks that
+//!   this node lacks. So a node that goes away or fetches nothing delays nobody for long.
 //!
 //! Time comes in as arguments, what to send goes out as [`Action`]s. Blocks are verified before they get
-//! here.
+//! here. The same calls have the same actions.
 //!
 //! Memory: what is kept is proportional to the wants of the sessions, times the peers of a session (at
 //! most [`Config::max_session_peers`]).
 
 mod assign;
+mod outcome;
 mod peer;
+mod session;
 mod want;
 mod window;
 
 pub use window::{Limits, Window};
 
-use super::wire::{Answer, WantKind};
+use super::wire::WantKind;
 use cairn_dag::Cid;
 use libp2p::PeerId;
 use peer::Peer;
+use session::{Member, Session};
 use std::{
 	cmp::Reverse,
-	collections::{BinaryHeap, HashMap, HashSet, VecDeque},
+	collections::{BTreeMap, BinaryHeap, HashMap},
 	time::{Duration, Instant},
 };
-use want::{Knowledge, Want};
+use want::Want;
 
 /// Names a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,10 +56,16 @@ pub struct SessionId(u64);
 pub struct Config {
 	/// Bounds of each peer's window. 1,024 blocks, 16 MiB.
 	pub window: Limits,
-	/// Peers that are asked whether they have a block while another is asked for it. 3.
+	/// Peers of which nothing is known yet that are asked at a time what they have. 3.
 	pub probes: usize,
 	/// Peers of a session; further ones are ignored. 64.
 	pub max_session_peers: usize,
+	/// How many times as long a peer that once lacked something may take, to be asked before one that has
+	/// had everything. 4.
+	pub source_weight: f64,
+	/// How long a block is left to another peer of a swarm, if the peer to get it from takes no longer to
+	/// deliver. 500 ms.
+	pub defer_for: Duration,
 	/// Wants of a session from which on a second peer is asked for what takes long. 16.
 	pub last_wants: usize,
 	/// Least age of an ask before a second peer is asked. 300 ms.
@@ -63,6 +85,8 @@ impl Default for Config {
 			},
 			probes: 3,
 			max_session_peers: 64,
+			source_weight: 4.0,
+			defer_for: Duration::from_millis(500),
 			last_wants: 16,
 			second_ask_after: Duration::from_millis(300),
 			ask_again_after: Duration::from_millis(250),
@@ -137,24 +161,15 @@ pub struct Ticked {
 	pub timed_out: Vec<(PeerId, bool)>,
 }
 
-/// What one caller wants.
-struct Session {
-	deadline: Instant,
-	peers: Vec<PeerId>,
-	/// Peers that gave a block to this session: they are taken to have the others.
-	proven: HashSet<PeerId>,
-	wants: HashSet<Cid>,
-	/// Wants for which nobody is asked, the next one first. May name some that no longer are.
-	ready: VecDeque<Cid>,
-}
-
 /// Decides what is asked of whom. See the module.
 pub struct Scheduler {
 	config: Config,
-	sessions: HashMap<SessionId, Session>,
+	/// This node's place among those that share blocks out.
+	place: u64,
+	sessions: BTreeMap<SessionId, Session>,
 	next_session: u64,
 	wants: HashMap<Cid, Want>,
-	peers: HashMap<PeerId, Peer>,
+	peers: BTreeMap<PeerId, Peer>,
 	/// When to try a want again for which nobody could be asked.
 	retries: BinaryHeap<Reverse<(Instant, Cid)>>,
 	actions: Vec<Action>,
@@ -165,14 +180,15 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-	/// Without sessions.
-	pub fn new(config: Config) -> Self {
+	/// Without sessions, for the node of this name.
+	pub fn new(local: &PeerId, config: Config) -> Self {
 		Self {
 			config,
-			sessions: HashMap::new(),
+			place: session::place_of(local),
+			sessions: BTreeMap::new(),
 			next_session: 0,
 			wants: HashMap::new(),
-			peers: HashMap::new(),
+			peers: BTreeMap::new(),
 			retries: BinaryHeap::new(),
 			actions: Vec::new(),
 			next_look: None,
@@ -184,14 +200,7 @@ impl Scheduler {
 	pub fn open(&mut self, deadline: Instant) -> SessionId {
 		let id = SessionId(self.next_session);
 		self.next_session += 1;
-		let session = Session {
-			deadline,
-			peers: Vec::new(),
-			proven: HashSet::new(),
-			wants: HashSet::new(),
-			ready: VecDeque::new(),
-		};
-		self.sessions.insert(id, session);
+		self.sessions.insert(id, Session::new(deadline));
 		id
 	}
 
@@ -235,17 +244,17 @@ impl Scheduler {
 		let Some(session) = self.sessions.get_mut(&session) else {
 			return false;
 		};
-		if session.peers.contains(&peer) || session.peers.len() >= self.config.max_session_peers {
+		if session.member(&peer).is_some() || session.members.len() >= self.config.max_session_peers {
 			return false;
 		}
-		session.peers.push(peer);
+		session.add(Member::new(peer));
 		self.peers
 			.entry(peer)
 			.or_insert_with(|| Peer::new(self.config.window));
 		// What waits for a retry has a new chance.
 		for cid in &session.wants {
 			if let Some(want) = self.wants.get_mut(cid) {
-				if want.is_idle() && !want.queued {
+				if want.is_idle() && !want.stands_in_a_queue() {
 					want.queued = true;
 					session.ready.push_back(*cid);
 				}
@@ -259,7 +268,7 @@ impl Scheduler {
 		let Some(entry) = self.sessions.get_mut(&session) else {
 			return;
 		};
-		if !entry.wants.insert(cid) {
+		if !entry.want(cid) {
 			return;
 		}
 		let want = self.wants.entry(cid).or_default();
@@ -279,140 +288,6 @@ impl Scheduler {
 		}
 	}
 
-	/// A verified block came.
-	pub fn block(&mut self, from: PeerId, cid: &Cid, len: usize, now: Instant) -> Receipt {
-		let Some(peer) = self.peers.get_mut(&from) else {
-			return Receipt::Unrequested;
-		};
-		let Some(ask) = peer.answered(cid) else {
-			// A peer that said "don't have" sends the block when it gets it.
-			let known = self.wants.get(cid).is_some_and(|want| want.was_asked(&from));
-			return if known {
-				self.resolve(from, cid, None)
-			} else if peer.crossed(cid) {
-				Receipt::Late
-			} else {
-				Receipt::Unrequested
-			};
-		};
-		peer.lost_times = 0;
-		peer.progress = Some(now);
-		let elapsed = now.saturating_duration_since(ask.at);
-		if ask.kind == WantKind::Block {
-			peer.window.delivered(len, elapsed, peer.blocks_asked + 1, now);
-		}
-		if peer.blocks_asked == 0 {
-			peer.window.idle();
-		}
-		self.resolve(from, cid, Some(elapsed))
-	}
-
-	/// Hands out a block, and withdraws what else was asked for it.
-	fn resolve(&mut self, from: PeerId, cid: &Cid, elapsed: Option<Duration>) -> Receipt {
-		let Some(want) = self.wants.remove(cid) else {
-			return Receipt::Late;
-		};
-		self.withdraw(&want, cid, Some(from));
-		for id in &want.sessions {
-			if let Some(session) = self.sessions.get_mut(id) {
-				session.wants.remove(cid);
-				session.proven.insert(from);
-			}
-		}
-		Receipt::Wanted {
-			sessions: want.sessions,
-			elapsed,
-		}
-	}
-
-	/// A peer answered without the block. Whether it was asked.
-	pub fn answer(&mut self, from: PeerId, cid: &Cid, answer: Answer, now: Instant) -> bool {
-		let Some(peer) = self.peers.get_mut(&from) else {
-			return false;
-		};
-		peer.progress = Some(now);
-		let Some(want) = self.wants.get_mut(cid) else {
-			return peer.answered(cid).is_some() || peer.may_answer(cid);
-		};
-		let asked = peer.asks.get(cid).map(|ask| ask.kind);
-		match answer {
-			Answer::Have => {
-				// To a want for the block itself it announces the block that follows.
-				if asked != Some(WantKind::Block) {
-					peer.answered(cid);
-					want.learn(from, Knowledge::Has);
-				}
-			}
-			Answer::DontHave => {
-				peer.answered(cid);
-				let refusals = want.refusals(&from) + 1;
-				let wait = self.config.wait_after(refusals);
-				want.learn(
-					from,
-					Knowledge::Lacks {
-						refusals,
-						until: now + wait,
-					},
-				);
-			}
-			Answer::Later => {
-				peer.answered(cid);
-				peer.window.congested(now);
-				let refusals = want.refusals(&from) + 1;
-				let wait = self.config.wait_after(refusals) / 2;
-				want.learn(
-					from,
-					Knowledge::Busy {
-						refusals,
-						until: now + wait,
-					},
-				);
-			}
-		}
-		let known = asked.is_some() || want.was_asked(&from);
-		self.requeue(cid);
-		known
-	}
-
-	/// A peer is gone, or cannot be reached: what was asked of it is asked elsewhere.
-	pub fn lost(&mut self, peer: PeerId, now: Instant) {
-		let Some(lost) = self.peers.get_mut(&peer) else {
-			return;
-		};
-		let wait = self.config.redial_after * (1 << lost.lost_times.min(6));
-		lost.lost_times += 1;
-		lost.away_until = Some(now + wait);
-		let asks = lost.take_asks();
-		for cid in asks {
-			if let Some(want) = self.wants.get_mut(&cid) {
-				want.forget(&peer);
-				self.requeue(&cid);
-			}
-		}
-		// What it said does not bind the next connection.
-		for want in self.wants.values_mut() {
-			want.forget(&peer);
-		}
-		self.forget_idle_peers();
-	}
-
-	/// A peer has connected: it may be asked at once.
-	pub fn back(&mut self, peer: PeerId) {
-		if let Some(back) = self.peers.get_mut(&peer) {
-			back.away_until = None;
-			self.revive();
-		}
-	}
-
-	/// A peer is to be asked nothing any more, in no session.
-	pub fn ban(&mut self, peer: PeerId, now: Instant) {
-		for session in self.sessions.values_mut() {
-			session.peers.retain(|other| *other != peer);
-			session.proven.remove(&peer);
-		}
-		self.lost(peer, now);
-	}
-
 	/// Looks at the clock: to be called every 50 ms or so while there are sessions.
 	pub fn tick(&mut self, now: Instant) -> Ticked {
 		let late: Vec<_> = self
@@ -422,7 +297,7 @@ impl Scheduler {
 			.map(|(id, session)| Expired {
 				session: *id,
 				missing: session.wants.iter().copied().collect(),
-				peers: session.peers.len(),
+				peers: session.members.len(),
 			})
 			.collect();
 		for expired in &late {
@@ -450,86 +325,10 @@ impl Scheduler {
 	pub fn actions(&mut self, now: Instant) -> Vec<Action> {
 		let ids: Vec<_> = self.sessions.keys().copied().collect();
 		for id in ids {
-			if self
-				.sessions
-				.get(&id)
-				.is_some_and(|session| !session.ready.is_empty())
-			{
-				self.assign(id, now);
-			}
+			self.assign(id, now);
+			self.inquire(id, now);
 		}
 		std::mem::take(&mut self.actions)
-	}
-
-	/// Withdraws asks that were not answered in time. Returns the peers, and whether each had said that it
-	/// has the block.
-	fn time_out(&mut self, now: Instant) -> Vec<(PeerId, bool)> {
-		/// All asks are looked at, as many as fit the windows, so not too often.
-		const EVERY: Duration = Duration::from_millis(200);
-		if self.next_look.is_some_and(|next| now < next) {
-			return Vec::new();
-		}
-		self.next_look = Some(now + EVERY);
-		let mut late = Vec::new();
-		for (id, peer) in &self.peers {
-			let patience = peer.window.patience();
-			for (cid, ask) in &peer.asks {
-				// A peer that delivers others gets to this one too, but not for ever.
-				let progress = peer.progress.map_or(ask.at, |progress| progress.max(ask.at));
-				if (progress + patience).min(ask.at + patience * 6) <= now {
-					late.push((*id, *cid, ask.kind));
-				}
-			}
-		}
-		let mut peers = Vec::with_capacity(late.len());
-		for (id, cid, kind) in late {
-			if let Some(peer) = self.peers.get_mut(&id) {
-				peer.answered(&cid);
-				if kind == WantKind::Block {
-					peer.window.timed_out(now);
-				}
-			}
-			self.actions.push(Action::Cancel { peer: id, cid });
-			let mut promised = false;
-			if let Some(want) = self.wants.get_mut(&cid) {
-				promised = want.knowledge(&id) == Some(Knowledge::Has);
-				let refusals = want.refusals(&id) + 1;
-				let until = now + self.config.wait_after(refusals);
-				want.learn(id, Knowledge::Busy { refusals, until });
-			}
-			if kind == WantKind::Block {
-				peers.push((id, promised));
-			}
-			self.requeue(&cid);
-		}
-		peers
-	}
-
-	/// Puts a want in the queues of its sessions if nobody is asked for it.
-	fn requeue(&mut self, cid: &Cid) {
-		let Some(want) = self.wants.get_mut(cid) else {
-			return;
-		};
-		if !want.is_idle() || want.queued {
-			return;
-		}
-		want.queued = true;
-		for id in &want.sessions {
-			if let Some(session) = self.sessions.get_mut(id) {
-				// What was asked for before is further up in a file than what was not.
-				session.ready.push_front(*cid);
-			}
-		}
-	}
-
-	/// Everything that waits for a retry is tried now.
-	fn revive(&mut self) {
-		for Reverse((_, cid)) in std::mem::take(&mut self.retries) {
-			if let Some(want) = self.wants.get_mut(&cid) {
-				want.retry = None;
-			}
-			self.requeue(&cid);
-		}
 	}
 
 	fn drop_want(&mut self, session: SessionId, cid: &Cid) {
@@ -563,13 +362,10 @@ impl Scheduler {
 
 	/// Forgets peers that no session has, so that peers are bounded by sessions.
 	fn forget_idle_peers(&mut self) {
-		let used: HashSet<PeerId> = self
-			.sessions
-			.values()
-			.flat_map(|session| session.peers.iter().copied())
-			.collect();
-		self.peers
-			.retain(|id, peer| used.contains(id) || peer.is_waited_for());
+		let sessions = &self.sessions;
+		self.peers.retain(|id, peer| {
+			peer.is_waited_for() || sessions.values().any(|session| session.member(id).is_some())
+		});
 		if self.wants.is_empty() {
 			self.retries.clear();
 		}

@@ -60,9 +60,9 @@ impl Peer {
 		self.blocks_asked < self.window.size()
 	}
 
-	/// Whether it may be asked one more time whether it has a block.
-	pub fn may_probe(&self) -> bool {
-		self.asks.len() - self.blocks_asked < PROBES
+	/// How many more times it may be asked whether it has a block.
+	pub fn room_for_questions(&self) -> usize {
+		PROBES.saturating_sub(self.asks.len() - self.blocks_asked)
 	}
 
 	/// Whether it is not left alone.

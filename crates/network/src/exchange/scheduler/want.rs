@@ -21,8 +21,12 @@ pub enum Knowledge {
 pub struct Want {
 	/// Who wants it.
 	pub sessions: Vec<SessionId>,
-	/// Whether it stands in its sessions' queues.
+	/// Whether it stands in its sessions' queues of what is asked for next.
 	pub queued: bool,
+	/// Whether it stands in a session's queue of what is left to others.
+	pub aside: bool,
+	/// Since when it is left to others, if it ever was.
+	pub deferred: Option<Instant>,
 	/// When it is tried again, if nobody could be asked.
 	pub retry: Option<Instant>,
 	/// Peers that are asked for the block, at most two.
@@ -45,6 +49,11 @@ impl Want {
 	/// Whether nobody is asked for the block.
 	pub fn is_idle(&self) -> bool {
 		self.asked.is_empty()
+	}
+
+	/// Whether it stands in a queue.
+	pub fn stands_in_a_queue(&self) -> bool {
+		self.queued || self.aside
 	}
 
 	/// The only peer that is asked for the block.

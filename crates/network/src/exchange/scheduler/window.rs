@@ -84,6 +84,11 @@ impl Window {
 		self.latency.map_or(FIRST_PATIENCE / 4, |(smoothed, _)| smoothed)
 	}
 
+	/// Whether anything has come yet.
+	pub fn is_measured(&self) -> bool {
+		self.latency.is_some()
+	}
+
 	/// Seconds until a block that is asked for now has come, with so many asked for before it.
 	pub fn expected_seconds(&self, asked: usize) -> f64 {
 		let least = match self.least {

@@ -178,12 +178,14 @@ impl Exchange {
 		let (behaviour, control, events) = streams::Behaviour::new(config.protocols());
 		let host = Host::start_with(host, parts, Some(behaviour)).await?;
 		let (peers, metrics) = (host.peers().clone(), host.metrics().clone());
-		let exchange = Self::start((control, events), store, peers, metrics, config);
+		let local = host.peer_id();
+		let exchange = Self::start(local, (control, events), store, peers, metrics, config);
 		Ok((host, exchange))
 	}
 
-	/// Starts the exchange on the streams of a host, on the current tokio runtime.
+	/// Starts the exchange on the streams of the host `local`, on the current tokio runtime.
 	pub fn start(
+		local: PeerId,
 		streams: (streams::Control, streams::Events),
 		store: Arc<dyn BlockStore>,
 		peers: Peers,
@@ -200,7 +202,7 @@ impl Exchange {
 			store,
 		});
 		let (commands, received) = mpsc::unbounded_channel();
-		tokio::spawn(actor::Actor::new(shared.clone()).run(received, events));
+		tokio::spawn(actor::Actor::new(&local, shared.clone()).run(received, events));
 		Self { commands, shared }
 	}
 

@@ -89,9 +89,14 @@ impl Asked {
 		}
 	}
 
-	/// An answer came, after which no other may.
-	fn answered(&self, id: Id) -> AskedFor {
+	/// An answer came, after which no other may, except that "have" may follow "don't have".
+	fn answered(&self, id: Id, answer: Option<Answer>) -> AskedFor {
 		let mut inner = self.inner();
+		if answer == Some(Answer::DontHave) {
+			if let Some((cid, false)) = inner.asks.get(&id) {
+				return AskedFor::Yes(*cid);
+			}
+		}
 		match inner.asks.remove(&id) {
 			Some((cid, false)) => AskedFor::Yes(cid),
 			Some((_, true)) => {
@@ -147,7 +152,7 @@ pub(super) async fn read_answers(
 		};
 		let input = match assembly.push(&frame, share)? {
 			Assembled::Pending => continue,
-			Assembled::Block { id, data, share } => match asked.answered(id) {
+			Assembled::Block { id, data, share } => match asked.answered(id, None) {
 				AskedFor::Yes(cid) => {
 					let block = verify(cid, data).await.ok_or(StreamError::BadBlock)?;
 					Input::NativeBlock {
@@ -164,7 +169,7 @@ pub(super) async fn read_answers(
 			Assembled::Answers { id, answers } => {
 				let mut known = Vec::with_capacity(answers.len());
 				for (id, answer) in (id..).zip(answers) {
-					match answer.map(|answer| (answer, asked.answered(id))) {
+					match answer.map(|answer| (answer, asked.answered(id, Some(answer)))) {
 						Some((answer, AskedFor::Yes(cid))) => known.push((id, cid, answer)),
 						Some((_, AskedFor::Late)) | None => {}
 						Some((_, AskedFor::Never)) => return Err(StreamError::OutOfPlace),

@@ -1,7 +1,8 @@
 //! Frames byte by byte: the examples of `docs/src/exchange.md`.
 
 use super::*;
-use cairn_dag::Codec;
+use bytes::Bytes;
+use cairn_dag::{Block, Codec};
 
 fn hello() -> Block {
 	Block::encode(Codec::Raw, &b"hello"[..])

@@ -10,14 +10,17 @@
 //! ([`Ledgers::announce`]), as boxo does it. A peer may have [`Config::max_wants`]; when there are more,
 //! wants for absent blocks make room, the oldest first, and if there are none the new want is refused.
 
-use super::wire::{block_len, presence_len, Outgoing, Presence, Want, WantKind, WantList, MAX_BLOCK};
-use crate::{blocks::BlockStore, exchange::fair::FairQueue};
-use cairn_dag::{hash::IDENTITY, Block, Cid, SourceError};
+mod job;
+mod peer;
+
+pub use job::{Found, Job};
+
+use super::wire::{presence_len, Outgoing, Presence, WantList};
+use crate::exchange::fair::FairQueue;
+use cairn_dag::{hash::IDENTITY, Cid, SourceError};
 use libp2p::PeerId;
-use std::{
-	cmp::Reverse,
-	collections::{BTreeSet, HashMap, HashSet, VecDeque},
-};
+use peer::{stop_waiting, EntryState, Ledger};
+use std::collections::{HashMap, HashSet};
 
 /// Messages under way to one peer: one is written while the next is looked up.
 pub const JOBS_PER_PEER: usize = 2;
@@ -59,123 +62,6 @@ pub struct Ledgers {
 	turns: FairQueue<PeerId>,
 	/// Which peers wait for a block that is not here.
 	waiting: HashMap<Cid, Vec<PeerId>>,
-}
-
-/// What one peer wants, and what was sent to it.
-#[derive(Debug, Default)]
-struct Ledger {
-	wants: HashMap<Cid, Entry>,
-	/// Wants to be looked up: by priority, then in the order in which they came.
-	queue: BTreeSet<(Reverse<i32>, u64, Cid)>,
-	/// Wants for blocks that are not here, the oldest first. May name some that no longer are.
-	absent: VecDeque<(Cid, u64)>,
-	/// Wants that found no room and are answered with "don't have".
-	refused: VecDeque<Cid>,
-	refusals: usize,
-	order: u64,
-	jobs: usize,
-	sent: u64,
-	received: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-	kind: WantKind,
-	priority: i32,
-	send_dont_have: bool,
-	/// Changes whenever the peer sends the want.
-	order: u64,
-	state: EntryState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EntryState {
-	Queued,
-	/// In a job; and whether the block came to the store since it began.
-	Looking {
-		came: bool,
-	},
-	/// Not here.
-	Absent,
-}
-
-/// Wants of one peer to look up.
-#[derive(Debug)]
-pub struct Job {
-	/// Whose.
-	pub peer: PeerId,
-	wants: Vec<(Cid, WantKind, u64)>,
-	refused: Vec<Cid>,
-	message_data: usize,
-	have_becomes_block: usize,
-}
-
-/// What a job found.
-#[derive(Debug)]
-pub struct Found {
-	peer: PeerId,
-	blocks: Vec<(Block, u64)>,
-	haves: Vec<(Cid, u64)>,
-	absent: Vec<(Cid, u64)>,
-	/// Not looked up, because the message was full.
-	left: Vec<(Cid, u64)>,
-	refused: Vec<Cid>,
-	/// Why the store could not answer, of those that it could not.
-	errors: Vec<SourceError>,
-}
-
-impl Job {
-	/// Looks the wants up. Blocks the thread.
-	pub fn run(self, store: &dyn BlockStore) -> Found {
-		let mut found = Found {
-			peer: self.peer,
-			blocks: Vec::new(),
-			haves: Vec::new(),
-			absent: Vec::new(),
-			left: Vec::new(),
-			refused: self.refused,
-			errors: Vec::new(),
-		};
-		let mut data = 0;
-		for (cid, kind, order) in self.wants {
-			if data >= self.message_data {
-				found.left.push((cid, order));
-				continue;
-			}
-			let answer = match kind {
-				WantKind::Block => store.get(&cid),
-				// Whether it is small shows only when it is read, and small blocks are read fast.
-				WantKind::Have => match store.size(&cid) {
-					Ok(Some(size)) if size <= self.have_becomes_block as u64 => store.get(&cid),
-					Ok(Some(_)) => {
-						found.haves.push((cid, order));
-						continue;
-					}
-					Ok(None) => Ok(None),
-					Err(error) => Err(error),
-				},
-			};
-			match answer {
-				Ok(Some(block)) if block.data().len() <= MAX_BLOCK => {
-					data += block_len(block.data().len());
-					found.blocks.push((block, order));
-				}
-				Ok(_) => found.absent.push((cid, order)),
-				Err(error) => {
-					found.absent.push((cid, order));
-					found.errors.push(error);
-				}
-			}
-		}
-		found
-	}
-}
-
-impl Found {
-	/// Whose wants were looked up.
-	pub fn peer(&self) -> PeerId {
-		self.peer
-	}
 }
 
 /// What came of a peer's wants.
@@ -246,11 +132,8 @@ impl Ledgers {
 		// A job that runs now may have looked too early.
 		for ledger in self.peers.values_mut().filter(|ledger| ledger.jobs > 0) {
 			for cid in cids {
-				if let Some(Entry {
-					state: EntryState::Looking { came },
-					..
-				}) = ledger.wants.get_mut(cid)
-				{
+				let want = ledger.wants.get_mut(cid);
+				if let Some(EntryState::Looking { came }) = want.map(|want| &mut want.state) {
 					*came = true;
 				}
 			}
@@ -412,108 +295,6 @@ impl Ledgers {
 		let has_work = !ledger.queue.is_empty() || !ledger.refused.is_empty();
 		if has_work && ledger.jobs < JOBS_PER_PEER {
 			self.turns.activate(peer);
-		}
-	}
-}
-
-impl Ledger {
-	fn want(&mut self, want: Want, config: &Config, waiting: &mut HashMap<Cid, Vec<PeerId>>, peer: PeerId) {
-		self.order += 1;
-		let order = self.order;
-		if let Some(known) = self.wants.get(&want.cid) {
-			// A want for the block is not taken back by asking whether it is here.
-			let kind = match known.kind {
-				WantKind::Block => WantKind::Block,
-				WantKind::Have => want.kind,
-			};
-			self.remove(&want.cid, waiting, peer);
-			self.insert(Want { kind, ..want }, order);
-			return;
-		}
-		if self.wants.len() >= config.max_wants && !self.make_room(waiting, peer) {
-			self.refusals += 1;
-			if want.send_dont_have && self.refused.len() < config.max_wants {
-				self.refused.push_back(want.cid);
-			}
-			return;
-		}
-		self.insert(want, order);
-	}
-
-	fn insert(&mut self, want: Want, order: u64) {
-		let entry = Entry {
-			kind: want.kind,
-			priority: want.priority,
-			send_dont_have: want.send_dont_have,
-			order,
-			state: EntryState::Queued,
-		};
-		self.queue.insert((Reverse(want.priority), order, want.cid));
-		self.wants.insert(want.cid, entry);
-	}
-
-	/// Drops the oldest want for an absent block. Whether there was one.
-	fn make_room(&mut self, waiting: &mut HashMap<Cid, Vec<PeerId>>, peer: PeerId) -> bool {
-		while let Some((cid, order)) = self.absent.pop_front() {
-			let still = self
-				.wants
-				.get(&cid)
-				.is_some_and(|entry| entry.order == order && entry.state == EntryState::Absent);
-			if still {
-				self.remove(&cid, waiting, peer);
-				return true;
-			}
-		}
-		false
-	}
-
-	fn remove(&mut self, cid: &Cid, waiting: &mut HashMap<Cid, Vec<PeerId>>, peer: PeerId) {
-		let Some(entry) = self.wants.remove(cid) else {
-			return;
-		};
-		match entry.state {
-			EntryState::Queued => {
-				self.queue.remove(&(Reverse(entry.priority), entry.order, *cid));
-			}
-			EntryState::Looking { .. } => {}
-			EntryState::Absent => {
-				stop_waiting(waiting, cid, &peer);
-				// Else wants that come and go would pile up behind one that stays.
-				if self.absent.len() > 2 * self.wants.len() + 64 {
-					let wants = &self.wants;
-					self.absent.retain(|(cid, order)| {
-						wants
-							.get(cid)
-							.is_some_and(|entry| entry.order == *order && entry.state == EntryState::Absent)
-					});
-				}
-			}
-		}
-	}
-
-	/// The want that a job looked up, if the peer did not change it meanwhile.
-	fn looked(&mut self, cid: &Cid, order: u64) -> Option<&mut Entry> {
-		self.wants
-			.get_mut(cid)
-			.filter(|entry| entry.order == order && matches!(entry.state, EntryState::Looking { .. }))
-	}
-
-	/// A want is to be looked up again.
-	fn requeue(&mut self, cid: &Cid) {
-		if let Some(entry) = self.wants.get_mut(cid) {
-			if entry.state != EntryState::Queued {
-				entry.state = EntryState::Queued;
-				self.queue.insert((Reverse(entry.priority), entry.order, *cid));
-			}
-		}
-	}
-}
-
-fn stop_waiting(waiting: &mut HashMap<Cid, Vec<PeerId>>, cid: &Cid, peer: &PeerId) {
-	if let Some(peers) = waiting.get_mut(cid) {
-		peers.retain(|other| other != peer);
-		if peers.is_empty() {
-			waiting.remove(cid);
 		}
 	}
 }

@@ -5,22 +5,28 @@
 //! [`Server::finish`] returns the frames to write, and [`Server::sent`] says that they are written. A
 //! stream has at most [`JOBS_PER_STREAM`] pieces under way, so a peer that reads slowly holds no more.
 //!
+//! A want for a block that is not here is answered "don't have" and kept: when the block comes
+//! ([`Server::announce`]), its peer is told.
+//!
 //! What goes beyond the limits of [`Config`] is answered "later"; a peer that goes far beyond, without
 //! waiting for answers, floods.
 
+mod client;
+mod job;
+mod watch;
+
+pub use job::{Found, Frames, Job};
+
 use super::{
 	fair::FairQueue,
-	walk::{RangeError, RangeWalk},
-	wire::{block_frames, Answer, Id, Range, Request, Response, WalkEnd, WantKind, MAX_ANSWERS, MAX_BLOCK},
+	wire::{Answer, Id, Request, WantKind},
 };
-use crate::blocks::BlockStore;
-use bytes::Bytes;
 use cairn_dag::{Cid, SourceError};
+use client::{Client, Stream, Walking};
+use job::answer_frames;
 use libp2p::PeerId;
-use std::{
-	collections::{BTreeMap, HashMap, VecDeque},
-	sync::Arc,
-};
+use std::collections::HashMap;
+use watch::{Absent, Wanted, Watches};
 
 /// Pieces of work under way for one stream: one is written while the next is looked up.
 pub const JOBS_PER_STREAM: usize = 2;
@@ -30,6 +36,9 @@ pub const JOBS_PER_STREAM: usize = 2;
 pub struct Config {
 	/// Wants that a peer may have, on all its streams. 4,096.
 	pub max_wants: usize,
+	/// Wants of a peer that are kept because their blocks are not here; the peers of more are not told when
+	/// one comes. 1,024.
+	pub max_watches: usize,
 	/// Walks that a peer may have, on all its streams. 8.
 	pub max_walks: usize,
 	/// Walks of all peers. 64: each takes up to 7 MB of memory.
@@ -46,6 +55,7 @@ impl Default for Config {
 	fn default() -> Self {
 		Self {
 			max_wants: 4096,
+			max_watches: 1024,
 			max_walks: 8,
 			max_all_walks: 64,
 			max_streams: 16,
@@ -70,177 +80,7 @@ pub struct Server {
 	peers: HashMap<PeerId, Client>,
 	turns: FairQueue<PeerId>,
 	walks: usize,
-}
-
-/// One peer.
-#[derive(Default)]
-struct Client {
-	streams: BTreeMap<u64, Stream>,
-	wants: usize,
-	walks: usize,
-	/// The stream that had a turn last.
-	last: u64,
-}
-
-/// One stream of a peer.
-#[derive(Default)]
-struct Stream {
-	last_id: Option<Id>,
-	wants: VecDeque<(Id, WantKind, Cid)>,
-	/// Wants and walks beyond the limits, to be answered "later".
-	later: Vec<Id>,
-	later_walks: Vec<Id>,
-	walks: VecDeque<Walking>,
-	/// The walk that a job works on, and whether it was cancelled since.
-	in_job: Option<(Id, bool)>,
-	jobs: usize,
-	/// Whether the last job was a walk's: wants and walks take turns.
-	walked: bool,
-}
-
-struct Walking {
-	id: Id,
-	range: Range,
-	/// Where it stands; `None` before its first block.
-	walk: Option<Box<RangeWalk<Arc<dyn BlockStore>>>>,
-}
-
-impl Stream {
-	fn has_work(&self) -> bool {
-		let answers = !self.wants.is_empty() || !self.later.is_empty() || !self.later_walks.is_empty();
-		self.jobs < JOBS_PER_STREAM && (answers || (!self.walks.is_empty() && self.in_job.is_none()))
-	}
-}
-
-/// A piece of work.
-pub struct Job {
-	/// For which stream.
-	pub stream: StreamKey,
-	wants: Vec<(Id, WantKind, Cid)>,
-	later: Vec<Id>,
-	later_walks: Vec<Id>,
-	walk: Option<Walking>,
-	data: usize,
-}
-
-/// What a piece of work found.
-pub struct Found {
-	stream: StreamKey,
-	answers: Vec<(Id, Answer)>,
-	frames: Frames,
-	left: Vec<(Id, WantKind, Cid)>,
-	/// The walk it worked on, unless it has ended.
-	walk: Option<Walking>,
-	walk_ended: bool,
-	blocks: usize,
-	data: usize,
-	errors: Vec<SourceError>,
-}
-
-/// Frames to write: what stands before the data of a block, and the data.
-pub type Frames = Vec<(Vec<u8>, Bytes)>;
-
-impl Job {
-	/// Looks wants up, or goes on with a walk. Blocks the thread.
-	pub fn run(self, store: &Arc<dyn BlockStore>) -> Found {
-		let mut found = Found {
-			stream: self.stream,
-			answers: self.later.iter().map(|id| (*id, Answer::Later)).collect(),
-			frames: Frames::new(),
-			left: Vec::new(),
-			walk: None,
-			walk_ended: false,
-			blocks: 0,
-			data: 0,
-			errors: Vec::new(),
-		};
-		for id in self.later_walks {
-			found.push(&Response::WalkEnd {
-				id,
-				end: WalkEnd::Later,
-			});
-		}
-		for (id, kind, cid) in self.wants {
-			if found.data >= self.data {
-				found.left.push((id, kind, cid));
-				continue;
-			}
-			let answer = match kind {
-				WantKind::Have => store
-					.has(&cid)
-					.map(|has| if has { Answer::Have } else { Answer::DontHave }),
-				WantKind::Block => match store.get(&cid) {
-					Ok(Some(block)) if block.data().len() <= MAX_BLOCK => {
-						found.blocks += 1;
-						found.data += block.data().len();
-						found.frames.extend(block_frames(id, &block, false));
-						continue;
-					}
-					Ok(_) => Ok(Answer::DontHave),
-					Err(error) => Err(error),
-				},
-			};
-			let answer = answer.unwrap_or_else(|error| {
-				found.errors.push(error);
-				Answer::DontHave
-			});
-			found.answers.push((id, answer));
-		}
-		if let Some(walking) = self.walk {
-			found.go_on(walking, store, self.data);
-		}
-		found
-	}
-}
-
-impl Found {
-	/// For which stream.
-	pub fn stream(&self) -> StreamKey {
-		self.stream
-	}
-
-	/// Blocks found, and their bytes.
-	pub fn blocks(&self) -> (usize, usize) {
-		(self.blocks, self.data)
-	}
-
-	fn push(&mut self, response: &Response) {
-		let mut frame = Vec::new();
-		response.encode(&mut frame);
-		self.frames.push((frame, Bytes::new()));
-	}
-
-	/// Sends the next blocks of a walk.
-	fn go_on(&mut self, mut walking: Walking, store: &Arc<dyn BlockStore>, data: usize) {
-		let walk = walking
-			.walk
-			.get_or_insert_with(|| Box::new(RangeWalk::new(store.clone(), &walking.range)));
-		let end = loop {
-			if self.data >= data {
-				self.walk = Some(walking);
-				return;
-			}
-			match walk.next() {
-				Some(Ok(block)) if block.data().len() <= MAX_BLOCK => {
-					// A walk over tiny blocks ends its turn, too.
-					self.data += block.data().len().max(64);
-					self.blocks += 1;
-					self.frames.extend(block_frames(walking.id, &block, true));
-				}
-				Some(Ok(_)) => break WalkEnd::Unusable,
-				None => break WalkEnd::Done,
-				Some(Err(RangeError::Missing { cid })) => break WalkEnd::Missing(cid),
-				Some(Err(RangeError::TooLong)) => break WalkEnd::Later,
-				Some(Err(RangeError::Unusable { .. })) => break WalkEnd::Unusable,
-				Some(Err(RangeError::Source(error))) => {
-					self.errors.push(error);
-					break WalkEnd::Later;
-				}
-			}
-		};
-		self.walk_ended = true;
-		self.push(&Response::WalkEnd { id: walking.id, end });
-	}
+	watches: Watches,
 }
 
 impl Server {
@@ -252,6 +92,7 @@ impl Server {
 			peers: HashMap::new(),
 			turns: FairQueue::new(quantum),
 			walks: 0,
+			watches: Watches::default(),
 		}
 	}
 
@@ -267,6 +108,7 @@ impl Server {
 
 	/// A stream is gone, and what was requested on it.
 	pub fn close(&mut self, key: StreamKey) {
+		self.watches.close(key);
 		let Some(client) = self.peers.get_mut(&key.peer) else {
 			return;
 		};
@@ -311,7 +153,12 @@ impl Server {
 				for (id, cid) in (id..).zip(cids) {
 					if client.wants < max_wants {
 						client.wants += 1;
-						stream.wants.push_back((id, kind, cid));
+						stream.wants.push_back(Wanted {
+							id,
+							kind,
+							cid,
+							told: false,
+						});
 					} else {
 						stream.later.push(id);
 					}
@@ -334,7 +181,7 @@ impl Server {
 			Request::Cancel { id, count } => {
 				let cancelled = |other: Id| other >= id && other - id < count;
 				let before = stream.wants.len();
-				stream.wants.retain(|(id, ..)| !cancelled(*id));
+				stream.wants.retain(|want| !cancelled(want.id));
 				client.wants -= before - stream.wants.len();
 				stream.later.retain(|id| !cancelled(*id));
 				stream.later_walks.retain(|id| !cancelled(*id));
@@ -345,6 +192,7 @@ impl Server {
 				if let Some((id, gone)) = &mut stream.in_job {
 					*gone |= cancelled(*id);
 				}
+				self.watches.withdraw(key, id, id.saturating_add(count - 1));
 			}
 		}
 		if stream.later.len() > max_wants || stream.later_walks.len() > max_wants {
@@ -361,26 +209,14 @@ impl Server {
 			let Some(client) = self.peers.get_mut(&peer) else {
 				continue;
 			};
-			// The next stream after the one that had the last turn.
-			let later = client.streams.range(client.last + 1..);
-			let all = later.chain(client.streams.range(..=client.last));
-			let next = all
-				.filter(|(_, stream)| stream.has_work())
-				.map(|(number, _)| *number)
-				.next();
-			let Some((number, stream)) =
-				next.and_then(|number| client.streams.get_mut(&number).map(|stream| (number, stream)))
-			else {
+			let Some((number, stream)) = client.next_stream() else {
 				self.turns.deactivate(&peer);
 				continue;
 			};
-			client.last = number;
-			let can_walk = !stream.walks.is_empty() && stream.in_job.is_none();
-			let can_answer =
-				!stream.wants.is_empty() || !stream.later.is_empty() || !stream.later_walks.is_empty();
-			stream.walked = can_walk && !(can_answer && stream.walked);
+			stream.walked = stream.can_walk() && !(stream.can_answer() && stream.walked);
+			let key = StreamKey { peer, number };
 			let mut job = Job {
-				stream: StreamKey { peer, number },
+				stream: key,
 				wants: Vec::new(),
 				later: Vec::new(),
 				later_walks: Vec::new(),
@@ -393,11 +229,14 @@ impl Server {
 			} else {
 				let count = stream.wants.len().min(self.config.job_wants);
 				job.wants = stream.wants.drain(..count).collect();
-				client.wants -= count;
 				job.later = std::mem::take(&mut stream.later);
 				job.later_walks = std::mem::take(&mut stream.later_walks);
 			}
 			stream.jobs += 1;
+			client.wants -= job.wants.len();
+			for wanted in &job.wants {
+				self.watches.look(key, *wanted);
+			}
 			self.schedule(peer);
 			return Some(job);
 		}
@@ -413,9 +252,26 @@ impl Server {
 		let Some(stream) = client.streams.get_mut(&key.number) else {
 			return (Frames::new(), found.errors);
 		};
-		client.wants += found.left.len();
-		for want in found.left.drain(..).rev() {
-			stream.wants.push_front(want);
+		let mut answers = std::mem::take(&mut found.answers);
+		for id in answers.iter().map(|(id, _)| *id).chain(found.sent) {
+			self.watches.remove(key, id);
+		}
+		for id in found.absent {
+			match self.watches.absent(key, id, self.config.max_watches) {
+				Absent::Tell => answers.push((id, Answer::DontHave)),
+				Absent::Came(wanted) => {
+					client.wants += 1;
+					stream.wants.push_back(wanted);
+				}
+				Absent::Told | Absent::Withdrawn => {}
+			}
+		}
+		for wanted in found.left.into_iter().rev() {
+			// Else it was withdrawn meanwhile.
+			if self.watches.remove(key, wanted.id) {
+				client.wants += 1;
+				stream.wants.push_front(wanted);
+			}
 		}
 		if found.walk.is_some() || found.walk_ended {
 			let cancelled = stream.in_job.take().is_some_and(|(_, cancelled)| cancelled);
@@ -428,7 +284,7 @@ impl Server {
 				}
 			}
 		}
-		let mut frames = answer_frames(std::mem::take(&mut found.answers));
+		let mut frames = answer_frames(answers);
 		frames.append(&mut found.frames);
 		let bytes = frames.iter().map(|(head, data)| head.len() + data.len()).sum();
 		self.turns.charge(key.peer, bytes);
@@ -447,11 +303,35 @@ impl Server {
 		}
 	}
 
+	/// Blocks have come to the store: peers that want them are told.
+	pub fn announce(&mut self, cids: &[Cid]) {
+		for cid in cids {
+			for (key, wanted) in self.watches.came(cid) {
+				let client = self.peers.get_mut(&key.peer);
+				let Some(client) = client else { continue };
+				if let Some(stream) = client.streams.get_mut(&key.number) {
+					client.wants += 1;
+					// Whether it still wants the block itself is for the peer to say.
+					stream.wants.push_back(Wanted {
+						kind: WantKind::Have,
+						..wanted
+					});
+					self.schedule(key.peer);
+				}
+			}
+		}
+	}
+
 	/// Wants and walks of a peer that wait.
 	pub fn waiting(&self, peer: &PeerId) -> (usize, usize) {
 		self.peers
 			.get(peer)
 			.map_or((0, 0), |client| (client.wants, client.walks))
+	}
+
+	/// Wants of a peer for blocks that are not here.
+	pub fn watches(&self, peer: &PeerId) -> usize {
+		self.watches.waiting(peer)
 	}
 
 	/// Wants of all peers that wait.
@@ -466,39 +346,10 @@ impl Server {
 
 	fn schedule(&mut self, peer: PeerId) {
 		let client = self.peers.get(&peer);
-		if client.is_some_and(|client| client.streams.values().any(Stream::has_work)) {
+		if client.is_some_and(Client::has_work) {
 			self.turns.activate(peer);
 		}
 	}
-}
-
-/// Answers as frames, with as many in a row as possible.
-fn answer_frames(mut answers: Vec<(Id, Answer)>) -> Frames {
-	/// Numbers left out for which a new frame is begun.
-	const GAP: Id = 64;
-	answers.sort_unstable_by_key(|(id, _)| *id);
-	let mut frames = Frames::new();
-	let mut run: Option<(Id, Vec<Option<Answer>>)> = None;
-	let mut push = |run: Option<(Id, Vec<Option<Answer>>)>| {
-		if let Some((id, answers)) = run {
-			let mut frame = Vec::new();
-			Response::Answers { id, answers }.encode(&mut frame);
-			frames.push((frame, Bytes::new()));
-		}
-	};
-	for (id, answer) in answers {
-		match &mut run {
-			Some((first, run))
-				if id - *first < MAX_ANSWERS as Id && id - *first - (run.len() as Id) < GAP =>
-			{
-				run.resize((id - *first) as usize, None);
-				run.push(Some(answer));
-			}
-			_ => push(run.replace((id, vec![Some(answer)]))),
-		}
-	}
-	push(run);
-	frames
 }
 
 /// What a requester may not do.
