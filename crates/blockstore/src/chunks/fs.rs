@@ -16,7 +16,7 @@
 mod sync;
 
 use super::{
-	check_read, check_writable, ChunkError, ChunkStore, ListedChunk, OpenChunksError, MAX_CHUNK_BYTES,
+	check_read, check_writable, is_readable, ChunkError, ChunkStore, ListedChunk, OpenChunksError, MAX_CHUNK_BYTES,
 };
 use crate::{
 	fault_injection,
@@ -102,6 +102,9 @@ impl FsChunks {
 
 impl ChunkStore for FsChunks {
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, ChunkError> {
+		if !is_readable(cid) {
+			return Ok(None);
+		}
 		let path = self.path(cid.hash());
 		let file = match File::open(&path) {
 			Ok(file) => file,
@@ -123,6 +126,9 @@ impl ChunkStore for FsChunks {
 	}
 
 	fn has(&self, cid: &Cid) -> Result<bool, ChunkError> {
+		if !is_readable(cid) {
+			return Ok(false);
+		}
 		let path = self.path(cid.hash());
 		path.try_exists()
 			.map_err(|error| ChunkError::from_io("find", &path, error))
