@@ -4,7 +4,8 @@
 //! costs a sync each. One connection writes; readers have their own and never wait for it.
 
 use super::{
-	check_read, check_writable, is_readable, ChunkError, ChunkStore, ListedChunk, OpenChunksError, MAX_CHUNK_BYTES,
+	check_read, check_writable, is_readable, ChunkError, ChunkStore, ListedChunk, OpenChunksError,
+	MAX_CHUNK_BYTES,
 };
 use crate::{
 	fault_injection,
