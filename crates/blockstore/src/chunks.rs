@@ -1,7 +1,10 @@
 //! Stores of chunks: bytes by CID, and nothing else.
 //!
 //! A chunk is keyed by the hash in its CID, so CIDs that differ in version or codec alone name the
-//! same chunk. The hash is what makes damage visible: [`ChunkStore::get`] hashes what it reads.
+//! same chunk. The hash is what makes damage visible: [`ChunkStore::get`] hashes what it reads. A hash
+//! function that is broken names a chunk only under the codecs for which Cairn accepts it
+//! ([`cairn_dag::block::check_address`]); under another the chunk is absent, as it is for readers
+//! everywhere else.
 
 mod cache;
 mod fs;
@@ -14,7 +17,10 @@ pub use memory::MemoryChunks;
 pub use sqlite::SqliteChunks;
 
 use crate::{Cid, Multihash};
-use cairn_dag::{Block, BlockError, HashFunction};
+use cairn_dag::{
+	block::{self, BlockError},
+	Block,
+};
 use std::{
 	io,
 	ops::ControlFlow,
@@ -36,14 +42,15 @@ pub const MAX_CHUNK_BYTES: usize = 32 << 20;
 ///
 /// [`Repo`]: crate::Repo
 pub trait ChunkStore: Send + Sync + 'static {
-	/// Reads a chunk and checks its hash; `None` if the store does not have it.
+	/// Reads a chunk and checks its hash; `None` if the store does not have it, or if the CID is one
+	/// that no block is accepted under.
 	///
 	/// # Errors
 	/// [`ChunkError::Damaged`] if the stored bytes are not those of the CID; otherwise what keeps the
 	/// store from reading.
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, ChunkError>;
 
-	/// Whether the store has a chunk. Does not read the bytes, so a damaged chunk counts.
+	/// Whether the store has a chunk for this CID. Does not read the bytes, so a damaged chunk counts.
 	///
 	/// # Errors
 	/// What keeps the store from knowing.
@@ -53,7 +60,8 @@ pub trait ChunkStore: Send + Sync + 'static {
 	/// written again, which also replaces a damaged one. Many at once cost far less than one by one.
 	///
 	/// # Errors
-	/// [`ChunkError::TooLarge`] and [`ChunkError::UnsupportedHash`] before anything is written.
+	/// [`ChunkError::TooLarge`], [`ChunkError::UnsupportedHash`] and [`ChunkError::WeakHash`] before
+	/// anything is written.
 	/// [`ChunkError::Full`] and others may leave some chunks of the call written and others not; none
 	/// is half-written.
 	fn put_many(&self, blocks: &[Block]) -> Result<(), ChunkError>;
@@ -138,6 +146,13 @@ pub enum ChunkError {
 		path: PathBuf,
 		/// What the operating system or the database said.
 		source: Box<dyn std::error::Error + Send + Sync>,
+	},
+	/// The CID's hash function is broken and not accepted for its codec: nobody could read the chunk by
+	/// this CID.
+	#[error("block {cid} is addressed with SHA-1, which is not accepted for its codec")]
+	WeakHash {
+		/// The CID.
+		cid: Cid,
 	},
 	/// The operating system refused.
 	#[error("cannot {action} {}", path.display())]
@@ -229,18 +244,29 @@ pub(crate) fn check_writable(blocks: &[Block]) -> Result<(), ChunkError> {
 		if size > MAX_CHUNK_BYTES {
 			return Err(ChunkError::TooLarge { cid, size });
 		}
-		let code = cid.hash().code();
-		if HashFunction::from_code(code).is_none() && code != cairn_dag::hash::IDENTITY {
-			return Err(ChunkError::UnsupportedHash { cid, code });
-		}
+		check_address(&cid)?;
 	}
 	Ok(())
 }
 
+/// Whether a chunk can be asked for by this CID. Under others none is found, whatever lies under the hash.
+pub(crate) fn is_readable(cid: &Cid) -> bool {
+	block::check_address(cid).is_ok()
+}
+
+fn check_address(cid: &Cid) -> Result<(), ChunkError> {
+	block::check_address(cid).map_err(|error| address_error(cid, error))
+}
+
+fn address_error(cid: &Cid, error: BlockError) -> ChunkError {
+	match error {
+		BlockError::UnsupportedHash { cid, code } => ChunkError::UnsupportedHash { cid, code },
+		BlockError::WeakHash { cid } => ChunkError::WeakHash { cid },
+		_ => ChunkError::Damaged { cid: *cid },
+	}
+}
+
 /// Makes a block of what was read, if it is what was written.
 fn check_read(cid: &Cid, data: impl Into<bytes::Bytes>) -> Result<Block, ChunkError> {
-	Block::new(*cid, data).map_err(|error| match error {
-		BlockError::UnsupportedHash { cid, code } => ChunkError::UnsupportedHash { cid, code },
-		_ => ChunkError::Damaged { cid: *cid },
-	})
+	Block::new(*cid, data).map_err(|error| address_error(cid, error))
 }

@@ -6,7 +6,10 @@
 //! ignore the variable. The process aborts as by `kill -9`: no destructor runs, nothing is flushed.
 //!
 //! With [`with_observer`] a test sees the points that its own threads reach, and can hold a thread
-//! there: that is how `tests/interleaving.rs` runs every order of two threads' steps.
+//! there: that is how `tests/interleaving.rs` runs every order of two threads' steps. It also sees what
+//! its threads do to the disk, and `tests/durability.rs` follows what is certainly on it.
+
+use std::path::PathBuf;
 
 /// Every point. The comment says what was done before and what comes next.
 pub const POINTS: [&str; 28] = [
@@ -70,11 +73,43 @@ pub const POINTS: [&str; 28] = [
 
 /// What a thread tells its observer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<'a> {
 	/// It stands at a point, and holds no transaction and no mutex.
 	Reached(&'static str),
 	/// It cannot go on until another thread has released a chunk.
 	Waiting,
+	/// It has done something to the disk. It may hold a mutex.
+	Disk(&'a DiskOperation),
+}
+
+/// What was done to files and folders outside the databases, which look after theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskOperation {
+	/// The file system was opened, to be synced through this handle.
+	OpenedFileSystem {
+		/// Differs from those of other handles.
+		handle: u64,
+	},
+	/// A file was created and written.
+	Wrote(PathBuf),
+	/// A file's bytes, or a folder's names, were synced.
+	Synced(PathBuf),
+	/// Everything on the file system was synced.
+	SyncedFileSystem {
+		/// Through this handle, which tells of the writes that failed since it was opened.
+		handle: u64,
+	},
+	/// A file got another name.
+	Renamed {
+		/// The name it had.
+		from: PathBuf,
+		/// The name it has.
+		to: PathBuf,
+	},
+	/// A file lost its name.
+	Removed(PathBuf),
+	/// A folder was created.
+	CreatedFolder(PathBuf),
 }
 
 #[cfg(any(debug_assertions, feature = "fault-injection"))]
@@ -84,29 +119,31 @@ pub(crate) use active::*;
 
 #[cfg(any(debug_assertions, feature = "fault-injection"))]
 mod active {
-	use super::{Event, POINTS};
+	use super::{DiskOperation, Event, POINTS};
 	use std::{
 		cell::RefCell,
 		rc::Rc,
 		sync::{
-			atomic::{AtomicU32, Ordering},
+			atomic::{AtomicU32, AtomicU64, Ordering},
 			LazyLock,
 		},
 	};
 
+	type Observer = Rc<dyn Fn(Event<'_>)>;
+
 	thread_local! {
-		static OBSERVER: RefCell<Option<Rc<dyn Fn(Event)>>> = const { RefCell::new(None) };
+		static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
 	}
 
 	/// Runs `work` with an observer of what this thread does.
-	pub fn with_observer<T>(observer: impl Fn(Event) + 'static, work: impl FnOnce() -> T) -> T {
+	pub fn with_observer<T>(observer: impl Fn(Event<'_>) + 'static, work: impl FnOnce() -> T) -> T {
 		OBSERVER.with_borrow_mut(|slot| *slot = Some(Rc::new(observer)));
 		let result = work();
 		OBSERVER.with_borrow_mut(|slot| *slot = None);
 		result
 	}
 
-	fn observe(event: Event) {
+	fn observe(event: Event<'_>) {
 		// Without the borrow: the observer may run code that reaches a point.
 		if let Some(observer) = OBSERVER.with_borrow(Clone::clone) {
 			observer(event);
@@ -153,6 +190,19 @@ mod active {
 		OBSERVER.with_borrow(Option::is_some)
 	}
 
+	/// Tells the observer, if there is one, what was done to the disk.
+	pub(crate) fn disk(operation: impl FnOnce() -> DiskOperation) {
+		if is_observed() {
+			observe(Event::Disk(&operation()));
+		}
+	}
+
+	/// A number for a handle that the observer hears of.
+	pub(crate) fn next_handle() -> u64 {
+		static NEXT: AtomicU64 = AtomicU64::new(0);
+		NEXT.fetch_add(1, Ordering::Relaxed)
+	}
+
 	/// Lets the observer run another thread.
 	pub(crate) fn waiting() {
 		observe(Event::Waiting);
@@ -178,4 +228,14 @@ mod active {
 	/// Does nothing in this build.
 	#[inline]
 	pub(crate) fn waiting() {}
+
+	/// Does nothing in this build.
+	#[inline]
+	pub(crate) fn disk(_operation: impl FnOnce() -> super::DiskOperation) {}
+
+	/// Nobody tells handles apart in this build.
+	#[inline]
+	pub(crate) fn next_handle() -> u64 {
+		0
+	}
 }

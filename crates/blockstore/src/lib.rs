@@ -20,6 +20,7 @@
 
 pub mod chunks;
 pub mod clock;
+mod disk;
 pub mod fault_injection;
 mod owner_lock;
 pub mod quota;

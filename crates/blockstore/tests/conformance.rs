@@ -121,6 +121,7 @@ mod suite {
 			HashFunction::Keccak256,
 			HashFunction::Blake3,
 			HashFunction::Blake2b256,
+			HashFunction::Sha1,
 		];
 		let blocks = functions.map(|hash| Block::encode_with(Codec::Raw, hash, &b"some bytes"[..]));
 		store.put_many(&blocks).unwrap();
@@ -128,6 +129,34 @@ mod suite {
 			assert_eq!(store.get(block.cid()).unwrap().as_ref(), Some(block));
 		}
 		assert_eq!(list(store).len(), functions.len());
+	}
+
+	pub fn a_broken_hash_names_a_chunk_under_the_codecs_that_came_with_it_alone(store: &dyn ChunkStore) {
+		let refused_codecs = [0x70, 0x71, 0x90];
+		let git = Block::encode_with(Codec::Raw, HashFunction::Sha1, &b"blob 3\0abc"[..]);
+		let refused = refused_codecs.map(|codec| Cid::new_v1(codec, *git.cid().hash()));
+		for cid in &refused {
+			let block = Block::assume_verified(*cid, git.bytes().clone());
+			let written = store.put_many(&[fixture::block(1, 10), block]);
+			assert!(
+				matches!(&written, Err(ChunkError::WeakHash { cid: found }) if found == cid),
+				"{written:?}"
+			);
+		}
+		assert!(list(store).is_empty());
+		store.put_many(std::slice::from_ref(&git)).unwrap();
+		// Twice: from the disk and from a cache.
+		for _ in 0..2 {
+			for cid in &refused {
+				assert_eq!(store.get(cid).unwrap(), None);
+				assert!(!store.has(cid).unwrap());
+			}
+			for codec in [0x55, 0x78, 0x7b] {
+				let cid = Cid::new_v1(codec, *git.cid().hash());
+				assert!(store.has(&cid).unwrap());
+				assert_eq!(store.get(&cid).unwrap().unwrap().data(), git.data());
+			}
+		}
 	}
 
 	pub fn damage_reads_as_an_error_and_writing_again_mends_it(store: &dyn ChunkStore) {
@@ -291,6 +320,7 @@ macro_rules! run_suite {
 			a_hash_that_cannot_be_checked_is_refused,
 			version_and_codec_of_a_cid_do_not_matter,
 			every_hash_function_addresses_chunks,
+			a_broken_hash_names_a_chunk_under_the_codecs_that_came_with_it_alone,
 			damage_reads_as_an_error_and_writing_again_mends_it,
 			a_listing_shows_everything_and_can_be_broken_off,
 			a_listing_may_use_the_store,

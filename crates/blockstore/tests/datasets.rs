@@ -6,7 +6,7 @@ use cairn_blockstore::{
 	repo::{CommitOptions, DatasetError, UploadError},
 	ChunkError, Cid, Expiry, Multihash, PinId, Repo,
 };
-use cairn_dag::{Block, BlockSink, Codec};
+use cairn_dag::{Block, BlockSink, Codec, HashFunction};
 use fixture::{assert_absent, assert_readable, block, blocks, repo, seconds, store, upload, START};
 use std::sync::{
 	atomic::{AtomicBool, Ordering},
@@ -515,4 +515,36 @@ fn the_generation_rises_with_every_dataset_that_comes_or_goes_and_with_nothing_e
 	rises("a commit that may be evicted", true);
 	drop(repo.reserve(1000).unwrap());
 	rises("an eviction", true);
+}
+
+/// What a peer asks for must not make a sound block look lost.
+#[test]
+fn asking_for_a_block_under_a_codec_that_its_hash_is_not_accepted_for_changes_nothing() {
+	for read_cache in [0, 1 << 20] {
+		let (_, mut config) = fixture::config(1 << 20);
+		config.read_cache = read_cache;
+		let repo = Repo::in_memory(&config).unwrap();
+		let git = Block::encode_with(Codec::Raw, HashFunction::Sha1, &b"blob 3\0abc"[..]);
+		store(&repo, std::slice::from_ref(&git));
+		for _ in 0..2 {
+			for codec in [0x70, 0x71, 0x90] {
+				let cid = Cid::new_v1(codec, *git.cid().hash());
+				assert_absent_cid(&repo, &cid);
+			}
+			assert_readable(&repo, std::slice::from_ref(&git));
+			assert!(!repo.stat(git.cid()).unwrap().unwrap().damaged);
+		}
+		let other = Block::encode_with(Codec::DagPb, HashFunction::Sha1, &b"else"[..]);
+		let refused = repo.upload(0).unwrap().put(other);
+		assert!(
+			matches!(refused, Err(UploadError::Chunks(ChunkError::WeakHash { .. }))),
+			"{refused:?}"
+		);
+	}
+}
+
+fn assert_absent_cid(repo: &Repo, cid: &Cid) {
+	assert_eq!(repo.get(cid).unwrap(), None);
+	assert!(!repo.has(cid).unwrap());
+	assert_eq!(repo.stat(cid).unwrap(), None);
 }

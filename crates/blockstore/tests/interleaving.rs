@@ -175,6 +175,7 @@ fn run_in_order(world: &World, threads: &[Thread], end: fn(&World), choose: &mut
 							move |event| match event {
 								Event::Reached(_) => observer.park(number, Status::Parked),
 								Event::Waiting => observer.park(number, Status::Waiting),
+								Event::Disk(_) => {}
 							},
 							|| thread(world),
 						);

@@ -119,11 +119,29 @@ pub fn read_cid(bytes: &[u8]) -> Option<(Cid, usize)> {
 /// bencode, torrent-info, torrent-file.
 const ADDRESSED_BY_SHA1: [u64; 5] = [0x55, 0x78, 0x63, 0x7b, 0x7c];
 
+/// Checks that a block can be known by `cid`, whatever its bytes are: [`Block::new`] takes none under a CID
+/// that is refused here.
+///
+/// # Errors
+/// [`BlockError::UnsupportedHash`] and [`BlockError::WeakHash`].
+pub fn check_address(cid: &Cid) -> Result<(), BlockError> {
+	let code = cid.hash().code();
+	if code == IDENTITY {
+		return Ok(());
+	}
+	let function = HashFunction::from_code(code).ok_or(BlockError::UnsupportedHash { cid: *cid, code })?;
+	if !function.is_collision_resistant() && !ADDRESSED_BY_SHA1.contains(&cid.codec()) {
+		return Err(BlockError::WeakHash { cid: *cid });
+	}
+	Ok(())
+}
+
 /// Checks that `data` hashes to `cid`, without making a block of it.
 ///
 /// # Errors
 /// As [`Block::new`].
 pub fn verify(cid: &Cid, data: &[u8]) -> Result<(), BlockError> {
+	check_address(cid)?;
 	let expected = cid.hash();
 	let actual = if expected.code() == IDENTITY {
 		if expected.digest() == data {
@@ -132,14 +150,7 @@ pub fn verify(cid: &Cid, data: &[u8]) -> Result<(), BlockError> {
 		// More than 64 bytes do not fit an identity multihash, and then differ anyway.
 		Multihash::wrap(IDENTITY, data.get(..64).unwrap_or(data)).ok()
 	} else {
-		let function = HashFunction::from_code(expected.code()).ok_or(BlockError::UnsupportedHash {
-			cid: *cid,
-			code: expected.code(),
-		})?;
-		if !function.is_collision_resistant() && !ADDRESSED_BY_SHA1.contains(&cid.codec()) {
-			return Err(BlockError::WeakHash { cid: *cid });
-		}
-		Some(function.digest(data))
+		HashFunction::from_code(expected.code()).map(|function| function.digest(data))
 	};
 	match actual {
 		Some(actual) if actual == *expected => Ok(()),

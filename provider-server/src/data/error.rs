@@ -41,7 +41,7 @@ pub fn upload_problem(error: &UploadError) -> Problem {
 		UploadError::Chunks(ChunkError::TooLarge { .. }) => {
 			Problem::new(ErrorKind::TooLarge, error.to_string()).hint("cut the data into smaller blocks")
 		}
-		UploadError::Chunks(ChunkError::UnsupportedHash { .. }) => {
+		UploadError::Chunks(ChunkError::UnsupportedHash { .. } | ChunkError::WeakHash { .. }) => {
 			Problem::new(ErrorKind::Unprocessable, error.to_string())
 				.hint("use sha2-256, sha2-512, keccak-256, blake2b-256 or blake3")
 		}

@@ -1,6 +1,6 @@
 //! A read cache in front of another store.
 
-use super::{ChunkError, ChunkStore, ListedChunk};
+use super::{is_readable, ChunkError, ChunkStore, ListedChunk};
 use crate::{Cid, Multihash};
 use bytes::Bytes;
 use cairn_dag::Block;
@@ -107,6 +107,9 @@ impl<S: ChunkStore> CachedChunks<S> {
 
 impl<S: ChunkStore> ChunkStore for CachedChunks<S> {
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, ChunkError> {
+		if !is_readable(cid) {
+			return Ok(None);
+		}
 		let removals = {
 			let mut cache = self.lock();
 			if let Some(data) = cache.chunks.get(cid.hash()) {
@@ -125,6 +128,9 @@ impl<S: ChunkStore> ChunkStore for CachedChunks<S> {
 	}
 
 	fn has(&self, cid: &Cid) -> Result<bool, ChunkError> {
+		if !is_readable(cid) {
+			return Ok(false);
+		}
 		if self.lock().chunks.peek(cid.hash()).is_some() {
 			return Ok(true);
 		}

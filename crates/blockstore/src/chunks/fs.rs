@@ -13,12 +13,12 @@
 //! name is whole also after a power cut, so writing a chunk again can never replace a whole one by one
 //! that is not on the disk yet.
 
-mod sync;
-
 use super::{
-	check_read, check_writable, ChunkError, ChunkStore, ListedChunk, OpenChunksError, MAX_CHUNK_BYTES,
+	check_read, check_writable, is_readable, ChunkError, ChunkStore, ListedChunk, OpenChunksError,
+	MAX_CHUNK_BYTES,
 };
 use crate::{
+	disk::{self, FileSystem},
 	fault_injection,
 	owner_lock::{OwnerLock, OwnerLockError},
 	Cid, Multihash,
@@ -31,7 +31,6 @@ use std::{
 	ops::ControlFlow,
 	path::{Path, PathBuf},
 };
-use sync::FileSystem;
 use tempfile::TempPath;
 
 /// The format this version writes.
@@ -44,7 +43,6 @@ const INCOMING: &str = "incoming";
 #[derive(Debug)]
 pub struct FsChunks {
 	folder: PathBuf,
-	file_system: FileSystem,
 	_lock: OwnerLock,
 }
 
@@ -57,21 +55,17 @@ impl FsChunks {
 	/// later version, [`OpenChunksError::NotAStore`] if the folder holds other files.
 	pub fn open(folder: impl Into<PathBuf>) -> Result<Self, OpenChunksError> {
 		let folder = folder.into();
-		create_folder(&folder)?;
+		disk::create_folders(&folder).map_err(|source| open_error("create", &folder, source))?;
 		let lock = OwnerLock::take(&folder).map_err(|error| match error {
 			OwnerLockError::Taken => OpenChunksError::InUse { path: folder.clone() },
 			OwnerLockError::Io(source) => open_error("lock", &folder, source),
 		})?;
 		if !check_format(&folder)? {
 			create_layout(&folder)?;
+			write_format(&folder)?;
 		}
 		clear_incoming(&folder.join(INCOMING))?;
-		let file_system = FileSystem::of(&folder).map_err(|source| open_error("open", &folder, source))?;
-		Ok(Self {
-			folder,
-			file_system,
-			_lock: lock,
-		})
+		Ok(Self { folder, _lock: lock })
 	}
 
 	fn shard(&self, shard: u8) -> PathBuf {
@@ -88,20 +82,37 @@ impl FsChunks {
 			.prefix("")
 			.tempfile_in(self.folder.join(INCOMING))?;
 		file.write_all(block.data())?;
+		disk::wrote(file.path());
 		Ok(file.into_temp_path())
 	}
 
-	/// Syncs folders that gained or lost names.
-	fn sync_shards(&self, shards: &BTreeSet<u8>) -> Result<(), ChunkError> {
-		let folders: Vec<_> = shards.iter().map(|shard| self.shard(*shard)).collect();
-		self.file_system
-			.sync_all(folders.iter().map(PathBuf::as_path))
+	/// Opened before anything is written that is synced through it: see [`FileSystem`].
+	fn file_system(&self) -> Result<FileSystem, ChunkError> {
+		FileSystem::open(&self.folder).map_err(|error| ChunkError::from_io("open", &self.folder, error))
+	}
+
+	fn sync<'a>(
+		&self,
+		file_system: &FileSystem,
+		paths: impl ExactSizeIterator<Item = &'a Path>,
+	) -> Result<(), ChunkError> {
+		file_system
+			.sync_all(paths)
 			.map_err(|error| ChunkError::from_io("sync", &self.folder, error))
+	}
+
+	/// Syncs folders that gained or lost names.
+	fn sync_shards(&self, file_system: &FileSystem, shards: &BTreeSet<u8>) -> Result<(), ChunkError> {
+		let folders: Vec<_> = shards.iter().map(|shard| self.shard(*shard)).collect();
+		self.sync(file_system, folders.iter().map(PathBuf::as_path))
 	}
 }
 
 impl ChunkStore for FsChunks {
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, ChunkError> {
+		if !is_readable(cid) {
+			return Ok(None);
+		}
 		let path = self.path(cid.hash());
 		let file = match File::open(&path) {
 			Ok(file) => file,
@@ -123,6 +134,9 @@ impl ChunkStore for FsChunks {
 	}
 
 	fn has(&self, cid: &Cid) -> Result<bool, ChunkError> {
+		if !is_readable(cid) {
+			return Ok(false);
+		}
 		let path = self.path(cid.hash());
 		path.try_exists()
 			.map_err(|error| ChunkError::from_io("find", &path, error))
@@ -130,6 +144,7 @@ impl ChunkStore for FsChunks {
 
 	fn put_many(&self, blocks: &[Block]) -> Result<(), ChunkError> {
 		check_writable(blocks)?;
+		let file_system = self.file_system()?;
 		let mut seen = HashSet::with_capacity(blocks.len());
 		let mut written = Vec::with_capacity(blocks.len());
 		for block in blocks {
@@ -142,27 +157,24 @@ impl ChunkStore for FsChunks {
 				fault_injection::reached("fs:temporary");
 			}
 		}
-		self.file_system
-			.sync_all(written.iter().map(|(temporary, _)| &**temporary))
-			.map_err(|error| ChunkError::from_io("sync", &self.folder, error))?;
+		self.sync(&file_system, written.iter().map(|(temporary, _)| &**temporary))?;
 		fault_injection::reached("fs:synced");
 		let mut shards = BTreeSet::new();
 		for (temporary, hash) in written {
 			let path = self.path(&hash);
-			temporary
-				.persist(&path)
-				.map_err(|error| ChunkError::from_io("name", &path, error.error))?;
+			disk::persist(temporary, &path).map_err(|error| ChunkError::from_io("name", &path, error))?;
 			shards.insert(shard_of(&hash.to_bytes()));
 			fault_injection::reached("fs:renamed");
 		}
-		self.sync_shards(&shards)
+		self.sync_shards(&file_system, &shards)
 	}
 
 	fn delete_many(&self, hashes: &[Multihash]) -> Result<(), ChunkError> {
+		let file_system = self.file_system()?;
 		let mut shards = BTreeSet::new();
 		for hash in hashes {
 			let path = self.path(hash);
-			match fs::remove_file(&path) {
+			match disk::remove_file(&path) {
 				Ok(()) => {
 					shards.insert(shard_of(&hash.to_bytes()));
 					fault_injection::reached("fs:removed");
@@ -171,7 +183,7 @@ impl ChunkStore for FsChunks {
 				Err(error) => return Err(ChunkError::from_io("remove", &path, error)),
 			}
 		}
-		self.sync_shards(&shards)
+		self.sync_shards(&file_system, &shards)
 	}
 
 	fn list(&self, visit: &mut dyn FnMut(ListedChunk) -> ControlFlow<()>) -> Result<(), ChunkError> {
@@ -223,10 +235,6 @@ fn open_error(action: &'static str, path: &Path, source: io::Error) -> OpenChunk
 	}
 }
 
-fn create_folder(path: &Path) -> Result<(), OpenChunksError> {
-	fs::create_dir_all(path).map_err(|source| open_error("create", path, source))
-}
-
 /// Whether the folder is a store of this format; `false` if it is empty or was not finished.
 fn check_format(folder: &Path) -> Result<bool, OpenChunksError> {
 	let path = folder.join(FORMAT_FILE);
@@ -265,25 +273,27 @@ fn check_format(folder: &Path) -> Result<bool, OpenChunksError> {
 	}
 }
 
-/// Makes the folders, and then the file that says they are there.
+/// Makes the folders that are not there.
 fn create_layout(folder: &Path) -> Result<(), OpenChunksError> {
-	let incoming = folder.join(INCOMING);
-	create_folder(&incoming)?;
-	for shard in 0..=u8::MAX {
-		create_folder(&folder.join(shard_name(shard)))?;
+	let shards = (0..=u8::MAX).map(shard_name);
+	for name in shards.chain([INCOMING.to_owned()]) {
+		let path = folder.join(name);
+		disk::create_folder(&path).map_err(|source| open_error("create", &path, source))?;
 	}
+	Ok(())
+}
+
+/// Writes the file that says that the folders are there.
+fn write_format(folder: &Path) -> Result<(), OpenChunksError> {
 	let path = folder.join(FORMAT_FILE);
 	let write = || -> io::Result<()> {
-		let mut file = tempfile::NamedTempFile::new_in(&incoming)?;
+		let mut file = tempfile::NamedTempFile::new_in(folder.join(INCOMING))?;
 		writeln!(file, "{FORMAT_PREFIX}{FORMAT}")?;
-		file.as_file().sync_all()?;
-		sync::folder(folder)?;
-		file.persist(&path).map_err(|error| error.error)?;
-		sync::folder(folder)?;
-		match folder.parent() {
-			Some(parent) if !parent.as_os_str().is_empty() => sync::folder(parent),
-			_ => Ok(()),
-		}
+		disk::wrote(file.path());
+		disk::sync(file.path())?;
+		disk::sync(folder)?;
+		disk::persist(file.into_temp_path(), &path)?;
+		disk::sync(folder)
 	};
 	write().map_err(|source| open_error("write", &path, source))
 }

@@ -1,6 +1,6 @@
 //! Chunks in memory.
 
-use super::{check_read, check_writable, ChunkError, ChunkStore, ListedChunk};
+use super::{check_read, check_writable, is_readable, ChunkError, ChunkStore, ListedChunk};
 use crate::{Cid, Multihash};
 use bytes::Bytes;
 use cairn_dag::Block;
@@ -25,6 +25,9 @@ impl MemoryChunks {
 
 impl ChunkStore for MemoryChunks {
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, ChunkError> {
+		if !is_readable(cid) {
+			return Ok(None);
+		}
 		// Inserting and removing leave the map whole even if they panic, here and below.
 		let chunks = self.chunks.read().unwrap_or_else(PoisonError::into_inner);
 		let found = chunks.get(cid.hash()).cloned();
@@ -33,6 +36,9 @@ impl ChunkStore for MemoryChunks {
 	}
 
 	fn has(&self, cid: &Cid) -> Result<bool, ChunkError> {
+		if !is_readable(cid) {
+			return Ok(false);
+		}
 		let chunks = self.chunks.read().unwrap_or_else(PoisonError::into_inner);
 		Ok(chunks.contains_key(cid.hash()))
 	}

@@ -4,7 +4,8 @@
 //! costs a sync each. One connection writes; readers have their own and never wait for it.
 
 use super::{
-	check_read, check_writable, ChunkError, ChunkStore, ListedChunk, OpenChunksError, MAX_CHUNK_BYTES,
+	check_read, check_writable, is_readable, ChunkError, ChunkStore, ListedChunk, OpenChunksError,
+	MAX_CHUNK_BYTES,
 };
 use crate::{
 	fault_injection,
@@ -149,6 +150,9 @@ enum Found {
 
 impl ChunkStore for SqliteChunks {
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, ChunkError> {
+		if !is_readable(cid) {
+			return Ok(None);
+		}
 		let hash = cid.hash().to_bytes();
 		let found = self.read(|connection| {
 			connection
@@ -168,6 +172,9 @@ impl ChunkStore for SqliteChunks {
 	}
 
 	fn has(&self, cid: &Cid) -> Result<bool, ChunkError> {
+		if !is_readable(cid) {
+			return Ok(false);
+		}
 		let hash = cid.hash().to_bytes();
 		self.read(|connection| {
 			connection.query_row(

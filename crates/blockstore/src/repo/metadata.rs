@@ -7,7 +7,7 @@ pub(super) use rows::{decode_hash, BlockRow, DatasetRow, DatasetState, Total};
 pub(super) use tables::{member_key, members_of, visibility, Tables, Visibility};
 pub(super) use tables::{BLOCKS, DATASETS, EVICTABLE, EXPIRY, HIDDEN, MEMBERS, PINS, RECORDS, ROOTS, TOTALS};
 
-use crate::fault_injection;
+use crate::{disk, fault_injection};
 use redb::{backends::InMemoryBackend, Builder, Database, ReadTransaction, ReadableDatabase};
 use std::{
 	fs, io,
@@ -129,7 +129,7 @@ impl Metadata {
 		}
 		drop(Builder::new().set_cache_size(cache_bytes).create(&new)?);
 		fault_injection::reached("open:created");
-		fs::rename(&new, path)?;
+		disk::rename(&new, path)?;
 		Self::open(path, cache_bytes)
 	}
 

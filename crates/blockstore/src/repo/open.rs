@@ -9,14 +9,14 @@ use super::{
 };
 use crate::{
 	chunks::OpenChunksError,
-	fault_injection,
+	disk, fault_injection,
 	owner_lock::{OwnerLock, OwnerLockError},
 	quota::Ledger,
 	CachedChunks, ChunkStore, Clock, FsChunks, MemoryChunks, SqliteChunks, SystemClock,
 };
 use redb::ReadableTable;
 use std::{
-	fs, io,
+	io,
 	num::NonZeroU64,
 	path::{Path, PathBuf},
 	sync::{atomic::AtomicBool, Arc, Mutex, RwLock},
@@ -317,7 +317,7 @@ impl Drop for Inner {
 }
 
 fn own(folder: &Path) -> Result<OwnerLock, OpenError> {
-	fs::create_dir_all(folder).map_err(|source| OpenError::Io {
+	disk::create_folders(folder).map_err(|source| OpenError::Io {
 		path: folder.to_owned(),
 		source,
 	})?;
@@ -362,8 +362,7 @@ fn open_metadata(folder: &Path, config: &RepoConfig) -> Result<Metadata, OpenErr
 }
 
 fn sync_folder(folder: &Path) -> Result<(), OpenError> {
-	let sync = fs::File::open(folder).and_then(|folder| folder.sync_all());
-	sync.map_err(|source| OpenError::Io {
+	disk::sync(folder).map_err(|source| OpenError::Io {
 		path: folder.to_owned(),
 		source,
 	})

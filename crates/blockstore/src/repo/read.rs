@@ -4,7 +4,7 @@ use super::{
 	metadata::{visibility, BlockRow, MetadataError, Visibility, Wraps, BLOCKS, HIDDEN, MEMBERS},
 	Repo,
 };
-use crate::{fault_injection, ChunkError, Cid, Multihash};
+use crate::{chunks::is_readable, fault_injection, ChunkError, Cid, Multihash};
 use cairn_dag::{Block, BlockSource, SourceError};
 use redb::ReadableTable;
 
@@ -48,7 +48,8 @@ pub struct BlockStat {
 }
 
 impl Repo {
-	/// Reads a block; `None` if no dataset has it. The block inside an identity CID is always there.
+	/// Reads a block; `None` if no dataset has it, or if the CID is one that no block is accepted under
+	/// (SHA-1 with most codecs). The block inside an identity CID is always there.
 	///
 	/// # Errors
 	/// [`ReadError::Damaged`], and what keeps the repository from reading.
@@ -56,7 +57,7 @@ impl Repo {
 		if let Some(block) = Block::from_identity(cid) {
 			return Ok(Some(block));
 		}
-		match self.visibility(cid.hash())? {
+		match self.visibility(cid)? {
 			Visibility::Absent => return Ok(None),
 			Visibility::Lost(_) => return Err(ReadError::Damaged { cid: *cid }),
 			Visibility::Present(_) => {}
@@ -77,7 +78,7 @@ impl Repo {
 		if Block::from_identity(cid).is_some() {
 			return Ok(true);
 		}
-		Ok(matches!(self.visibility(cid.hash())?, Visibility::Present(_)))
+		Ok(matches!(self.visibility(cid)?, Visibility::Present(_)))
 	}
 
 	/// What is known about a block; `None` if no dataset has it.
@@ -90,13 +91,23 @@ impl Repo {
 			datasets: row.refs,
 			damaged: row.lost,
 		};
-		Ok(match self.visibility(cid.hash())? {
+		Ok(match self.visibility(cid)? {
 			Visibility::Absent => None,
 			Visibility::Present(row) | Visibility::Lost(row) => Some(stat(row)),
 		})
 	}
 
-	pub(super) fn visibility(&self, hash: &Multihash) -> Result<Visibility, MetadataError> {
+	/// Whether a block can be read by this CID: blocks are kept by their hash alone, and may be asked for
+	/// under a codec for which the hash is not accepted. That says nothing about what is on the disk.
+	fn visibility(&self, cid: &Cid) -> Result<Visibility, MetadataError> {
+		match is_readable(cid) {
+			true => self.visibility_of(cid.hash()),
+			false => Ok(Visibility::Absent),
+		}
+	}
+
+	/// Whether any CID with this hash can be read.
+	pub(super) fn visibility_of(&self, hash: &Multihash) -> Result<Visibility, MetadataError> {
 		let key = hash.to_bytes();
 		self.inner.metadata.read(|snapshot| {
 			visibility(
@@ -114,7 +125,7 @@ impl Repo {
 		fault_injection::reached("read:missed");
 		let _lock = self.inner.locks.write(vec![*cid.hash()]);
 		fault_injection::reached("read:locked");
-		match self.visibility(cid.hash())? {
+		match self.visibility(cid)? {
 			Visibility::Absent => return Ok(None),
 			Visibility::Lost(_) => return Err(ReadError::Damaged { cid: *cid }),
 			Visibility::Present(_) => {}

@@ -132,7 +132,7 @@ impl Repo {
 					(Probe::Lost, was_lost) => {
 						// Blocks that nobody can read may lack their chunk: a collector was cut off, or an
 						// upload.
-						if self.visibility_of(&key)? {
+						if self.visibility_of(&hash)? != Visibility::Absent {
 							report.lost_blocks += 1;
 							if found.lost.len() < TRACED {
 								found.lost.insert(key.clone());
@@ -185,11 +185,6 @@ impl Repo {
 			Ok(None) | Err(ChunkError::Damaged { .. }) => Ok(Probe::Lost),
 			Err(error) => Err(error),
 		}
-	}
-
-	fn visibility_of(&self, key: &[u8]) -> Result<bool, MetadataError> {
-		let hash = decode_hash(key, "blocks")?;
-		Ok(self.visibility(&hash)? != Visibility::Absent)
 	}
 
 	/// Finds the live datasets that have lost blocks.
