@@ -32,4 +32,6 @@ pub mod sector;
 pub mod store;
 
 #[cfg(test)]
+mod book;
+#[cfg(test)]
 mod simulation;

@@ -32,6 +32,7 @@ mod data_access;
 mod data_api;
 mod data_blocks;
 mod data_openapi;
+mod data_reference;
 mod data_uploads;
 mod deals_and_datasets;
 mod files;

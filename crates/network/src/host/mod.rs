@@ -35,7 +35,7 @@ use crate::{
 	discovery::{DatabaseError, RecordDatabase, Records},
 	identity::Identity,
 	metrics::Metrics,
-	peers::Peers,
+	peers::{Peers, PeersConfig},
 	streams, Multiaddr,
 };
 use behaviour::Behaviour;
@@ -92,6 +92,16 @@ impl HostParts {
 			peers: Peers::default(),
 			metrics: Metrics::default(),
 			clock: Arc::new(SystemClock),
+		}
+	}
+
+	/// Counts in `metrics`, also what peers are struck for.
+	#[must_use]
+	pub fn counting(self, metrics: Metrics) -> Self {
+		Self {
+			peers: Peers::new(PeersConfig::default(), self.clock.clone(), metrics.clone()),
+			metrics,
+			..self
 		}
 	}
 }
@@ -328,5 +338,20 @@ impl Host {
 	pub async fn shutdown(&self) {
 		// A host that has stopped has nothing left to do.
 		let _ = self.send(|reply| Command::Shutdown { reply }).await;
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::peers::Offence;
+
+	#[test]
+	fn strikes_are_counted_where_the_host_counts() {
+		let metrics = Metrics::default();
+		let records = RecordDatabase::in_memory().unwrap();
+		let parts = HostParts::new(Identity::generate(), records).counting(metrics.clone());
+		parts.peers.strike(PeerId::random(), Offence::Flood);
+		assert_eq!(metrics.strikes.with_label_values(&["flood"]).get(), 1);
 	}
 }

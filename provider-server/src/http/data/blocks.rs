@@ -39,7 +39,12 @@ const MAX_BLOCK: usize = 2 << 20;
 	get,
 	path = "/blocks/{cid}",
 	tag = "blocks",
-	params(("cid" = String, Path, description = "The block")),
+	params(
+		("cid" = String, Path, description = "The block"),
+		("range" = Option<String>, Header, description = "`bytes=first-last`; several ranges are answered with all"),
+		("if-range" = Option<String>, Header, description = "The entity tag of the block that the range is of"),
+		("if-none-match" = Option<String>, Header, description = "Entity tags of blocks that need not be sent"),
+	),
 	responses(
 		(status = 200, description = "Its bytes", body = Vec<u8>, content_type = "application/vnd.ipld.raw",
 			headers(("etag" = String))),
@@ -101,7 +106,7 @@ pub(super) async fn get(
 	path = "/blocks/{cid}",
 	tag = "blocks",
 	params(("cid" = String, Path, description = "The block's CID: its bytes must hash to it"), Keeping),
-	request_body(content = Vec<u8>, content_type = "application/vnd.ipld.raw"),
+	request_body(content = Vec<u8>, content_type = "application/vnd.ipld.raw", description = "At most 2 MiB"),
 	responses(
 		(status = 200, description = "It was a dataset's root already, and is kept as long as asked for", body = DataItem),
 		(status = 201, description = "It is stored", body = DataItem),

@@ -13,7 +13,9 @@ use super::{
 	datasets::{self, is_stored, item},
 	download,
 	headers::{self, MediaTypes},
-	json, network, receive, DataApi, PeerExtension,
+	json, network, openapi, receive,
+	shapes::{DataItem, Problem as ProblemShape},
+	DataApi, PeerExtension,
 };
 use crate::{
 	data::{cid_text, repo_problem, Data},
@@ -24,7 +26,6 @@ use axum::{
 	extract::{rejection::PathRejection, Path, State},
 	http::{HeaderMap, StatusCode},
 	response::Response,
-	routing::{get, post},
 	Router,
 };
 use cid::Cid;
@@ -32,21 +33,75 @@ use std::{
 	io::{self, Write},
 	time::Duration,
 };
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Datasets that are looked up at once while the list is written.
 const STEP: usize = 100;
 
+#[derive(OpenApi)]
+#[openapi(
+	info(
+		title = "Cairn data API for Codex's clients",
+		version = "1",
+		description = "The routes of a Codex node that are about data, in the shapes that its clients expect. Beyond them are \
+			ranges, conditions and errors in JSON. All else that is said of `/api/cairn/v1` holds here, too.",
+		license(name = "Apache-2.0", identifier = "Apache-2.0"),
+	),
+	servers((url = "/api/codex/v1")),
+	tags(
+		(name = "data", description = "Datasets"),
+		(name = "network", description = "Datasets that other nodes may have"),
+		(name = "node", description = "The block store"),
+	),
+)]
+struct Description;
+
+/// The routes, with their description among them.
 pub(super) fn routes() -> Router<DataApi> {
-	Router::new()
-		.route("/data", post(upload).get(list))
-		.route("/data/{cid}", get(download::download).delete(datasets::delete))
-		.route("/data/{cid}/exists", get(exists))
-		.route("/data/{cid}/network", post(network::store))
-		.route("/data/{cid}/network/stream", get(network::stream))
-		.route("/data/{cid}/network/manifest", get(network::manifest))
-		.route("/space", get(datasets::space))
+	let described = OpenApiRouter::with_openapi(Description::openapi())
+		.routes(routes!(upload, list))
+		.routes(routes!(download::download, datasets::delete))
+		.routes(routes!(exists))
+		.routes(routes!(network::store))
+		.routes(routes!(network::stream))
+		.routes(routes!(network::manifest))
+		.routes(routes!(datasets::space));
+	openapi::serve(described)
 }
 
+/// All datasets with a manifest.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the list in the OpenAPI document")]
+struct WholeDataList {
+	/// The datasets, in the order of their CIDs' bytes.
+	content: Vec<DataItem>,
+}
+
+/// Upload data in one request.
+///
+/// The answer is the dataset's CID as text. Nothing is kept of an upload that breaks off.
+#[utoipa::path(
+	post,
+	path = "/data",
+	tag = "data",
+	params(
+		("content-type" = Option<String>, Header, description = "Media type of the data, one that files have"),
+		("content-disposition" = Option<String>, Header, description = "`attachment; filename=\"name\"`"),
+	),
+	request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The data"),
+	responses(
+		(status = 200, description = "The dataset's CID", body = String, content_type = "text/plain"),
+		(status = 400, description = "Less data than `content-length` announced", body = ProblemShape),
+		(status = 401, description = "A token is needed", body = ProblemShape),
+		(status = 403, description = "Not from this machine", body = ProblemShape),
+		(status = 408, description = "Too little data for too long", body = ProblemShape),
+		(status = 422, description = "An impossible name or media type, or no data", body = ProblemShape),
+		(status = 503, description = "Too many uploads are open", body = ProblemShape),
+		(status = 507, description = "The quota or the disk has no room", body = ProblemShape),
+	),
+	security((), ("token" = [])),
+)]
 async fn upload(
 	State(state): State<DataApi>,
 	peer: PeerExtension,
@@ -64,6 +119,19 @@ async fn upload(
 	))
 }
 
+/// Ask whether a block or dataset is stored here.
+///
+/// The answer says it twice: under the CID, as Codex answers, and under `has`, as Codex documents.
+#[utoipa::path(
+	get,
+	path = "/data/{cid}/exists",
+	tag = "data",
+	params(("cid" = String, Path, description = "A dataset or block")),
+	responses(
+		(status = 200, description = "Whether it is", body = HashMap<String, bool>),
+		(status = 400, description = "The CID is malformed", body = ProblemShape),
+	),
+)]
 async fn exists(
 	State(state): State<DataApi>,
 	path: Result<Path<String>, PathRejection>,
@@ -77,6 +145,19 @@ async fn exists(
 	))
 }
 
+/// List all datasets with a manifest.
+#[utoipa::path(
+	get,
+	path = "/data",
+	tag = "data",
+	responses(
+		(status = 200, description = "The list", body = WholeDataList),
+		(status = 401, description = "A token is needed", body = ProblemShape),
+		(status = 403, description = "Not from this machine", body = ProblemShape),
+		(status = 503, description = "Too many downloads are running", body = ProblemShape),
+	),
+	security((), ("token" = [])),
+)]
 async fn list(
 	State(state): State<DataApi>,
 	peer: PeerExtension,

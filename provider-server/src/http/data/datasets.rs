@@ -87,7 +87,7 @@ pub(super) struct Page {
 		("content-type" = Option<String>, Header, description = "Media type of the data"),
 		("content-disposition" = Option<String>, Header, description = "`attachment; filename=\"name\"`"),
 	),
-	request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+	request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The data"),
 	responses(
 		(status = 201, description = "The dataset", body = DataItem, headers(("location" = String))),
 		(status = 400, description = "Less data than `content-length` announced", body = ProblemShape),
@@ -178,7 +178,7 @@ pub(super) async fn list(
 	path = "/data/{cid}",
 	tag = "data",
 	params(("cid" = String, Path, description = "The dataset")),
-	request_body = DatasetChange,
+	request_body(content = DatasetChange, example = json!({"ttl": 86400})),
 	responses(
 		(status = 200, description = "The dataset as it is now", body = DataItem),
 		(status = 400, description = "The CID or the body is malformed", body = ProblemShape),

@@ -59,6 +59,7 @@ const POLICY: &str = "sandbox; default-src 'none'";
 		(status = 400, description = "The CID is malformed", body = ProblemShape),
 		(status = 404, description = "Not stored here", body = ProblemShape),
 		(status = 416, description = "The range begins beyond the data's end", body = ProblemShape),
+		(status = 422, description = "The CID is a manifest's, and its block is no manifest", body = ProblemShape),
 		(status = 503, description = "Too many downloads are running", body = ProblemShape),
 	),
 )]

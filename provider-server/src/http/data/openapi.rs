@@ -1,5 +1,6 @@
 //! The routes under `/api/cairn/v1`, and their description in OpenAPI 3.1. Both come from the annotation of each
-//! handler, so that no route is without a description, and none is described that is not there.
+//! handler, so that no route is without a description, and none is described that is not there. The book's
+//! reference of the routes is written from it (`tests/data_reference.rs`), and from that of [`codex`](super::codex).
 
 use super::{blocks, datasets, download, fetches, network, uploads, DataApi};
 use axum::{http::header, routing::get, Router};
@@ -16,7 +17,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 		title = "Cairn data API",
 		version = "1",
 		description = "Uploads, datasets and blocks of a Cairn node's own block store. Requests that change it or list \
-			what is in it are for programs on the node's own machine, or need the operator's token if one is set.",
+			what is in it are for programs on the node's own machine, or need the operator's token if one is set. Where \
+			there is GET there is HEAD, whose answer has no body. Besides what is named with it, every route answers 429 \
+			to a client that sends too many requests, and 500 if something fails in the node, whose log then has the \
+			cause. Refusals are a `Problem`. Times are seconds since the Unix epoch, sizes are bytes.",
 		license(name = "Apache-2.0", identifier = "Apache-2.0"),
 	),
 	servers((url = "/api/cairn/v1")),
@@ -30,14 +34,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 )]
 struct Description;
 
-/// The routes with their description.
-fn described() -> OpenApiRouter<DataApi> {
-	let mut description = Description::openapi();
-	description
-		.components
-		.get_or_insert_default()
-		.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-	OpenApiRouter::with_openapi(description)
+/// The routes, with the description among them.
+pub(super) fn routes() -> Router<DataApi> {
+	let described = OpenApiRouter::with_openapi(Description::openapi())
 		.routes(routes!(datasets::upload, datasets::list))
 		.routes(routes!(download::download, datasets::change, datasets::delete))
 		.routes(routes!(datasets::exists))
@@ -50,12 +49,17 @@ fn described() -> OpenApiRouter<DataApi> {
 		.routes(routes!(uploads::show, uploads::go_on, uploads::discard))
 		.routes(routes!(blocks::get, blocks::put))
 		.routes(routes!(blocks::stat))
-		.routes(routes!(datasets::space))
+		.routes(routes!(datasets::space));
+	serve(described)
 }
 
-/// The routes, with the description among them.
-pub(super) fn routes() -> Router<DataApi> {
-	let (router, description) = described().split_for_parts();
+/// Routes that are described, with their description at `/openapi.json`.
+pub(super) fn serve(described: OpenApiRouter<DataApi>) -> Router<DataApi> {
+	let (router, mut description) = described.split_for_parts();
+	description
+		.components
+		.get_or_insert_default()
+		.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
 	// Made of strings and lists: this cannot fail.
 	let description = Bytes::from(serde_json::to_vec_pretty(&description).unwrap_or_default());
 	router.route(

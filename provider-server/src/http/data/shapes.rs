@@ -98,7 +98,7 @@ pub(super) struct Exists {
 pub(super) struct Space {
 	/// Blocks, the nodes of trees and manifests included.
 	pub total_blocks: u64,
-	/// The quota.
+	/// The quota: most bytes of blocks.
 	pub quota_max_bytes: u64,
 	/// Bytes of all blocks, deleted ones that are not freed yet included.
 	pub quota_used_bytes: u64,

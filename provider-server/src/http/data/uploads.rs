@@ -50,7 +50,8 @@ enum Outcome {
 		("content-type" = Option<String>, Header, description = "Media type of the data"),
 		("content-disposition" = Option<String>, Header, description = "`attachment; filename=\"name\"`"),
 	),
-	request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+	request_body(content = Vec<u8>, content_type = "application/octet-stream",
+		description = "The first part of the data, which may be none"),
 	responses(
 		(status = 201, description = "The upload, or with `upload-complete: ?1` the dataset",
 			body = inline(BegunOrWhole), headers(("location" = String), ("upload-offset" = u64))),
@@ -122,11 +123,12 @@ pub(super) enum BegunOrWhole {
 	tag = "uploads",
 	params(
 		("id" = String, Path, description = "The upload"),
-		("upload-offset" = u64, Header, description = "Where in the data the body begins: as many bytes as came"),
+		("upload-offset" = u64, Header, example = 131072,
+			description = "Where in the data the body begins: as many bytes as came"),
 		("upload-complete" = Option<String>, Header, description = "`?1` if the data ends with this body, else `?0`"),
 		("upload-length" = Option<u64>, Header, description = "Bytes of the data, if known only now"),
 	),
-	request_body(content = Vec<u8>, content_type = "application/partial-upload"),
+	request_body(content = Vec<u8>, content_type = "application/partial-upload", description = "The next part of the data"),
 	responses(
 		(status = 201, description = "The dataset", body = DataItem, headers(("location" = String))),
 		(status = 204, description = "The data came", headers(("upload-offset" = u64), ("upload-complete" = String))),
@@ -228,6 +230,7 @@ async fn append(
 #[utoipa::path(
 	get,
 	path = "/uploads",
+	operation_id = "list_uploads",
 	tag = "uploads",
 	responses(
 		(status = 200, description = "The uploads", body = UploadList),

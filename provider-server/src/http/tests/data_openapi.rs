@@ -13,8 +13,8 @@ struct Described {
 }
 
 impl Described {
-	async fn of(router: &Router) -> Described {
-		let answer = read(router, &format!("{CAIRN}/openapi.json"), &[]).await;
+	async fn of(router: &Router, base: &str) -> Described {
+		let answer = read(router, &format!("{base}/openapi.json"), &[]).await;
 		assert_eq!(answer.header("content-type"), "application/json");
 		Described {
 			document: answer.json(),
@@ -90,22 +90,27 @@ impl Schema {
 }
 
 #[tokio::test]
-async fn every_route_in_the_document_exists() {
+async fn every_route_in_the_documents_exists() {
 	let (_world, router) = node().await;
-	let described = Described::of(&router).await;
-	assert!(described.document["openapi"].as_str().unwrap().starts_with("3.1"));
-	let operations = described.operations();
-	assert_eq!(operations.len(), 18, "{operations:?}");
-	for (method, path) in operations {
+	for (base, routes) in [(CAIRN, 18), (CODEX, 9)] {
+		let described = Described::of(&router, base).await;
+		assert!(described.document["openapi"].as_str().unwrap().starts_with("3.1"));
+		assert_eq!(described.document["servers"], json!([{ "url": base }]));
+		let operations = described.operations();
+		assert_eq!(operations.len(), routes, "{operations:?}");
+		check_routes(&router, base, &described).await;
+	}
+}
+
+async fn check_routes(router: &Router, base: &str, described: &Described) {
+	let mut names = std::collections::BTreeSet::new();
+	for (method, path) in described.operations() {
+		let operation = &described.document["paths"][&path][method.as_str().to_lowercase()];
+		let name = operation["operationId"].as_str().unwrap();
+		assert!(names.insert(name), "two operations are named {name}");
 		let concrete = path.replace("{cid}", "nonsense").replace("{id}", "nonsense");
-		let answer = local(
-			&router,
-			method.clone(),
-			&format!("{CAIRN}{concrete}"),
-			&[],
-			Body::empty(),
-		)
-		.await;
+		let url = format!("{base}{concrete}");
+		let answer = local(router, method.clone(), &url, &[], Body::empty()).await;
 		assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
 		if answer.status == StatusCode::NOT_FOUND {
 			let problem: Problem = answer.json();
@@ -121,7 +126,7 @@ async fn every_route_in_the_document_exists() {
 #[tokio::test]
 async fn answers_are_as_the_document_says() {
 	let (_world, router) = node().await;
-	let described = Described::of(&router).await;
+	let described = Described::of(&router, CAIRN).await;
 	let ask = |method: &'static str,
 	           path: &'static str,
 	           concrete: String,
@@ -294,9 +299,43 @@ async fn answers_are_as_the_document_says() {
 }
 
 #[tokio::test]
+async fn answers_to_codexs_clients_are_as_their_document_says() {
+	let (_world, router) = node().await;
+	let described = Described::of(&router, CODEX).await;
+	let ask = |method: Method, path: &'static str, cid: String, body: &'static str| {
+		let (router, described) = (router.clone(), &described);
+		async move {
+			let url = format!("{CODEX}{}", path.replace("{cid}", &cid));
+			let answer = local(&router, method.clone(), &url, &[], body).await;
+			described.check(&method, path, &answer);
+			answer
+		}
+	};
+	let uploaded = ask(Method::POST, "/data", String::new(), "some file contents").await;
+	assert_eq!(uploaded.status, StatusCode::OK);
+	let cid = String::from_utf8(uploaded.body.to_vec()).unwrap();
+	ask(Method::POST, "/data", cid.clone(), "").await;
+	ask(Method::POST, "/data/{cid}/network", cid.clone(), "").await;
+	for path in [
+		"/data",
+		"/data/{cid}",
+		"/data/{cid}/exists",
+		"/data/{cid}/network/stream",
+		"/data/{cid}/network/manifest",
+		"/space",
+	] {
+		let answer = ask(Method::GET, path, cid.clone(), "").await;
+		assert_eq!(answer.status, StatusCode::OK, "{path}");
+	}
+	ask(Method::DELETE, "/data/{cid}", cid.clone(), "").await;
+	let gone = ask(Method::GET, "/data/{cid}", cid, "").await;
+	assert_eq!(gone.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn a_wrong_answer_would_be_noticed() {
 	let (_world, router) = node().await;
-	let described = Described::of(&router).await;
+	let described = Described::of(&router, CAIRN).await;
 	let mut schema = described.document["components"]["schemas"]["Space"].clone();
 	schema["components"] = described.document["components"].clone();
 	let schema = Schema::new(schema);
