@@ -14,7 +14,7 @@ const MAX_BLOCKS: usize = 1 << 20;
 
 /// What an archive may hold.
 #[derive(Clone, Debug)]
-pub(super) struct Expected {
+pub struct Expected {
 	/// The block that all others lie below.
 	pub root: Cid,
 	/// Only what these bytes of it need, if it is a file.
@@ -41,7 +41,7 @@ enum State {
 ///
 /// # Errors
 /// See [`FetchError`].
-pub(super) fn receive(
+pub fn receive(
 	reader: impl Read,
 	expected: Expected,
 	blocks: &BlockStore,

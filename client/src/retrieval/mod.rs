@@ -7,7 +7,7 @@
 //! provider fails in the middle, when a later command takes up an interrupted one, and when one way is left for
 //! the other. Whom to ask is found in [`candidates`].
 
-mod archive;
+pub mod archive;
 pub mod blocks;
 pub mod candidates;
 pub mod exchange;

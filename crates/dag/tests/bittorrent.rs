@@ -56,8 +56,14 @@ fn info_hashes_and_pieces() {
 fn version_2_alone_and_hybrid() {
 	let torrents = all_torrents().split_off(torrents().len());
 	let expected = [
-		("95e04d0c4bad94ab206efa884666fd89777dbe4f7bd9945af1829037a85c6192", 0),
-		("108ac2c3718ce722e6896edc56c4afa98f1d711ecaace7aad74fca418ebd03de", 16),
+		(
+			"95e04d0c4bad94ab206efa884666fd89777dbe4f7bd9945af1829037a85c6192",
+			0,
+		),
+		(
+			"108ac2c3718ce722e6896edc56c4afa98f1d711ecaace7aad74fca418ebd03de",
+			16,
+		),
 	];
 	assert_eq!(torrents.len(), expected.len());
 	for ((file, info), (hash, pieces)) in torrents.iter().zip(expected) {

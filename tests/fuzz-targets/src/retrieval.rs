@@ -1,11 +1,11 @@
 //! An object retrieved from a hostile provider.
 
-use crate::{archive, input::Input, Seed};
+use crate::{archive::v1, input::Input, Seed};
 use cairn_car::{CarReader, CarWriter};
 use cairn_client::retrieval::{
+	archive::{self, Expected},
 	blocks::BlockStore,
-	fetch::receive,
-	missing::{status, Part, Status, Wanted},
+	missing::{Part, Wanted},
 };
 use cairn_dag::{
 	links,
@@ -17,12 +17,7 @@ use cairn_dag::{
 	walk::{walk, Scope},
 	Block, BlockSource, Cid, Codec, MemoryBlocks,
 };
-use std::{
-	collections::HashSet,
-	fs::File,
-	path::Path,
-	sync::atomic::{AtomicU64, Ordering},
-};
+use std::{collections::HashSet, fs::File, ops::ControlFlow, path::Path};
 
 /// Takes an answer for an object, and looks at what was kept of it.
 pub fn retrieved_car(data: &[u8]) {
@@ -31,8 +26,8 @@ pub fn retrieved_car(data: &[u8]) {
 	let (start, len) = (u64::from(input.u16()), u64::from(input.byte()));
 	let path_len = input.below(16);
 	let path = String::from_utf8_lossy(input.bytes(path_len)).into_owned();
-	let archive = input.rest();
-	let reader = CarReader::new(archive).ok();
+	let sent = input.rest();
+	let reader = CarReader::new(sent).ok();
 	let root = reader.and_then(|reader| reader.roots().first().copied());
 	// An object that nobody can have sent.
 	let root = root.unwrap_or_else(|| *Block::encode(Codec::Raw, &b"absent"[..]).cid());
@@ -52,11 +47,25 @@ pub fn retrieved_car(data: &[u8]) {
 	let folder = tempfile::tempdir().expect("a temporary folder");
 	let file = folder.path().join("object.car");
 	let blocks = BlockStore::open(&file, &root).expect("the folder is writable");
-	let received = AtomicU64::new(0);
-	let outcome = receive(archive, root, &blocks, &received).is_ok();
+	let receive = || {
+		let expected = Expected {
+			root,
+			bytes: match wanted.part {
+				Part::Bytes(range) => range.end.map(|end| range.start..end),
+				Part::Whole | Part::Block => None,
+			},
+		};
+		let mut new = 0;
+		let outcome = archive::receive(sent, expected, &blocks, &mut |block, is_new| {
+			new += if is_new { block.data().len() } else { 0 };
+			ControlFlow::Continue(())
+		});
+		(outcome.is_ok(), new)
+	};
+	let (outcome, received) = receive();
 	let kept = kept(&file);
 	let bytes: usize = kept.iter().map(|block| block.data().len()).sum();
-	assert_eq!(received.load(Ordering::Relaxed), bytes as u64);
+	assert_eq!(received, bytes);
 	let ours = reachable(&blocks, root);
 	assert!(
 		kept.iter().all(|block| ours.contains(block.cid())),
@@ -64,11 +73,10 @@ pub fn retrieved_car(data: &[u8]) {
 	);
 
 	// The same once more brings nothing new.
-	assert_eq!(receive(archive, root, &blocks, &received).is_ok(), outcome);
-	assert_eq!(received.load(Ordering::Relaxed), bytes as u64);
+	assert_eq!(receive(), (outcome, 0));
 
-	let now = status(&blocks, &wanted).ok();
-	if let Some(Status::Complete(target)) = now {
+	let now = wanted.complete(&blocks).ok();
+	if let Some(Some(target)) = now {
 		match wanted.part {
 			Part::Whole => walk(&blocks, target, Scope::All)
 				.for_each(|block| drop(block.expect("a complete object can be walked"))),
@@ -83,7 +91,7 @@ pub fn retrieved_car(data: &[u8]) {
 	drop(blocks);
 	let reopened = BlockStore::open(&file, &root).expect("the file is readable");
 	assert_eq!(
-		status(&reopened, &wanted).ok(),
+		wanted.complete(&reopened).ok(),
 		now,
 		"blocks do not outlive the process"
 	);
@@ -151,6 +159,6 @@ pub(crate) fn seeds() -> Vec<Seed> {
 			[&[0, 0, 0, 0, 3, b'a', b'/', b'b'][..], &car(&all[..2])].concat(),
 		),
 		("foreign", plain(&car(&[leaf, all[0].clone()]))),
-		("another", plain(&archive::v1())),
+		("another", plain(&v1())),
 	]
 }
