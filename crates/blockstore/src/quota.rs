@@ -124,6 +124,21 @@ impl Reservation {
 		Ok(())
 	}
 
+	/// Adds what another one of the same repository has set aside.
+	pub fn absorb(&mut self, mut other: Self) {
+		self.left += std::mem::take(&mut other.left);
+	}
+
+	/// Cuts off `bytes`, or all that is left if that is less, as one of its own.
+	pub fn split(&mut self, bytes: u64) -> Self {
+		let bytes = bytes.min(self.left);
+		self.left -= bytes;
+		Self {
+			ledger: self.ledger.clone(),
+			left: bytes,
+		}
+	}
+
 	/// Gives `bytes` back, or all that is left if that is less. Returns what was given back.
 	pub fn release(&mut self, bytes: u64) -> u64 {
 		let bytes = bytes.min(self.left);

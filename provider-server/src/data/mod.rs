@@ -15,7 +15,10 @@ pub mod uploads;
 pub use blocks::{expiry, PutBlockError};
 pub use error::{put_problem, repo_problem, upload_problem};
 
-use crate::config::{Config, Paths};
+use crate::{
+	config::{Config, Paths},
+	ingest::Disk,
+};
 use access::{TokenError, WriteAccess};
 use cairn_blockstore::{
 	repo::{OpenError, ReadError, Recovery, StartupCheck, Worker},
@@ -27,7 +30,7 @@ use cid::Cid;
 use fetches::{links_of, Fetches};
 use std::{
 	io,
-	path::Path,
+	path::{Path, PathBuf},
 	sync::{Arc, RwLock},
 	time::Duration,
 };
@@ -61,6 +64,15 @@ pub enum OpenDataError {
 	/// The token.
 	#[error(transparent)]
 	Token(#[from] TokenError),
+	/// The folder of unfinished uploads.
+	#[error("cannot open the folder of unfinished uploads {}", path.display())]
+	Uploads {
+		/// The folder.
+		path: PathBuf,
+		/// Why.
+		#[source]
+		error: io::Error,
+	},
 	/// No thread to collect what is deleted.
 	#[error("cannot start the thread that frees deleted data")]
 	Worker(#[source] io::Error),
@@ -85,12 +97,18 @@ impl Data {
 			);
 		}
 		let commits = Arc::default();
-		let uploads = Uploads::new(
+		let incoming = paths.repo(config).join("incoming");
+		let uploads = Uploads::open(
 			repo.clone(),
 			Arc::clone(&commits),
+			(&incoming, Disk::new(&incoming, config.storage.keep_free.0)),
 			config.repo.max_uploads,
 			Duration::from_secs(config.repo.upload_patience_seconds),
-		);
+		)
+		.map_err(|error| OpenDataError::Uploads {
+			path: incoming,
+			error,
+		})?;
 		let fetches = Fetches::new(
 			repo.clone(),
 			Arc::clone(&commits),

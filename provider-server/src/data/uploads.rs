@@ -1,15 +1,19 @@
 //! Uploads: data that comes in one request or several, and becomes a dataset at its end.
 //!
-//! An upload is a session of the repository, which keeps what came invisible until the dataset is whole, and a
-//! [`DatasetBuilder`], which cuts the data into blocks. Between two requests both rest here, together with
-//! the last bytes that do not fill a block or a batch. They end with the process: after a restart an upload
-//! begins anew, and the repository has collected what was left of it.
+//! Data that comes in one request goes to a session of the repository, which keeps it invisible until the dataset is
+//! whole, through a [`DatasetBuilder`], which cuts it into blocks. Data that comes in several rests in a file between
+//! them ([`spool`]), which outlives the process, and goes the same way when all of it is there.
 //!
 //! One request at a time has an upload in hand ([`Running`]), on a blocking thread. However the request ends
 //! (done, refused, its connection gone, its task dropped), dropping the `Running` puts the upload back if it
 //! can be resumed, and gives it up if not.
 
+mod spool;
+#[cfg(test)]
+mod tests;
+
 use super::upload_problem;
+use crate::ingest::Disk;
 use bytes::Bytes;
 use cairn_blockstore::{
 	repo::{CommitOptions, FillError, UploadError},
@@ -22,8 +26,11 @@ use cairn_dag::{
 use cairn_provider_api::{ErrorKind, Problem};
 use cid::Cid;
 use rand_core::{OsRng, RngCore};
+use spool::{Spool, Spools};
 use std::{
 	collections::HashMap,
+	io::Read,
+	path::Path,
 	sync::{
 		atomic::{AtomicU64, Ordering},
 		Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
@@ -34,6 +41,9 @@ use tokio::{runtime::Handle, sync::mpsc, time::Instant};
 
 /// Finished uploads whose outcome can still be asked for: by clients that missed the answer.
 const MAX_FINISHED: usize = 256;
+
+/// Bytes that are read at once of what rests in a file.
+const READ_BYTES: usize = 1 << 20;
 
 /// Bytes of a tree's node.
 const NODE_BYTES: u64 = 65;
@@ -74,6 +84,7 @@ pub struct Status {
 pub struct Uploads {
 	repo: Repo,
 	commits: Arc<RwLock<()>>,
+	spools: Spools,
 	max_open: usize,
 	patience: Duration,
 	entries: Mutex<HashMap<String, Entry>>,
@@ -96,9 +107,25 @@ enum State {
 }
 
 /// What an upload works with.
-struct Work {
-	session: Session,
-	builder: DatasetBuilder,
+enum Work {
+	/// It comes in one request.
+	Direct {
+		session: Session,
+		builder: DatasetBuilder,
+	},
+	/// It may come in several.
+	Spooled(Spool),
+}
+
+impl Work {
+	/// Removes what came.
+	fn give_up(self: Box<Self>) {
+		match *self {
+			// Dropping the session does.
+			Work::Direct { .. } => {}
+			Work::Spooled(spool) => spool.remove(),
+		}
+	}
 }
 
 /// An upload in the hands of one request.
@@ -107,21 +134,48 @@ pub struct Running {
 	id: String,
 	terms: Terms,
 	received: Arc<AtomicU64>,
-	/// None once it is spent: finished, or spoilt by a failure to write.
+	/// None once it is spent: finished, or spoilt by a failure to write to the repository.
 	work: Option<Box<Work>>,
 }
 
 impl Uploads {
-	/// None yet. At most `max_open` are open at a time, and one that nobody goes on with for `patience` is
-	/// given up. `commits` is read while a dataset is committed.
-	pub fn new(repo: Repo, commits: Arc<RwLock<()>>, max_open: usize, patience: Duration) -> Arc<Self> {
-		Arc::new(Uploads {
+	/// Those that rest in files in `folder`. At most `max_open` are open at a time, and one that nobody goes on with
+	/// for `patience` is given up. `commits` is read while a dataset is committed. Blocks the thread.
+	///
+	/// # Errors
+	/// If the folder cannot be created or read.
+	pub fn open(
+		repo: Repo,
+		commits: Arc<RwLock<()>>,
+		(folder, disk): (&Path, Disk),
+		max_open: usize,
+		patience: Duration,
+	) -> std::io::Result<Arc<Self>> {
+		let spools = Spools::open(folder, disk, repo.clone())?;
+		let until = Instant::now() + patience;
+		let mut entries = HashMap::new();
+		for (id, terms, spool) in spools.restore()? {
+			let entry = Entry {
+				terms,
+				received: Arc::new(AtomicU64::new(spool.len())),
+				state: State::Resting(Box::new(Work::Spooled(spool))),
+				until,
+			};
+			entries.insert(id, entry);
+		}
+		let resting: Vec<String> = entries.keys().cloned().collect();
+		let uploads = Arc::new(Uploads {
 			repo,
 			commits,
+			spools,
 			max_open,
 			patience,
-			entries: Mutex::default(),
-		})
+			entries: Mutex::new(entries),
+		});
+		for id in resting {
+			uploads.watch(&id, until);
+		}
+		Ok(uploads)
 	}
 
 	/// Begins an upload, and sets the room for it aside if its length is known. Blocks the thread.
@@ -156,14 +210,17 @@ impl Uploads {
 			received,
 			work: None,
 		};
-		let expected = running.terms.length.map_or(0, stored_size);
-		let session = self
-			.repo
-			.upload(expected)
-			.map_err(|error| upload_problem(&error))?;
-		// The block size is one that it takes.
-		let builder = DatasetBuilder::new(DEFAULT_BLOCK_SIZE).map_err(build_problem)?;
-		running.work = Some(Box::new(Work { session, builder }));
+		let work = if running.terms.resumable {
+			Work::Spooled(self.spools.begin(&running.id, &running.terms)?)
+		} else {
+			let expected = running.terms.length.map_or(0, stored_size);
+			let session = self.repo.upload(expected);
+			Work::Direct {
+				session: session.map_err(|error| upload_problem(&error))?,
+				builder: builder()?,
+			}
+		};
+		running.work = Some(Box::new(work));
 		Ok(running)
 	}
 
@@ -214,7 +271,7 @@ impl Uploads {
 	pub fn discard(&self, id: &str) -> bool {
 		let removed = self.lock().remove(id);
 		let found = removed.is_some();
-		off_the_executor(removed);
+		give_up(removed.and_then(Entry::into_work));
 		found
 	}
 
@@ -240,7 +297,7 @@ impl Uploads {
 					.is_some_and(|entry| entry.until <= until && !matches!(entry.state, State::Running));
 				due.then(|| entries.remove(&id)).flatten()
 			};
-			off_the_executor(due);
+			give_up(due.and_then(Entry::into_work));
 		});
 	}
 }
@@ -248,6 +305,13 @@ impl Uploads {
 impl Entry {
 	fn is_open(&self) -> bool {
 		!matches!(self.state, State::Finished(_))
+	}
+
+	fn into_work(self) -> Option<Box<Work>> {
+		match self.state {
+			State::Resting(work) => Some(work),
+			State::Running | State::Finished(_) => None,
+		}
 	}
 
 	fn status(&self, id: &str) -> Status {
@@ -291,10 +355,11 @@ impl Running {
 		!self.uploads.lock().contains_key(&self.id)
 	}
 
-	/// Notes the length, which a later request may be the first to know.
+	/// Notes the length, which a later request may be the first to know. Blocks the thread for a moment.
 	///
 	/// # Errors
-	/// [`ErrorKind::Malformed`] if it is not the one that was announced before, or less than came.
+	/// [`ErrorKind::Malformed`] if it is not the one that was announced before, or less than came;
+	/// [`ErrorKind::StorageFull`] if there is no room for so much.
 	pub fn announce(&mut self, length: u64) -> Result<(), Problem> {
 		if self.terms.length.is_some_and(|known| known != length) || length < self.received() {
 			return Err(Problem::new(
@@ -303,7 +368,17 @@ impl Running {
 			)
 			.hint("HEAD shows offset and length"));
 		}
-		self.terms.length = Some(length);
+		if self.terms.length == Some(length) {
+			return Ok(());
+		}
+		let terms = Terms {
+			length: Some(length),
+			..self.terms.clone()
+		};
+		if let Some(Work::Spooled(spool)) = self.work.as_deref_mut() {
+			spool.announce(&terms)?;
+		}
+		self.terms = terms;
 		if let Some(entry) = self.uploads.lock().get_mut(&self.id) {
 			entry.terms.length = Some(length);
 		}
@@ -313,25 +388,36 @@ impl Running {
 	/// Writes what comes through the channel, until it is closed. Blocks the thread.
 	///
 	/// # Errors
-	/// What kept it from being written. The upload cannot go on then.
+	/// What kept it from being written. An upload that can be resumed has what came before.
 	pub fn write(&mut self, mut chunks: mpsc::Receiver<Bytes>) -> Result<(), Problem> {
-		let spoilt = || upload_problem(&UploadError::Failed);
 		let mut work = self.work.take().ok_or_else(spoilt)?;
-		let Work { session, builder } = &mut *work;
 		let received = &self.received;
-		session
-			.fill(|sink| -> Result<(), SinkError> {
-				while let Some(chunk) = chunks.blocking_recv() {
-					builder.write(&chunk, sink)?;
-					received.store(builder.size(), Ordering::Relaxed);
-				}
-				Ok(())
-			})
-			.map_err(|error| match error {
-				FillError::Upload(error) => upload_problem(&error),
-				// The sink fails only where writing has.
-				FillError::Producer(_) => spoilt(),
-			})?;
+		match &mut *work {
+			Work::Direct { session, builder } => session
+				.fill(|sink| -> Result<(), SinkError> {
+					while let Some(chunk) = chunks.blocking_recv() {
+						builder.write(&chunk, sink)?;
+						received.store(builder.size(), Ordering::Relaxed);
+					}
+					Ok(())
+				})
+				.map_err(fill_problem)?,
+			Work::Spooled(spool) => {
+				let written = loop {
+					let Some(chunk) = chunks.blocking_recv() else {
+						break Ok(());
+					};
+					match spool.write(&chunk) {
+						Ok(()) => received.store(spool.len(), Ordering::Relaxed),
+						Err(problem) => break Err(problem),
+					}
+				};
+				// Kept also if the disk is full now, or breaks: the next request learns it.
+				let synced = spool.sync();
+				self.work = Some(work);
+				return written.and(synced);
+			}
+		}
 		self.work = Some(work);
 		Ok(())
 	}
@@ -339,12 +425,56 @@ impl Running {
 	/// Makes the dataset of what came and shows it. Blocks the thread.
 	///
 	/// # Errors
-	/// [`ErrorKind::Unprocessable`] if nothing came; what kept the rest from being written. The upload cannot go
-	/// on then.
+	/// [`ErrorKind::Unprocessable`] if nothing came; what kept the rest from being written. An upload that can be
+	/// resumed can be finished once more then.
 	pub fn finish(mut self) -> Result<Dataset, Problem> {
-		let spoilt = || upload_problem(&UploadError::Failed);
 		let work = self.work.take().ok_or_else(spoilt)?;
-		let Work { mut session, builder } = *work;
+		let committed = match *work {
+			Work::Direct { session, builder } => self.commit(session, builder)?,
+			Work::Spooled(mut spool) => match self.commit_spooled(&mut spool) {
+				Ok(committed) => {
+					self.finished(committed.root);
+					spool.remove();
+					return Ok(committed);
+				}
+				Err(problem) => {
+					spool.take_room_again(self.terms.length);
+					self.work = Some(Box::new(Work::Spooled(spool)));
+					return Err(problem);
+				}
+			},
+		};
+		self.finished(committed.root);
+		Ok(committed)
+	}
+
+	/// Makes the dataset of what rests in a file.
+	fn commit_spooled(&self, spool: &mut Spool) -> Result<Dataset, Problem> {
+		let mut session = self
+			.uploads
+			.repo
+			.upload_within(spool.give_room())
+			.map_err(|error| upload_problem(&error))?;
+		let mut builder = builder()?;
+		let mut data = spool.read()?;
+		let mut part = vec![0; READ_BYTES];
+		session
+			.fill(|sink| -> Result<(), SinkError> {
+				loop {
+					match data.read(&mut part).map_err(SinkError::new)? {
+						0 => return Ok(()),
+						read => builder.write(&part[..read], sink)?,
+					}
+					if self.is_discarded() {
+						return Ok(());
+					}
+				}
+			})
+			.map_err(fill_problem)?;
+		self.commit(session, builder)
+	}
+
+	fn commit(&self, mut session: Session, builder: DatasetBuilder) -> Result<Dataset, Problem> {
 		let terms = &self.terms;
 		let dataset = builder
 			.finish(&mut session, terms.filename.clone(), terms.mimetype.clone())
@@ -356,17 +486,13 @@ impl Running {
 		if self.is_discarded() {
 			return Err(discarded());
 		}
-		let committed = {
-			let _committing = self
-				.uploads
-				.commits
-				.read()
-				.unwrap_or_else(PoisonError::into_inner);
-			session.commit(&dataset.cid, &options)
-		}
-		.map_err(|error| upload_problem(&error))?;
-		self.finished(dataset.cid);
-		Ok(committed)
+		let _committing = self
+			.uploads
+			.commits
+			.read()
+			.unwrap_or_else(PoisonError::into_inner);
+		let committed = session.commit(&dataset.cid, &options);
+		committed.map_err(|error| upload_problem(&error))
 	}
 
 	/// Notes the outcome for who asks later.
@@ -403,7 +529,7 @@ impl Drop for Running {
 		let Some(entry) = entries.get_mut(&self.id) else {
 			// Discarded meanwhile, or finished.
 			drop(entries);
-			return off_the_executor(work);
+			return give_up(work);
 		};
 		if !entry.is_open() {
 			return;
@@ -419,9 +545,18 @@ impl Drop for Running {
 			work => {
 				entries.remove(&self.id);
 				drop(entries);
-				off_the_executor(work);
+				give_up(work);
 			}
 		}
+	}
+}
+
+/// Removes what came of an upload, where that keeps nobody waiting.
+fn give_up(work: Option<Box<Work>>) {
+	let Some(work) = work else { return };
+	match Handle::try_current() {
+		Ok(runtime) => drop(runtime.spawn_blocking(move || work.give_up())),
+		Err(_) => work.give_up(),
 	}
 }
 
@@ -451,7 +586,27 @@ pub fn discarded() -> Problem {
 
 fn unknown() -> Problem {
 	Problem::new(ErrorKind::NotFound, "there is no such upload")
-		.hint("it was given up, or the server was started anew: begin another with POST /uploads")
+		.hint("it was given up: begin another with POST /uploads")
+}
+
+fn spoilt() -> Problem {
+	upload_problem(&UploadError::Failed)
+}
+
+fn builder() -> Result<DatasetBuilder, Problem> {
+	// The block size is one that it takes.
+	DatasetBuilder::new(DEFAULT_BLOCK_SIZE).map_err(build_problem)
+}
+
+fn fill_problem(error: FillError<SinkError>) -> Problem {
+	match error {
+		FillError::Upload(error) => upload_problem(&error),
+		// The sink fails where writing has, which the upload tells itself, or where a file cannot be read.
+		FillError::Producer(error) => {
+			tracing::error!(%error, "an upload failed");
+			spoilt()
+		}
+	}
 }
 
 fn build_problem(error: ImportError) -> Problem {

@@ -60,6 +60,15 @@ pub enum UploadError {
 	Maintain(#[from] MaintainError),
 }
 
+impl From<ReserveError> for UploadError {
+	fn from(error: ReserveError) -> Self {
+		match error {
+			ReserveError::Quota(error) => Self::Quota(error),
+			ReserveError::Maintain(error) => Self::Maintain(error),
+		}
+	}
+}
+
 impl Wraps for UploadError {
 	fn metadata(&self) -> Option<&MetadataError> {
 		match self {
@@ -112,10 +121,14 @@ impl Repo {
 	/// # Errors
 	/// [`UploadError::Quota`] if `expected` bytes cannot be set aside.
 	pub fn upload(&self, expected: u64) -> Result<Upload, UploadError> {
-		let reservation = self.reserve(expected).map_err(|error| match error {
-			ReserveError::Quota(error) => UploadError::Quota(error),
-			ReserveError::Maintain(error) => UploadError::Maintain(error),
-		})?;
+		self.upload_within(self.reserve(expected)?)
+	}
+
+	/// Begins an upload in room that was set aside for it before.
+	///
+	/// # Errors
+	/// [`UploadError::Metadata`] if the database fails.
+	pub fn upload_within(&self, reservation: Reservation) -> Result<Upload, UploadError> {
 		let number = self
 			.inner
 			.metadata

@@ -190,9 +190,13 @@ async fn patch(
 		return Err(Failure::from(problem).header(UPLOAD_OFFSET, held));
 	}
 	if let Some(length) = length {
-		running.announce(length)?;
+		running = announce(running, length).await?;
 	}
 	append(state, running, announced, complete, body).await
+}
+
+async fn announce(mut running: Running, length: u64) -> Result<Running, Failure> {
+	Ok(on_blocking_thread(move || running.announce(length).map(|()| running)).await?)
 }
 
 /// Adds a body to an upload, and finishes it if that was all.
@@ -204,7 +208,8 @@ async fn append(
 	body: &mut BodyDataStream,
 ) -> Result<Outcome, Failure> {
 	if let (true, Some(announced)) = (complete, announced) {
-		running.announce(running.received().saturating_add(announced))?;
+		let length = running.received().saturating_add(announced);
+		running = announce(running, length).await?;
 	}
 	let running = receive::receive(state, running, announced, body).await?;
 	let received = running.received();

@@ -1,0 +1,301 @@
+//! Data of uploads that come in several requests, in files until all of it is there.
+//!
+//! An upload has two files: `ID.json` says what it is to become, `ID.data` is what came. The first is written when
+//! the upload begins and removed when it ends, each in one step, so that it tells after a kill which uploads there
+//! are; the second is synced before a request is answered, so that its length tells how far they are.
+
+use super::{stored_size, Terms};
+use crate::{data::upload_problem, ingest::Disk};
+use cairn_blockstore::{
+	repo::ReserveError,
+	Repo, Reservation, Ttl,
+};
+use cairn_provider_api::{ErrorKind, Problem};
+use serde::{Deserialize, Serialize};
+use std::{
+	fs::{self, File, OpenOptions},
+	io::{self, Read, Seek, SeekFrom, Write},
+	num::NonZeroU64,
+	path::{Path, PathBuf},
+};
+
+/// Largest file of terms that is read: names are at most a request's head.
+const MAX_TERMS_BYTES: u64 = 256 << 10;
+
+/// The terms as they are on disk.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+	version: u32,
+	filename: Option<String>,
+	mimetype: Option<String>,
+	ttl: Option<SavedTtl>,
+	length: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum SavedTtl {
+	Never,
+	Seconds(NonZeroU64),
+}
+
+const VERSION: u32 = 1;
+
+impl From<&Terms> for Saved {
+	fn from(terms: &Terms) -> Self {
+		Saved {
+			version: VERSION,
+			filename: terms.filename.clone(),
+			mimetype: terms.mimetype.clone(),
+			ttl: terms.ttl.map(|ttl| match ttl {
+				Ttl::Never => SavedTtl::Never,
+				Ttl::Seconds(seconds) => SavedTtl::Seconds(seconds),
+			}),
+			length: terms.length,
+		}
+	}
+}
+
+impl From<Saved> for Terms {
+	fn from(saved: Saved) -> Self {
+		Terms {
+			filename: saved.filename,
+			mimetype: saved.mimetype,
+			ttl: saved.ttl.map(|ttl| match ttl {
+				SavedTtl::Never => Ttl::Never,
+				SavedTtl::Seconds(seconds) => Ttl::Seconds(seconds),
+			}),
+			length: saved.length,
+			resumable: true,
+		}
+	}
+}
+
+/// The folder of all of them.
+pub(super) struct Spools {
+	folder: PathBuf,
+	disk: Disk,
+	repo: Repo,
+}
+
+/// One of them.
+pub(super) struct Spool {
+	terms: PathBuf,
+	path: PathBuf,
+	file: File,
+	len: u64,
+	/// Of the repository's quota: what came counts before it is there.
+	room: Reservation,
+	repo: Repo,
+	disk: Disk,
+}
+
+impl Spools {
+	/// Opens the folder, and creates it if need be. What is written leaves as much of the disk free as it says.
+	pub fn open(folder: &Path, disk: Disk, repo: Repo) -> io::Result<Self> {
+		fs::create_dir_all(folder)?;
+		Ok(Spools {
+			folder: folder.to_owned(),
+			disk,
+			repo,
+		})
+	}
+
+	/// Those that an earlier process left. What cannot be gone on with is removed.
+	pub fn restore(&self) -> io::Result<Vec<(String, Terms, Spool)>> {
+		let mut restored = Vec::new();
+		for entry in fs::read_dir(&self.folder)? {
+			let path = entry?.path();
+			let id = path
+				.file_stem()
+				.and_then(|stem| stem.to_str())
+				.unwrap_or_default();
+			let kind = path.extension().and_then(|extension| extension.to_str());
+			let is_name = id.len() == 32 && hex::decode(id).is_ok();
+			let outcome = match kind {
+				Some("json") if is_name => self
+					.restore_one(id)
+					.map(|(terms, spool)| restored.push((id.to_owned(), terms, spool))),
+				// Its upload ended, or had not begun.
+				Some("data") if is_name && !path.with_extension("json").exists() => fs::remove_file(&path),
+				Some("data") if is_name => Ok(()),
+				// Terms that were being written.
+				Some("tmp") => fs::remove_file(&path),
+				_ => Ok(()),
+			};
+			if let Err(error) = outcome {
+				tracing::warn!(path = %path.display(), %error, "an unfinished upload cannot be gone on with");
+			}
+		}
+		Ok(restored)
+	}
+
+	fn restore_one(&self, id: &str) -> io::Result<(Terms, Spool)> {
+		let (terms_path, path) = self.paths(id);
+		let mut text = Vec::new();
+		File::open(&terms_path)?
+			.take(MAX_TERMS_BYTES)
+			.read_to_end(&mut text)?;
+		let saved: Saved = serde_json::from_slice(&text)?;
+		if saved.version != VERSION {
+			return Err(io::Error::other(
+				"it was begun by a later version of this program",
+			));
+		}
+		let terms = Terms::from(saved);
+		let file = OpenOptions::new()
+			.read(true)
+			.append(true)
+			.create(true)
+			.open(&path)?;
+		let len = file.metadata()?.len();
+		let mut spool = self.spool(id, file, len).map_err(io::Error::other)?;
+		spool.take_room_again(terms.length);
+		Ok((terms, spool))
+	}
+
+	/// Begins one, and sets the room for it aside.
+	pub fn begin(&self, id: &str, terms: &Terms) -> Result<Spool, Problem> {
+		let (_, path) = self.paths(id);
+		let file = OpenOptions::new()
+			.read(true)
+			.append(true)
+			.create_new(true)
+			.open(&path)
+			.map_err(|error| disk_problem(&error))?;
+		let begun = self
+			.spool(id, file, 0)
+			.map_err(|error| upload_problem(&error.into()))
+			.and_then(|mut spool| spool.announce(terms).map(|()| spool));
+		begun.inspect_err(|_| {
+			let _ = fs::remove_file(&path);
+		})
+	}
+
+	fn spool(&self, id: &str, file: File, len: u64) -> Result<Spool, ReserveError> {
+		let (terms, path) = self.paths(id);
+		Ok(Spool {
+			terms,
+			path,
+			file,
+			len,
+			room: self.repo.reserve(0)?,
+			repo: self.repo.clone(),
+			disk: self.disk.clone(),
+		})
+	}
+
+	fn paths(&self, id: &str) -> (PathBuf, PathBuf) {
+		let path = |extension| self.folder.join(id).with_extension(extension);
+		(path("json"), path("data"))
+	}
+}
+
+impl Spool {
+	/// Bytes that came.
+	pub fn len(&self) -> u64 {
+		self.len
+	}
+
+	/// Notes what the upload is to become, and sets the room for it aside.
+	pub fn announce(&mut self, terms: &Terms) -> Result<(), Problem> {
+		self.ensure(terms.length.map_or(self.len, stored_size))?;
+		let saved = serde_json::to_vec(&Saved::from(terms)).map_err(io::Error::from);
+		saved
+			.and_then(|text| self.write_terms(&text))
+			.map_err(|error| disk_problem(&error))
+	}
+
+	fn write_terms(&self, text: &[u8]) -> io::Result<()> {
+		let folder = self.terms.parent().unwrap_or(Path::new("."));
+		let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(folder)?;
+		file.write_all(text)?;
+		file.as_file().sync_all()?;
+		file.persist(&self.terms)?;
+		File::open(folder)?.sync_all()
+	}
+
+	/// Adds what comes next, or nothing.
+	pub fn write(&mut self, data: &[u8]) -> Result<(), Problem> {
+		let len = self.len.saturating_add(data.len() as u64);
+		self.ensure(len)?;
+		// A file system that does not tell is used as far as it goes.
+		if self.disk.available().is_ok_and(|bytes| bytes < data.len() as u64) {
+			return Err(disk_problem(&io::ErrorKind::StorageFull.into()));
+		}
+		if let Err(error) = self.file.write_all(data) {
+			// Else the next bytes would stand behind a part of these.
+			self.file
+				.set_len(self.len)
+				.map_err(|error| disk_problem(&error))?;
+			return Err(disk_problem(&error));
+		}
+		self.len = len;
+		Ok(())
+	}
+
+	/// Has what came survive a power cut.
+	pub fn sync(&self) -> Result<(), Problem> {
+		self.file.sync_data().map_err(|error| disk_problem(&error))
+	}
+
+	/// What came, from its first byte.
+	pub fn read(&self) -> Result<impl Read, Problem> {
+		let opened = self.file.try_clone().and_then(|mut file| {
+			file.seek(SeekFrom::Start(0))?;
+			Ok(file.take(self.len))
+		});
+		opened.map_err(|error| disk_problem(&error))
+	}
+
+	/// The room that was set aside.
+	pub fn give_room(&mut self) -> Reservation {
+		self.room.split(u64::MAX)
+	}
+
+	/// Sets the room for all of it aside again, or as much of it as came. Without room the upload is kept all the
+	/// same: whether there is some shows when it is gone on with.
+	pub fn take_room_again(&mut self, length: Option<u64>) {
+		let whole = length.map_or(self.len, stored_size).max(self.len);
+		if self.ensure(whole).is_err() && self.ensure(self.len).is_err() {
+			tracing::warn!(bytes = self.len, "the quota has no room for an unfinished upload");
+		}
+	}
+
+	fn ensure(&mut self, bytes: u64) -> Result<(), Problem> {
+		let missing = bytes.saturating_sub(self.room.left());
+		if missing == 0 || self.room.grow(missing).is_ok() {
+			return Ok(());
+		}
+		// Makes room, if it can.
+		let more = self.repo.reserve(missing);
+		self.room
+			.absorb(more.map_err(|error| upload_problem(&error.into()))?);
+		Ok(())
+	}
+
+	/// Removes it.
+	pub fn remove(self) {
+		for path in [&self.terms, &self.path] {
+			match fs::remove_file(path) {
+				Ok(()) => {}
+				Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+				Err(error) => tracing::warn!(path = %path.display(), %error, "cannot remove an upload"),
+			}
+		}
+	}
+}
+
+fn disk_problem(error: &io::Error) -> Problem {
+	// Paths are the operator's business.
+	if matches!(
+		error.kind(),
+		io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+	) {
+		tracing::warn!(%error, "the disk is full");
+		return Problem::new(ErrorKind::StorageFull, "the disk is full").hint("delete datasets");
+	}
+	tracing::error!(%error, "an upload cannot be kept");
+	Problem::new(ErrorKind::Internal, "the upload cannot be kept").hint("the server's log has the cause")
+}
