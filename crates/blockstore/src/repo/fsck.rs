@@ -12,7 +12,7 @@ use super::{
 	Repo,
 };
 use crate::{ChunkError, Cid};
-use std::sync::{atomic::Ordering, PoisonError};
+use std::sync::atomic::Ordering;
 
 /// Datasets that a report names.
 const NAMED_DATASETS: usize = 100;
@@ -128,7 +128,7 @@ impl Repo {
 	/// # Errors
 	/// What keeps it from reading or mending.
 	pub fn fsck(&self, options: FsckOptions) -> Result<FsckReport, FsckError> {
-		let _alone = self.inner.writing.write().unwrap_or_else(PoisonError::into_inner);
+		let _alone = self.writing_alone();
 		let mut report = FsckReport {
 			mended: options.mend,
 			..FsckReport::default()

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{chunks::is_readable, fault_injection, ChunkError, Cid, Multihash};
 use cairn_dag::{Block, BlockSource, SourceError};
-use redb::ReadableTable;
 
 /// Why a block could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -146,11 +145,7 @@ impl Repo {
 		self.inner.metadata.write(|tables| {
 			for hash in hashes {
 				let key = hash.to_bytes();
-				let row = tables
-					.blocks
-					.get(key.as_slice())?
-					.map(|row| BlockRow::decode(row.value()));
-				if let Some(mut row) = row {
+				if let Some(mut row) = tables.block(&key)? {
 					row.lost = lost;
 					tables.blocks.insert(key.as_slice(), row.encode())?;
 				}

@@ -90,7 +90,7 @@ impl Repo {
 			};
 			let row = live_row(tables, number, "evictable")?;
 			let root = row.root;
-			tables.mark_deleting(number, row)?;
+			tables.delete_dataset(number, row, self.inner.release_at_once)?;
 			Ok(Some(root))
 		})?;
 		if let Some(root) = &evicted {

@@ -187,7 +187,7 @@ impl Upload {
 				row.expiry = expiry.max(old.expiry);
 				row.evictable &= old.evictable;
 				row.created = old.created;
-				tables.mark_deleting(old_number, old)?;
+				tables.delete_dataset(old_number, old, self.repo.inner.release_at_once)?;
 			}
 			for pin in &options.pins {
 				row.pins += u32::from(pins::insert(tables, root, pin)?);
@@ -205,6 +205,7 @@ impl Upload {
 		self.state = Session::Closed;
 		fault_injection::reached("upload:committed");
 		self.repo.inner.bell.ring();
+		self.repo.relieve_readers();
 		Ok(committed)
 	}
 
@@ -269,7 +270,7 @@ impl Repo {
 			for number in &given_up {
 				match tables.dataset(*number)? {
 					Some(row) if row.state == DatasetState::Uploading => {
-						tables.mark_deleting(*number, row)?;
+						tables.delete_dataset(*number, row, self.inner.release_at_once)?;
 					}
 					// A commit that was reported as failed is on disk, and stands.
 					_ => {}

@@ -118,15 +118,7 @@ impl Repo {
 						}
 						found.resized |= size != row.size;
 						if was_lost || size != row.size {
-							changed.push((
-								key,
-								row,
-								BlockRow {
-									size,
-									lost: false,
-									..row
-								},
-							));
+							changed.push((key, size, false));
 						}
 					}
 					(Probe::Lost, was_lost) => {
@@ -138,7 +130,7 @@ impl Repo {
 								found.lost.insert(key.clone());
 							}
 							if !was_lost {
-								changed.push((key, row, BlockRow { lost: true, ..row }));
+								changed.push((key, row.size, true));
 							}
 						}
 					}
@@ -146,10 +138,15 @@ impl Repo {
 			}
 			if options.mend && !changed.is_empty() {
 				self.inner.metadata.write(|tables| {
-					for (key, old, new) in &changed {
-						tables.blocks.insert(key.as_slice(), new.encode())?;
-						tables.subtract(Total::UsedBytes, old.size.into())?;
-						tables.add(Total::UsedBytes, new.size.into())?;
+					for (key, size, lost) in changed {
+						// Looked at again: a deletion may have taken references meanwhile.
+						let Some(row) = tables.block(&key)? else {
+							continue;
+						};
+						tables.subtract(Total::UsedBytes, row.size.into())?;
+						tables.add(Total::UsedBytes, size.into())?;
+						let row = BlockRow { size, lost, ..row };
+						tables.blocks.insert(key.as_slice(), row.encode())?;
 					}
 					Ok::<_, MetadataError>(())
 				})?;

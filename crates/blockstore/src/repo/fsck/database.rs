@@ -26,6 +26,7 @@ impl Repo {
 			check_indexes(tables, report)?;
 			let members = check_members(tables, report)?;
 			check_references(tables, report)?;
+			check_garbage(tables, report)?;
 			check_counts(tables, &members, report)?;
 			// An error takes back what was mended.
 			match options.mend {
@@ -323,6 +324,37 @@ fn check_references(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<
 	Ok(())
 }
 
+/// Blocks without references, and no others, are garbage.
+fn check_garbage(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<(), MetadataError> {
+	let mut wrong = Vec::new();
+	for entry in tables.garbage.iter()? {
+		let key = entry?.0.value().1.to_owned();
+		if tables.block(&key)?.is_none_or(|row| row.refs > 0) {
+			wrong.push(key);
+		}
+	}
+	for key in &wrong {
+		tables.remove_garbage(key)?;
+	}
+	report.orphans += wrong.len() as u64;
+	let mut missing = Vec::new();
+	for entry in tables.blocks.iter()? {
+		let (key, value) = entry?;
+		let key = key.value();
+		let is_garbage = || -> Result<bool, MetadataError> {
+			Ok(tables.garbage.get((0, key))?.is_some() || tables.garbage.get((1, key))?.is_some())
+		};
+		if BlockRow::decode(value.value()).refs == 0 && !is_garbage()? {
+			missing.push(key.to_owned());
+		}
+	}
+	for key in &missing {
+		tables.garbage.insert((0, key.as_slice()), ())?;
+	}
+	report.wrong_blocks += missing.len() as u64;
+	Ok(())
+}
+
 /// The last 16 bytes: digests are long and as good as random, so two blocks do not share them.
 fn fingerprint(hash: &[u8]) -> u128 {
 	let mut bytes = [0; 16];
@@ -337,11 +369,14 @@ fn check_counts(
 	members: &Members,
 	report: &mut FsckReport,
 ) -> Result<(), MetadataError> {
-	let (mut blocks, mut used) = (0, 0);
+	let (mut blocks, mut used, mut garbage) = (0, 0, 0);
 	for entry in tables.blocks.iter()? {
 		let row = BlockRow::decode(entry?.1.value());
 		blocks += 1;
 		used += u64::from(row.size);
+		if row.refs == 0 {
+			garbage += u64::from(row.size);
+		}
 	}
 	report.blocks = blocks;
 	let datasets = tables.roots.len()?;
@@ -349,7 +384,7 @@ fn check_counts(
 		(Total::Blocks, blocks),
 		(Total::UsedBytes, used),
 		(Total::Datasets, datasets),
-		(Total::DeletingBytes, members.deleting_bytes),
+		(Total::DeletingBytes, members.deleting_bytes + garbage),
 	] {
 		if tables.total(total)? != counted {
 			report.wrong_totals += 1;

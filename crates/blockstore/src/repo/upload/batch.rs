@@ -11,7 +11,6 @@ use crate::{
 };
 use cairn_dag::Block;
 use redb::ReadableTable;
-use std::sync::PoisonError;
 
 impl Upload {
 	/// Writes the batch: rows, then chunks.
@@ -48,7 +47,7 @@ impl Upload {
 	fn try_write(&mut self, batch: &[Block]) -> Result<(), UploadError> {
 		let repo = self.repo.clone();
 		repo.check_disk(batch)?;
-		let _writing = repo.inner.writing.read().unwrap_or_else(PoisonError::into_inner);
+		let _writing = repo.writing();
 		let _lock = repo
 			.inner
 			.locks
@@ -90,12 +89,7 @@ impl Upload {
 			let size = u32::try_from(block.data().len()).unwrap_or(u32::MAX);
 			dataset.blocks += 1;
 			dataset.bytes += u64::from(size);
-			let row = tables
-				.blocks
-				.get(key.as_slice())
-				.map_err(MetadataError::from)?
-				.map(|row| BlockRow::decode(row.value()));
-			let row = match row {
+			let row = match tables.block(&key)? {
 				None => {
 					added.new_bytes += u64::from(size);
 					new_blocks += 1;
@@ -107,6 +101,9 @@ impl Upload {
 					}
 				}
 				Some(row) => {
+					if row.refs == 0 {
+						tables.revive(&key, &row)?;
+					}
 					if !matches!(tables.visibility(&key)?, Visibility::Present(_)) {
 						added.to_write.push(block.clone());
 						if row.lost {
