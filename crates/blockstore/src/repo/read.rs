@@ -119,10 +119,11 @@ impl Repo {
 	}
 
 	/// Tells damage from a chunk that was collected between the look at the database and the look at
-	/// the chunk: with the chunk locked, collectors stay away.
+	/// the chunk, or replaced since: with the chunk locked, collectors and uploads stay away until what was
+	/// seen is noted.
 	fn get_again(&self, cid: &Cid) -> Result<Option<Block>, ReadError> {
 		fault_injection::reached("read:missed");
-		let _lock = self.inner.locks.write(vec![*cid.hash()]);
+		let _lock = self.inner.locks.alone(*cid.hash());
 		fault_injection::reached("read:locked");
 		match self.visibility(cid)? {
 			Visibility::Absent => return Ok(None),
