@@ -76,7 +76,7 @@ pub trait ChunkStore: Send + Sync + 'static {
 	/// go meanwhile may be shown or not. A store on disk takes the same memory for any number of them.
 	///
 	/// # Errors
-	/// What keeps the store from listing.
+	/// What keeps the store from listing all of them; those that it can list are shown.
 	fn list(&self, visit: &mut dyn FnMut(ListedChunk) -> ControlFlow<()>) -> Result<(), ChunkError>;
 
 	/// Name of the implementation, as recorded by a repository: `fs`, `sqlite`, `memory`.

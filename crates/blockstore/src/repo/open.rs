@@ -2,7 +2,7 @@
 
 use super::{
 	chunk_locks::ChunkLocks,
-	fsck::{FsckError, FsckOptions, FsckReport},
+	fsck::{FsckError, FsckOptions, FsckReport, Strays},
 	metadata::{self, DatasetState, Metadata, MetadataError, Tables, Total, Wraps},
 	worker::Bell,
 	Inner, Repo, Ttl,
@@ -122,7 +122,8 @@ pub struct Recovery {
 	pub after_crash: bool,
 	/// Uploads that were not finished. Their blocks are collected.
 	pub unfinished_uploads: u64,
-	/// What the check found and mended, if there was one.
+	/// What the check found and mended, if there was one. Chunks that no block refers to stay: an explicit
+	/// check removes them.
 	pub check: Option<FsckReport>,
 }
 
@@ -194,7 +195,7 @@ pub enum OpenError {
 	/// The chunk store cannot be opened.
 	#[error(transparent)]
 	Chunks(#[from] OpenChunksError),
-	/// The check failed.
+	/// The database could not be checked.
 	#[error("checking the block store failed")]
 	Check(#[from] FsckError),
 }
@@ -302,7 +303,7 @@ impl Repo {
 			StartupCheck::Always => true,
 		};
 		if check {
-			recovery.check = Some(repo.fsck(FsckOptions::default())?);
+			recovery.check = Some(repo.check(FsckOptions::default(), Strays::Keep)?);
 		}
 		Ok((repo, recovery))
 	}
