@@ -91,15 +91,26 @@ fn check_datasets(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<()
 			let current = tables.roots.get(key.as_slice())?.map(|number| number.value());
 			match current {
 				Some(current) if current == number => {}
-				Some(_) => {
-					// Another dataset has the root.
-					tables.mark_deleting(number, row)?;
+				current => {
 					report.wrong_datasets += 1;
-					continue;
-				}
-				None => {
+					if let Some((other_number, mut other)) = rival(tables, current, &root)? {
+						// Two live datasets of one root: the newer one stays, as after a replacement.
+						let (old_number, old, new_number, new) = match number > other_number {
+							true => (other_number, &other, number, &mut row),
+							false => (number, &row, other_number, &mut other),
+						};
+						tables.unindex(new_number, new)?;
+						new.expiry = new.expiry.max(old.expiry);
+						new.evictable &= old.evictable;
+						new.pins = count_pins(tables, &root)?;
+						tables.set_dataset(new_number, new)?;
+						tables.index(new_number, new)?;
+						tables.roots.insert(key.as_slice(), new_number)?;
+						tables.mark_deleting(old_number, old.clone())?;
+						continue;
+					}
+					// Datasets are what is true, and entries lead to them.
 					tables.roots.insert(key.as_slice(), number)?;
-					wrong = true;
 				}
 			}
 			wrong |= tables.hidden.remove(number)?.is_some();
@@ -128,6 +139,21 @@ fn check_datasets(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<()
 		report.wrong_datasets += u64::from(wrong);
 	}
 	Ok(())
+}
+
+/// The other live dataset to which the entry of a root leads.
+fn rival(
+	tables: &Tables<'_>,
+	entry: Option<u64>,
+	root: &Cid,
+) -> Result<Option<(u64, DatasetRow)>, MetadataError> {
+	let Some(number) = entry else {
+		return Ok(None);
+	};
+	let row = tables.dataset(number)?;
+	Ok(row
+		.filter(|row| row.state == DatasetState::Live && row.root == Some(*root))
+		.map(|row| (number, row)))
 }
 
 fn expires(row: &DatasetRow) -> bool {
