@@ -300,7 +300,7 @@ enum Probe {
 }
 
 /// Notes a live dataset that has lost blocks.
-fn name_damaged(report: &mut FsckReport, root: Option<Cid>) {
+pub(super) fn name_damaged(report: &mut FsckReport, root: Option<Cid>) {
 	if let Some(root) = root {
 		// Members come dataset by dataset.
 		let known = report.damaged_datasets.last() == Some(&root);

@@ -3,9 +3,9 @@
 //! Datasets are what everything else is derived from: which of them are live, their expiry and their
 //! members. Indexes, counts of references and totals are compared with them.
 
-use super::{FsckError, FsckOptions, FsckReport};
+use super::{chunks::name_damaged, FsckError, FsckOptions, FsckReport};
 use crate::repo::{
-	metadata::{BlockRow, DatasetRow, DatasetState, MetadataError, Tables, Total},
+	metadata::{members_of, BlockRow, DatasetRow, DatasetState, MetadataError, Tables, Total},
 	Expiry, Repo,
 };
 use crate::Cid;
@@ -81,6 +81,12 @@ fn check_datasets(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<()
 		numbers.push(entry?.0.value());
 	}
 	report.datasets = numbers.len() as u64;
+	// A number that is given twice would mix the members of two datasets.
+	let next = numbers.last().map_or(0, |last| last.saturating_add(1));
+	if tables.total(Total::NextDataset)? < next {
+		tables.set_total(Total::NextDataset, next)?;
+		report.wrong_totals += 1;
+	}
 	for number in numbers {
 		let Some(mut row) = tables.dataset(number)? else {
 			continue;
@@ -296,6 +302,23 @@ fn check_members(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<Mem
 		}
 	}
 	finish(current.take(), &mut members);
+	// Those without any were not met.
+	for entry in tables.datasets.iter()? {
+		let (number, row) = entry?;
+		let (number, mut row) = (number.value(), DatasetRow::decode(row.value())?);
+		if row.state == DatasetState::Deleting || (row.blocks, row.bytes) == (0, 0) {
+			continue;
+		}
+		let (first, last) = members_of(number);
+		let mut range = tables.members.range(first.as_slice()..=last.as_slice())?;
+		if range.next().transpose()?.is_none() {
+			(row.blocks, row.bytes) = (0, 0);
+			if row.state == DatasetState::Live {
+				name_damaged(report, row.root);
+			}
+			wrong.push((number, row));
+		}
+	}
 	report.orphans += orphans.len() as u64;
 	report.wrong_datasets += wrong.len() as u64;
 	for key in &orphans {
