@@ -196,15 +196,18 @@ impl Model {
 		true
 	}
 
-	/// Shared blocks count in each dataset.
+	/// Bytes of blocks that nothing has but what may be evicted.
 	fn evictable_bytes(&self) -> u64 {
-		let evictable = self
-			.live
-			.values()
-			.filter(|dataset| dataset.evictable && dataset.pins.is_empty());
-		evictable
-			.flat_map(|dataset| &dataset.blocks)
-			.map(|n| size(*n))
+		let evictable = |n: u8| {
+			let datasets = self
+				.live
+				.values()
+				.filter(|dataset| dataset.evictable && dataset.pins.is_empty());
+			datasets.filter(|dataset| dataset.blocks.contains(&n)).count()
+		};
+		(0..BLOCKS)
+			.filter(|n| evictable(*n) > 0 && evictable(*n) == self.references(*n))
+			.map(size)
 			.sum()
 	}
 
