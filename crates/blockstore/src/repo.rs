@@ -36,7 +36,7 @@
 //! - *Upload*: rows first (an uploading dataset is invisible), then chunks, and when all are on disk the
 //!   dataset becomes live. Every chunk on disk has a row at any time; a crash leaves an uploading
 //!   dataset, which the next start turns into a deleting one. A chunk is written unless its block can
-//!   be read already: then, and only then, it is certainly on disk.
+//!   be read already, and its chunk is read and whole.
 //! - *Deletion*: the dataset becomes deleting, or its blocks garbage. Later, step by step, chunks
 //!   without other references are removed, and after that their rows (`collect`). A crash between the
 //!   two leaves rows of blocks that nobody can read, and the step is done again. A chunk that cannot be

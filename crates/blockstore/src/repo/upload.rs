@@ -138,8 +138,8 @@ impl Repo {
 }
 
 impl Upload {
-	/// Adds a block, the order does not matter. A block that was added before, or that the repository
-	/// has already, costs nothing. Blocks inside identity CIDs need no storing and are skipped.
+	/// Adds a block, the order does not matter. A block that was added before costs nothing, and one that
+	/// the repository has already no space: it is read, and written again only if it is damaged. Blocks inside identity CIDs need no storing and are skipped.
 	///
 	/// # Errors
 	/// [`ChunkError::TooLarge`] and [`ChunkError::UnsupportedHash`] for a block that no store takes;
