@@ -99,10 +99,17 @@ impl Repo {
 				}
 			}
 			match self.expire_step()? {
-				0 => return Ok(done),
+				0 => break,
 				expired => done.expired += expired,
 			}
 		}
+		while self.shrink_step()? {}
+		Ok(done)
+	}
+
+	/// Gives space back that the chunk store kept. Returns whether there is more.
+	pub(super) fn shrink_step(&self) -> Result<bool, MaintainError> {
+		Ok(self.inner.disk.shrink()?)
 	}
 
 	/// Makes some datasets invisible whose time is past and that no pin holds. Returns how many; none

@@ -105,7 +105,7 @@ fn step(repo: &Repo) -> Result<Option<Duration>, MaintainError> {
 	if is_stuck(&step) {
 		return Ok(Some(AFTER_FAILURE));
 	}
-	if expired > 0 {
+	if expired > 0 || repo.shrink_step()? {
 		return Ok(None);
 	}
 	let now = repo.inner.clock.now();
