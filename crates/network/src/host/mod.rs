@@ -18,6 +18,7 @@ mod event;
 mod metered;
 mod rendezvous;
 mod reservations;
+mod routing;
 mod task;
 mod transport;
 

@@ -12,7 +12,7 @@ use super::{
 	event::{DhtStatus, Event},
 	rendezvous::Rendezvous,
 	reservations::Reservations,
-	StartError,
+	routing, StartError,
 };
 use crate::{
 	address::PeerAddress,
@@ -261,9 +261,7 @@ impl Task {
 
 	fn add_dht_peer(&mut self, peer: &PeerAddress) {
 		if let Some(kad) = self.swarm.behaviour_mut().kad.as_mut() {
-			for address in &peer.addresses {
-				kad.add_address(&peer.peer, address.clone());
-			}
+			routing::add(kad, peer);
 		}
 	}
 
