@@ -129,6 +129,11 @@ pub struct Limits {
 	pub pending_outgoing: u32,
 	/// Open connections that others made. Default 512.
 	pub incoming: u32,
+	/// Of these, and of those being negotiated, at most so many from one IPv4 address or one IPv6 network of 64 bits.
+	/// Default 64.
+	pub incoming_per_address: u32,
+	/// As many at most from one IPv4 network of 24 bits or one IPv6 network of 48 bits. Default 128.
+	pub incoming_per_network: u32,
 	/// Open connections that this host made. Default 256.
 	pub outgoing: u32,
 	/// Open connections in all. Default 640: others cannot take all of them.
@@ -148,6 +153,8 @@ impl Default for Limits {
 			pending_incoming: 128,
 			pending_outgoing: 128,
 			incoming: 512,
+			incoming_per_address: 64,
+			incoming_per_network: 128,
 			outgoing: 256,
 			total: 640,
 			per_peer: 4,

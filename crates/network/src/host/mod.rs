@@ -16,6 +16,7 @@ mod config;
 mod dht;
 mod event;
 mod metered;
+mod per_network;
 mod rendezvous;
 mod reservations;
 mod routing;

@@ -2,7 +2,7 @@
 
 use crate::harness::{address, config, connect, Events, Network};
 use cairn_network::{
-	host::{ConnectError, Event, HostConfig, Limits},
+	host::{ConnectError, Event, HostConfig, Limits, NatConfig},
 	peers::{Offence, Verdict},
 };
 use std::{collections::HashSet, time::Duration};
@@ -55,6 +55,77 @@ async fn connections_beyond_the_limit_are_refused() {
 		|event| matches!(event, Event::Connected { peer: connected, .. } if *connected == peer),
 	)
 	.await;
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_all_the_places() {
+	let on_tcp = || HostConfig {
+		listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+		dht: None,
+		// Dials that check addresses are connections too.
+		nat: NatConfig {
+			probe: false,
+			answer_probes: false,
+			..NatConfig::default()
+		},
+		..HostConfig::default()
+	};
+	for (limits, who) in [
+		(
+			Limits {
+				incoming_per_address: 2,
+				..Limits::default()
+			},
+			"the address",
+		),
+		(
+			Limits {
+				incoming_per_network: 2,
+				..Limits::default()
+			},
+			"the network",
+		),
+	] {
+		println!("a limit of {who}");
+		let mut network = Network::new();
+		let server = network.start(HostConfig { limits, ..on_tcp() }).await;
+		let mut seen = Events::of(&server);
+		let mut until_in = async |peer| {
+			seen.until(
+				"a connection",
+				|event| matches!(event, Event::Connected { peer: connected, .. } if *connected == peer),
+			)
+			.await;
+		};
+		let mut clients = Vec::new();
+		for _ in 0..3 {
+			clients.push(network.start(on_tcp()).await);
+		}
+		for client in &clients[..2] {
+			connect(client, &server).await;
+			until_in(client.peer_id()).await;
+		}
+		let mut events = Events::of(&clients[2]);
+		if clients[2].connect(address(&server).await).await.is_ok() {
+			events.until_disconnected(server.peer_id()).await;
+		}
+		let refused = &server.metrics().connections_refused;
+		assert_eq!(refused.with_label_values(&["address"]).get(), 1);
+		assert_eq!(server.connected().await.unwrap().len(), 2);
+		// The server calls whom it wants, and one who leaves makes room.
+		connect(&server, &clients[2]).await;
+		until_in(clients[2].peer_id()).await;
+		assert!(server.disconnect(clients[2].peer_id()).await.unwrap());
+		clients[0].shutdown().await;
+		let gone = async {
+			while server.connected().await.unwrap().len() > 1 {
+				tokio::task::yield_now().await;
+			}
+		};
+		crate::harness::within("two disconnections", gone).await;
+		connect(&clients[2], &server).await;
+		until_in(clients[2].peer_id()).await;
+	}
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{requests::connect_error, Task};
 use crate::{
 	address::PeerAddress,
-	host::{behaviour::BehaviourEvent, commands::ListenError, event::Event},
+	host::{behaviour::BehaviourEvent, commands::ListenError, event::Event, per_network::TooMany},
 	ip_network::{remote_ip, IpNetwork},
 	metrics::Carrier,
 };
@@ -242,6 +242,8 @@ impl Task {
 pub(super) fn refusal(cause: &ConnectionDenied) -> Option<&'static str> {
 	if cause.downcast_ref::<connection_limits::Exceeded>().is_some() {
 		Some("limit")
+	} else if cause.downcast_ref::<TooMany>().is_some() {
+		Some("address")
 	} else if cause
 		.downcast_ref::<memory_connection_limits::MemoryUsageLimitExceeded>()
 		.is_some()
