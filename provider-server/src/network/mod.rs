@@ -71,10 +71,8 @@ impl Network {
 		let names_itself = settings::names_itself(&config);
 		let identity = identity_file::load_or_create(folder)?;
 		let records = RecordDatabase::open(&folder.join("records.redb"))?;
-		let parts = HostParts {
-			metrics: Metrics::register(provider.metrics.registry())?,
-			..HostParts::new(identity, records)
-		};
+		let metrics = Metrics::register(provider.metrics.registry())?;
+		let parts = HostParts::with_metrics(identity, records, metrics);
 		let exchange = ExchangeConfig {
 			bitswap: settings.bitswap,
 			..ExchangeConfig::default()

@@ -24,6 +24,8 @@ pub struct HostConfig {
 	pub limits: Limits,
 	/// The only peers to have connections with, for a private network. Default: anyone.
 	pub allowed: Option<HashSet<PeerId>>,
+	/// Peers to have no connections with, beside those that are banned for what they did. Default none.
+	pub refused: HashSet<PeerId>,
 	/// Time after which a connection without streams is closed. Default 1 minute.
 	pub idle_timeout: Duration,
 	/// Name and version of the program, told to others. Default `cairn/` and this crate's version.
@@ -51,6 +53,7 @@ impl Default for HostConfig {
 			transport: TransportConfig::default(),
 			limits: Limits::default(),
 			allowed: None,
+			refused: HashSet::new(),
 			idle_timeout: Duration::from_secs(60),
 			agent: concat!("cairn/", env!("CARGO_PKG_VERSION")).into(),
 			dht: Some(DhtConfig::default()),

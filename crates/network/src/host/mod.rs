@@ -37,7 +37,7 @@ use crate::{
 	discovery::{DatabaseError, RecordDatabase, Records},
 	identity::Identity,
 	metrics::Metrics,
-	peers::Peers,
+	peers::{Peers, PeersConfig},
 	streams, Multiaddr,
 };
 use behaviour::Behaviour;
@@ -88,12 +88,18 @@ impl HostParts {
 	/// A host of this name with the operating system's clock, that remembers peers by the default limits and
 	/// counts for no registry.
 	pub fn new(identity: Identity, records: RecordDatabase) -> Self {
+		Self::with_metrics(identity, records, Metrics::default())
+	}
+
+	/// As [`new`](Self::new), but all that the host counts, strikes and bans too, is counted in these metrics.
+	pub fn with_metrics(identity: Identity, records: RecordDatabase, metrics: Metrics) -> Self {
+		let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 		Self {
 			identity,
 			records,
-			peers: Peers::default(),
-			metrics: Metrics::default(),
-			clock: Arc::new(SystemClock),
+			peers: Peers::new(PeersConfig::default(), clock.clone(), metrics.clone()),
+			metrics,
+			clock,
 		}
 	}
 }

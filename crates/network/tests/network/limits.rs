@@ -2,7 +2,9 @@
 
 use crate::harness::{address, config, connect, Events, Network};
 use cairn_network::{
-	host::{ConnectError, Event, HostConfig, Limits, NatConfig},
+	discovery::RecordDatabase,
+	host::{ConnectError, Event, Host, HostConfig, HostParts, Limits, NatConfig},
+	metrics::Metrics,
 	peers::{Offence, Verdict},
 };
 use std::{collections::HashSet, time::Duration};
@@ -186,6 +188,48 @@ async fn a_ban_closes_connections_and_refuses_new_ones_until_it_ends() {
 		}
 	};
 	crate::harness::within("a connection after the pardon", readmitted).await;
+}
+
+#[tokio::test]
+async fn whom_the_configuration_refuses_stays_out() {
+	let mut network = Network::new();
+	let [unwanted, other] = [network.start(config()).await, network.start(config()).await];
+	let peer = unwanted.peer_id();
+	let refused = HashSet::from([peer]);
+	let host = network.start(HostConfig { refused, ..config() }).await;
+	assert_eq!(
+		host.connect(address(&unwanted).await).await,
+		Err(ConnectError::Refused)
+	);
+	let mut events = Events::of(&unwanted);
+	if unwanted.connect(address(&host).await).await.is_ok() {
+		events.until_disconnected(host.peer_id()).await;
+	}
+	let counted = &host.metrics().connections_refused;
+	assert!(counted.with_label_values(&["banned"]).get() >= 1);
+	// A ban and its end change nothing of that, and it counts for none.
+	host.peers().ban(peer, Duration::from_secs(5));
+	assert!(host.peers().pardon(&peer));
+	connect(&host, &other).await;
+	assert_eq!(host.metrics().banned.get(), 0);
+	assert_eq!(
+		host.connect(address(&unwanted).await).await,
+		Err(ConnectError::Refused)
+	);
+}
+
+#[tokio::test]
+async fn strikes_and_bans_are_counted_where_the_host_counts() {
+	let mut network = Network::new();
+	let registry = prometheus::Registry::new();
+	let metrics = Metrics::register(&registry).unwrap();
+	let records = RecordDatabase::in_memory().unwrap();
+	let parts = HostParts::with_metrics(network.identity(), records, metrics.clone());
+	let host = Host::start(config(), parts).await.unwrap();
+	let liar = network.identity().peer_id();
+	while host.peers().strike(liar, Offence::BadBlock) == Verdict::Tolerated {}
+	assert_eq!(metrics.strikes.with_label_values(&["bad_block"]).get(), 2);
+	assert_eq!(metrics.bans.get(), 1);
 }
 
 #[tokio::test]
