@@ -377,8 +377,14 @@ mod tests {
 		assert!(!found(gc(&session).unwrap()));
 		let repo = open(&session, StartupCheck::Skip).unwrap();
 		let space = repo.space().unwrap();
-		assert_eq!((space.used, space.pending_delete, space.hidden_datasets), (7, 0, 0));
-		assert_eq!(repo.maintain().unwrap(), cairn_blockstore::repo::Maintained::default());
+		assert_eq!(
+			(space.used, space.pending_delete, space.hidden_datasets),
+			(7, 0, 0)
+		);
+		assert_eq!(
+			repo.maintain().unwrap(),
+			cairn_blockstore::repo::Maintained::default()
+		);
 		drop(repo);
 		assert_eq!(std::fs::read(chunk(&dir)).unwrap(), b"a block");
 		assert!(!found(fsck(&session, true, true).unwrap()));
