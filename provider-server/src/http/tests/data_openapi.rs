@@ -95,7 +95,7 @@ async fn every_route_in_the_document_exists() {
 	let described = Described::of(&router).await;
 	assert!(described.document["openapi"].as_str().unwrap().starts_with("3.1"));
 	let operations = described.operations();
-	assert_eq!(operations.len(), 18, "{operations:?}");
+	assert_eq!(operations.len(), 21, "{operations:?}");
 	for (method, path) in operations {
 		let concrete = path.replace("{cid}", "nonsense").replace("{id}", "nonsense");
 		let answer = local(
@@ -239,6 +239,17 @@ async fn answers_are_as_the_document_says() {
 		"",
 	)
 	.await;
+	let absent = "zDvZRwzmC3Q7e7NLkfsPmtgSCfectUc1ssn5xK2rzC9yRz1yeZuK";
+	for (method, path) in [
+		("POST", "/data/{cid}/network"),
+		("GET", "/data/{cid}/network/stream"),
+		("GET", "/data/{cid}/network/manifest"),
+		("GET", "/fetches/{cid}"),
+		("DELETE", "/fetches/{cid}"),
+	] {
+		ask(method, path, path.replace("{cid}", absent), none(), "").await;
+	}
+	ask("GET", "/fetches", "/fetches".into(), none(), "").await;
 	ask("GET", "/data", "/data?limit=1".into(), none(), "").await;
 	ask("GET", "/space", "/space".into(), none(), "").await;
 
