@@ -554,6 +554,7 @@ impl From<ProviderError> for CliError {
 				let kind = match problem.kind {
 					ProblemKind::ClientFunds => ErrorKind::Funds,
 					ProblemKind::NotFound => ErrorKind::NotFound,
+					ProblemKind::Unauthorized => ErrorKind::Key,
 					ProblemKind::CommitmentMismatch | ProblemKind::InvalidCar | ProblemKind::RootMissing => {
 						ErrorKind::Verification
 					}

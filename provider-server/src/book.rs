@@ -1,5 +1,5 @@
-//! The book says what this program's settings and defaults are, and quotes its texts: both are compared with it.
-//! The reference of the data API's routes is compared in `http/tests/data_reference.rs`.
+//! The book says what this program's settings and defaults are, quotes its texts and names its metrics: all of it is
+//! compared with the program. The reference of the data API's routes is compared in `http/tests/data_reference.rs`.
 
 use crate::config::Config;
 use serde_json::Value;
@@ -99,8 +99,7 @@ fn read_sources(folder: &Path, sources: &mut String) {
 	}
 }
 
-#[test]
-fn texts_quoted_in_the_chapter_on_failures_are_those_of_the_program() {
+fn sources() -> String {
 	let mut sources = String::new();
 	for package in [
 		"provider-server",
@@ -111,15 +110,25 @@ fn texts_quoted_in_the_chapter_on_failures_are_those_of_the_program() {
 	] {
 		read_sources(&workspace().join(package).join("src"), &mut sources);
 	}
-	let chapter = chapter("guides/failures.md");
+	sources
+}
+
+/// What a chapter shows as code within its text.
+fn code(chapter: &str) -> impl Iterator<Item = String> + '_ {
 	assert_eq!(
 		chapter.matches('`').count() % 2,
 		0,
 		"a backtick without its other"
 	);
+	let spans = chapter.split('`').skip(1).step_by(2);
+	spans.map(|span| span.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn texts_quoted_in_the_chapter_on_failures_are_those_of_the_program() {
+	let sources = sources();
 	let mut quoted = 0;
-	for span in chapter.split('`').skip(1).step_by(2) {
-		let text = span.split_whitespace().collect::<Vec<_>>().join(" ");
+	for text in code(&chapter("guides/failures.md")) {
 		// Names of settings, metrics and files have no spaces; commands and requests are no texts.
 		if !text.contains(' ') || text.starts_with("cairn-provider ") || text.starts_with("GET ") {
 			continue;
@@ -135,4 +144,34 @@ fn texts_quoted_in_the_chapter_on_failures_are_those_of_the_program() {
 		}
 	}
 	assert!(quoted > 50, "only {quoted} texts were found");
+}
+
+#[test]
+fn metrics_named_in_the_book_are_those_of_the_program() {
+	let sources = sources();
+	let mut named = 0;
+	for page in [
+		"guides/failures.md",
+		"guides/providers.md",
+		"guides/tuning.md",
+		"network.md",
+	] {
+		for span in code(&chapter(page)) {
+			let (name, labels) = match span.split_once('{') {
+				Some((name, _)) => (name, true),
+				None => (&*span, false),
+			};
+			let name = name.strip_prefix("cairn_provider_").unwrap_or(name);
+			let is_name =
+				!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+			if is_name && (labels || name.ends_with("_total") || name.starts_with("network_")) {
+				named += 1;
+				assert!(
+					sources.contains(&format!("\"{name}\"")),
+					"{page} names the metric `{name}`, which the program does not have"
+				);
+			}
+		}
+	}
+	assert!(named > 40, "only {named} metrics were found");
 }

@@ -1,8 +1,9 @@
-//! Talking to a provider's server: proposing deals, uploading their data, reading blocks back.
+//! Talking to a provider's server: proposing deals, uploading their data, reading blocks back, storing single blocks.
 //!
 //! Nothing that a server says is believed: deals are checked on chain, blocks against their CIDs, and
 //! every response is read with a bound.
 
+mod block;
 #[cfg(test)]
 pub mod fake_server;
 mod rpc;
@@ -10,6 +11,7 @@ mod upload;
 #[cfg(test)]
 mod upload_tests;
 
+pub use block::Token;
 pub use upload::{upload, UploadSource};
 
 use cairn_provider_api::Problem;

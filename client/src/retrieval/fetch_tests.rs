@@ -45,7 +45,12 @@ impl Observer for Failures {
 
 /// A file of 1,024 leaves in a tree of six levels.
 pub(super) fn object() -> (Cid, MemoryBlocks, Vec<u8>) {
-	let content: Vec<u8> = (0..65_536u32)
+	imported(65_536)
+}
+
+/// A file of so many words in leaves of 256 bytes.
+pub(super) fn imported(words: u32) -> (Cid, MemoryBlocks, Vec<u8>) {
+	let content: Vec<u8> = (0..words)
 		.flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
 		.collect();
 	let mut blocks = MemoryBlocks::new();
@@ -78,6 +83,7 @@ pub(super) fn division() -> Division {
 	Division {
 		largest_part: 16 << 10,
 		least_divided: 1 << 10,
+		least_gain: Duration::ZERO,
 		patience: Duration::from_millis(300),
 	}
 }
@@ -88,19 +94,23 @@ pub(super) struct Place {
 }
 
 pub(super) fn place() -> Place {
+	place_of(&object().0)
+}
+
+pub(super) fn place_of(root: &Cid) -> Place {
 	let folder = tempfile::tempdir().unwrap();
-	let blocks = BlockStore::open(&folder.path().join("x.car"), &object().0).unwrap();
+	let blocks = BlockStore::open(&folder.path().join("x.car"), root).unwrap();
 	Place { folder, blocks }
 }
 
 impl Place {
 	/// As another process finds it, once this one has let go of it.
-	pub(super) async fn reopened(self) -> Place {
+	pub(super) async fn reopened(self, root: &Cid) -> Place {
 		let Place { folder, blocks } = self;
 		let path = blocks.path();
 		drop(blocks);
 		loop {
-			let blocks = BlockStore::open(&path, &object().0).unwrap();
+			let blocks = BlockStore::open(&path, root).unwrap();
 			if blocks.path() == path {
 				return Place { folder, blocks };
 			}

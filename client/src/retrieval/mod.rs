@@ -8,6 +8,8 @@
 //! the other. Whom to ask is found in [`candidates`].
 
 pub mod archive;
+#[cfg(test)]
+mod archive_tests;
 pub mod blocks;
 pub mod candidates;
 pub mod exchange;

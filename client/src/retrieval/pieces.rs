@@ -107,7 +107,7 @@ impl Span {
 	/// blocks of all usual sizes end: one that is cut is fetched twice.
 	fn cut(&mut self, wanted: u64, least: u64) -> Option<Span> {
 		let len = self.bytes.end - self.bytes.start;
-		if self.node.codec() == Codec::Raw.code() || len < least.max(2) {
+		if is_leaf(&self.node) || len < least.max(2) {
 			return None;
 		}
 		let step = 1 << wanted.clamp(1, len / 2).ilog2();
@@ -202,7 +202,7 @@ fn below(
 	bytes: Option<&Range<u64>>,
 	view: &mut View<'_>,
 ) -> Result<Option<Vec<Piece>>, ObjectError> {
-	if cid.codec() == Codec::Raw.code() {
+	if is_leaf(cid) {
 		return Ok(view.has_leaf(cid)?.then(Vec::new));
 	}
 	let Some(block) = view.load(cid)? else {
@@ -226,10 +226,19 @@ fn below(
 	}))
 }
 
+fn is_leaf(cid: &Cid) -> bool {
+	cid.codec() == Codec::Raw.code()
+}
+
 fn parts(parent: &Cid, file: &FileNode, bytes: Option<&Range<u64>>) -> Vec<Piece> {
 	children(file)
 		.filter_map(|(cid, begin, size)| {
 			let (from, to) = match bytes {
+				// A block comes as a whole.
+				Some(bytes) if is_leaf(&cid) => match bytes.start < begin + size && begin < bytes.end {
+					true => (0, size),
+					false => (0, 0),
+				},
 				None => (0, size),
 				// Neither overflows: the file's size is a checked sum.
 				Some(bytes) => (

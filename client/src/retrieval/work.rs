@@ -26,6 +26,8 @@ pub struct Division {
 	pub largest_part: u64,
 	/// Fewest bytes of a file that are divided. Above the size of blocks: who cuts one fetches it twice.
 	pub least_divided: u64,
+	/// Least time that taking work away must save, beside what a request takes.
+	pub least_gain: Duration,
 	/// How long what cannot be divided may not come before another gateway is asked for it too. Doubles each time.
 	pub patience: Duration,
 }
@@ -35,13 +37,12 @@ impl Default for Division {
 		Division {
 			largest_part: 8 << 20,
 			least_divided: 2 << 20,
+			least_gain: Duration::from_millis(20),
 			patience: Duration::from_secs(1),
 		}
 	}
 }
 
-/// Least time that taking work away must save, beside what a request takes.
-const LEAST_GAIN: Duration = Duration::from_millis(20);
 /// What a transfer needs to count as one, in bytes per second.
 const LEAST_RATE: f64 = 16.0 * 1024.0;
 
@@ -216,7 +217,7 @@ impl Work {
 			};
 			let is_slow = victim.flow.is_slow(self.division.patience, LEAST_RATE);
 			let gain = seconds - 2.0 * offer.latency.as_secs_f64();
-			if !is_slow && gain < LEAST_GAIN.as_secs_f64() {
+			if !is_slow && gain < self.division.least_gain.as_secs_f64() {
 				continue;
 			}
 			let mut view = View::new(&self.blocks, &self.wanted, &mut self.seen);

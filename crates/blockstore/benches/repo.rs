@@ -1,7 +1,7 @@
-//! The repository: importing a file, deleting a large dataset, collecting it.
+//! The repository: importing a file, deleting a large dataset and very many small ones, collecting them.
 //!
 //! `CAIRN_BENCH_BYTES` sets the size of the file (1 GiB), `CAIRN_BENCH_BLOCKS` the blocks of the large
-//! dataset (1 million).
+//! dataset (1 million), `CAIRN_BENCH_DATASETS` the number of small ones (100,000).
 
 use cairn_blockstore::{
 	repo::{Backend, CommitOptions},
@@ -143,5 +143,83 @@ fn delete(c: &mut Criterion) {
 	group.finish();
 }
 
-criterion_group!(benches, import, delete);
+/// So many datasets of one block, and one of them that stays. The database is in memory too: each commit
+/// would wait for the disk.
+fn small_datasets(datasets: u64) -> (Repo, Vec<Cid>, Cid) {
+	let repo = Repo::in_memory(&config(Backend::Fs)).unwrap();
+	let store = |n: u64| {
+		let block = Block::encode(Codec::Raw, n.to_le_bytes().to_vec());
+		let root = *block.cid();
+		let mut upload = repo.upload(0).unwrap();
+		upload.put(block).unwrap();
+		upload.commit(&root, &CommitOptions::default()).unwrap();
+		root
+	};
+	let roots = (0..datasets).map(store).collect();
+	let kept = store(datasets);
+	(repo, roots, kept)
+}
+
+/// Deletes them all, and times `measured` then.
+fn after_deleting(datasets: u64, times: u64, measured: impl Fn(&Repo, &Cid) -> Duration) -> Duration {
+	(0..times)
+		.map(|_| {
+			let (repo, roots, kept) = small_datasets(datasets);
+			for root in &roots {
+				repo.delete(root).unwrap();
+			}
+			measured(&repo, &kept)
+		})
+		.sum()
+}
+
+fn delete_small(c: &mut Criterion) {
+	let datasets = number("CAIRN_BENCH_DATASETS", 100_000);
+	let mut group = c.benchmark_group("delete small");
+	group.sample_size(10).warm_up_time(Duration::from_millis(1));
+	group.bench_function(format!("a read after {datasets} deletions of one block"), |b| {
+		b.iter_custom(|times| {
+			let read = |repo: &Repo, kept: &Cid| {
+				let start = Instant::now();
+				for _ in 0..times {
+					assert!(repo.get(kept).unwrap().is_some());
+				}
+				start.elapsed()
+			};
+			after_deleting(datasets, 1, read)
+		})
+	});
+	group.throughput(Throughput::Elements(datasets));
+	group.bench_function(
+		format!("{datasets} datasets of one block, until they are invisible"),
+		|b| {
+			b.iter_custom(|times| {
+				(0..times)
+					.map(|_| {
+						let (repo, roots, _) = small_datasets(datasets);
+						let start = Instant::now();
+						for root in &roots {
+							assert!(repo.delete(root).unwrap());
+						}
+						start.elapsed()
+					})
+					.sum()
+			})
+		},
+	);
+	group.bench_function(format!("{datasets} datasets of one block, collecting"), |b| {
+		b.iter_custom(|times| {
+			after_deleting(datasets, times, |repo, _| {
+				let start = Instant::now();
+				let done = repo.maintain().unwrap();
+				let time = start.elapsed();
+				assert_eq!(done.freed_blocks, datasets);
+				time
+			})
+		})
+	});
+	group.finish();
+}
+
+criterion_group!(benches, import, delete, delete_small);
 criterion_main!(benches);

@@ -76,8 +76,17 @@ pub trait ChunkStore: Send + Sync + 'static {
 	/// go meanwhile may be shown or not. A store on disk takes the same memory for any number of them.
 	///
 	/// # Errors
-	/// What keeps the store from listing.
+	/// What keeps the store from listing all of them; those that it can list are shown.
 	fn list(&self, visit: &mut dyn FnMut(ListedChunk) -> ControlFlow<()>) -> Result<(), ChunkError>;
+
+	/// Gives some of the space of removed chunks back to the file system, if the store kept it. Returns
+	/// whether there is more to give back.
+	///
+	/// # Errors
+	/// What keeps the store from it.
+	fn shrink(&self) -> Result<bool, ChunkError> {
+		Ok(false)
+	}
 
 	/// Name of the implementation, as recorded by a repository: `fs`, `sqlite`, `memory`.
 	fn kind(&self) -> &'static str;
@@ -98,6 +107,9 @@ impl<S: ChunkStore + ?Sized> ChunkStore for Arc<S> {
 	}
 	fn list(&self, visit: &mut dyn FnMut(ListedChunk) -> ControlFlow<()>) -> Result<(), ChunkError> {
 		(**self).list(visit)
+	}
+	fn shrink(&self) -> Result<bool, ChunkError> {
+		(**self).shrink()
 	}
 	fn kind(&self) -> &'static str {
 		(**self).kind()

@@ -11,7 +11,7 @@ use std::{
 	io,
 	path::Path,
 };
-use tempfile::TempPath;
+use tempfile::{PathPersistError, TempPath};
 
 /// From this many files on, the whole file system is synced at once instead of one file after the
 /// other. One sync of a file costs a commit of the file system's journal, and so does one of all.
@@ -111,9 +111,12 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Gives a temporary file its name for good, in place of a file that has it.
-pub(crate) fn persist(temporary: TempPath, to: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// Also the temporary file, to try again.
+pub(crate) fn persist(temporary: TempPath, to: &Path) -> Result<(), PathPersistError> {
 	let from = temporary.to_path_buf();
-	temporary.persist(to).map_err(|error| error.error)?;
+	temporary.persist(to)?;
 	renamed(&from, to);
 	Ok(())
 }

@@ -12,7 +12,7 @@
 use std::path::PathBuf;
 
 /// Every point. The comment says what was done before and what comes next.
-pub const POINTS: [&str; 28] = [
+pub const POINTS: [&str; 31] = [
 	// A new database, under another name ─ it is renamed.
 	"open:created",
 	// Repository just opened: unfinished uploads became deletions ─ checking.
@@ -53,6 +53,12 @@ pub const POINTS: [&str; 28] = [
 	"read:missed",
 	// The chunk is locked ─ it is looked for again.
 	"read:locked",
+	// The database agrees with itself ─ the chunks are compared with it.
+	"fsck:database",
+	// Chunks that no block refers to are known ─ they are removed.
+	"fsck:strays",
+	// Blocks are known to be lost or recovered ─ they are marked.
+	"fsck:probed",
 	// A pin ─ the caller knows.
 	"pin:set",
 	// Everything of a transaction ─ its commit. Inside the transaction.

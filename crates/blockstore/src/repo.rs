@@ -27,17 +27,20 @@
 //! A dataset is *uploading*, *live* or *deleting*. The database counts, for each block, the datasets
 //! that have it in whatever state, and lists the few datasets that are not live. A block can be read if
 //! it has more references than there are invisible datasets that have it (`metadata`'s `visibility`).
-//! So neither a commit nor a deletion touches a block's row.
+//! So neither a commit nor the deletion of a large dataset touches a block's row. A small dataset gives
+//! its references back in the transaction that deletes it, so that invisible datasets stay few however
+//! many are deleted; blocks that have none left are *garbage* until they are collected (`release`).
 //!
 //! Chunks are outside the database, so the order of writes matters:
 //!
 //! - *Upload*: rows first (an uploading dataset is invisible), then chunks, and when all are on disk the
 //!   dataset becomes live. Every chunk on disk has a row at any time; a crash leaves an uploading
 //!   dataset, which the next start turns into a deleting one. A chunk is written unless its block can
-//!   be read already: then, and only then, it is certainly on disk.
-//! - *Deletion*: the dataset becomes deleting. Later, step by step, chunks without other references
-//!   are removed, and after that their rows (`collect`). A crash between the two leaves rows of a
-//!   dataset that nobody can read, and the step is done again.
+//!   be read already, and its chunk is read and whole.
+//! - *Deletion*: the dataset becomes deleting, or its blocks garbage. Later, step by step, chunks
+//!   without other references are removed, and after that their rows (`collect`). A crash between the
+//!   two leaves rows of blocks that nobody can read, and the step is done again. A chunk that cannot be
+//!   removed is garbage that is set aside and tried again.
 //! - Between an upload that counts on a chunk and a collector that removes it stand locks on single
 //!   chunks (`chunk_locks`).
 //!
@@ -55,6 +58,7 @@ mod open;
 mod pins;
 mod read;
 mod records;
+mod release;
 mod room;
 mod space;
 mod upload;
@@ -73,12 +77,14 @@ pub use space::Space;
 pub use upload::{CommitOptions, FillError, Upload, UploadError, UploadReader};
 pub use worker::Worker;
 
-use crate::{clock::Clock, owner_lock::OwnerLock, quota::Ledger, ChunkStore};
+use crate::{clock::Clock, fault_injection, owner_lock::OwnerLock, quota::Ledger, ChunkStore};
 use chunk_locks::ChunkLocks;
 use metadata::Metadata;
 use std::{
 	num::NonZeroU64,
-	sync::{atomic::AtomicBool, Arc, Mutex, RwLock},
+	sync::{
+		atomic::AtomicBool, Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+	},
 	time::Duration,
 };
 use worker::Bell;
@@ -100,6 +106,7 @@ struct Inner {
 	clock: Arc<dyn Clock>,
 	default_ttl: Ttl,
 	batch_bytes: usize,
+	release_at_once: usize,
 	disk_reserve: u64,
 	/// Free bytes are asked for here; none if the repository is in memory.
 	folder: Option<std::path::PathBuf>,
@@ -113,6 +120,32 @@ struct Inner {
 	consistent: AtomicBool,
 	/// Last, so that it is released last.
 	_lock: Option<OwnerLock>,
+}
+
+impl Repo {
+	/// Held by whatever writes rows and chunks that must agree.
+	fn writing(&self) -> RwLockReadGuard<'_, ()> {
+		while fault_injection::is_observed() {
+			match self.inner.writing.try_read() {
+				Ok(guard) => return guard,
+				Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+				Err(TryLockError::WouldBlock) => fault_injection::waiting(),
+			}
+		}
+		self.inner.writing.read().unwrap_or_else(PoisonError::into_inner)
+	}
+
+	/// Held by `fsck`, which must be alone.
+	fn writing_alone(&self) -> RwLockWriteGuard<'_, ()> {
+		while fault_injection::is_observed() {
+			match self.inner.writing.try_write() {
+				Ok(guard) => return guard,
+				Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+				Err(TryLockError::WouldBlock) => fault_injection::waiting(),
+			}
+		}
+		self.inner.writing.write().unwrap_or_else(PoisonError::into_inner)
+	}
 }
 
 impl std::fmt::Debug for Repo {

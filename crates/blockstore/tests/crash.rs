@@ -12,8 +12,8 @@ mod random;
 
 use cairn_blockstore::{
 	fault_injection::POINTS,
-	repo::{Backend, CommitOptions, FsckOptions, ReadError},
-	ChunkStore, FsChunks, ManualClock, PinId, Repo, RepoConfig, SqliteChunks, Ttl,
+	repo::{Backend, CommitOptions, FsckOptions, FsckReport, ReadError},
+	ChunkStore, Expiry, FsChunks, ManualClock, PinId, Repo, RepoConfig, SqliteChunks, Ttl,
 };
 use cairn_dag::Block;
 use fixture::{assert_absent, assert_readable, block, blocks};
@@ -44,6 +44,8 @@ fn config(backend: Backend) -> (Arc<ManualClock>, RepoConfig) {
 		// Several batches to an upload.
 		batch_bytes: 250,
 		read_cache: 0,
+		// Some datasets at once, and others step by step.
+		release_at_once: 3,
 		..config
 	};
 	(clock, config)
@@ -53,7 +55,14 @@ fn config(backend: Backend) -> (Arc<ManualClock>, RepoConfig) {
 struct Step {
 	act: Box<dyn Fn(&Repo, &ManualClock)>,
 	change: Box<dyn Fn(&State) -> Vec<State>>,
+	/// From here on [`DAMAGED`] may be damaged, and [`STRAY`] be there.
+	disorders: bool,
 }
+
+/// The block whose chunk is damaged, and removed, from outside.
+const DAMAGED: u32 = 8;
+/// A chunk that is put there from outside.
+const STRAY: u32 = 99;
 
 fn step(
 	act: impl Fn(&Repo, &ManualClock) + 'static,
@@ -62,6 +71,14 @@ fn step(
 	Step {
 		act: Box::new(act),
 		change: Box::new(change),
+		disorders: false,
+	}
+}
+
+fn disorder(act: impl Fn(&Repo, &ManualClock) + 'static) -> Step {
+	Step {
+		disorders: true,
+		..unseen(act)
 	}
 }
 
@@ -133,6 +150,24 @@ fn scenario(folder: PathBuf) -> Vec<Step> {
 		unseen(|repo, _| {
 			repo.pin(block(0, 100).cid(), &PinId([2; 32])).unwrap();
 		}),
+		unseen(|repo, _| {
+			let until = Expiry::At(fixture::START + (1 << 31));
+			repo.extend(block(0, 100).cid(), until).unwrap();
+		}),
+		unseen(|repo, _| {
+			repo.unpin(block(0, 100).cid(), &PinId([2; 32])).unwrap();
+		}),
+		unseen(|repo, _| {
+			let change = |_: Option<&[u8]>| Ok::<_, std::convert::Infallible>((Some(vec![1; 50]), ()));
+			repo.modify_get(b"a record", change).unwrap();
+		}),
+		unseen(|repo, _| {
+			let mut upload = repo.upload(0).unwrap();
+			for block in blocks((0..2).chain(25..30)) {
+				upload.put(block).unwrap();
+			}
+			upload.abort().unwrap();
+		}),
 		commit((50..56).collect(), kept()),
 		delete(50),
 		commit(vec![57, 52, 53], kept()),
@@ -146,12 +181,23 @@ fn scenario(folder: PathBuf) -> Vec<Step> {
 			|state| vec![without(state, 60)],
 		),
 		// Damaged from outside, noticed, and mended by an upload.
-		unseen(move |repo, _| {
-			damage(&folder, &block(8, 100));
-			let read = repo.get(block(8, 100).cid());
-			assert!(matches!(read, Err(ReadError::Damaged { .. })));
+		disorder({
+			let folder = folder.clone();
+			move |repo, _| {
+				tamper(&folder, &block(DAMAGED, 100), Some(b"damaged"));
+				let read = repo.get(block(DAMAGED, 100).cid());
+				assert!(matches!(read, Err(ReadError::Damaged { .. })));
+			}
 		}),
-		commit(vec![70, 8], kept()),
+		commit(vec![70, DAMAGED], kept()),
+		// Removed from outside, and a stray put there; noticed by a check, and mended by an upload.
+		disorder(move |repo, _| {
+			tamper(&folder, &block(DAMAGED, 100), None);
+			tamper(&folder, &block(STRAY, 100), Some(block(STRAY, 100).data()));
+			let report = repo.fsck(FsckOptions::default()).unwrap();
+			assert_eq!((report.lost_blocks, report.stray_chunks), (1, 1));
+		}),
+		commit(vec![71, DAMAGED], kept()),
 		commit((40..46).collect(), evictable),
 		// More than is free.
 		step(
@@ -168,22 +214,27 @@ fn scenario(folder: PathBuf) -> Vec<Step> {
 	]
 }
 
-fn damage(folder: &Path, block: &Block) {
+/// Changes a chunk from outside, or removes it.
+fn tamper(folder: &Path, block: &Block, data: Option<&[u8]>) {
 	let hash = block.cid().hash().to_bytes();
 	let database = folder.join("chunks.sqlite");
 	if database.exists() {
 		let connection = rusqlite::Connection::open(database).unwrap();
-		let changed = connection
-			.execute("UPDATE chunks SET data = 'damaged' WHERE hash = ?1", [hash])
+		connection
+			.execute("DELETE FROM chunks WHERE hash = ?1", [&hash])
 			.unwrap();
-		assert_eq!(changed, 1);
+		if let Some(data) = data {
+			connection
+				.execute("INSERT INTO chunks (hash, data) VALUES (?1, ?2)", (&hash, data))
+				.unwrap();
+		}
 	} else {
 		let name = hex::encode(hash);
-		fs::write(
-			folder.join("chunks").join(&name[name.len() - 2..]).join(name),
-			"damaged",
-		)
-		.unwrap();
+		let path = folder.join("chunks").join(&name[name.len() - 2..]).join(name);
+		match data {
+			Some(data) => fs::write(path, data).unwrap(),
+			None => fs::remove_file(path).unwrap(),
+		}
 	}
 }
 
@@ -219,25 +270,28 @@ fn visible(repo: &Repo, universe: u32) -> State {
 }
 
 /// Opens what a dead process left and compares it with what it acknowledged.
-fn examine(folder: &Path, backend: Backend, possible: &[State], universe: u32, damaged: Option<u32>) {
+fn examine(folder: &Path, backend: Backend, possible: &[State], universe: u32, disordered: bool) {
 	let (_, config) = config(backend);
 	let (repo, recovery) = Repo::open(folder, &config).unwrap();
 	if let Some(check) = recovery.check {
-		let known = check.lost_blocks + check.recovered_blocks;
-		let rest = cairn_blockstore::repo::FsckReport {
-			lost_blocks: 0,
-			recovered_blocks: 0,
-			..check.clone()
+		let rest = match disordered {
+			true => FsckReport {
+				lost_blocks: 0,
+				recovered_blocks: 0,
+				stray_chunks: 0,
+				..check.clone()
+			},
+			false => check.clone(),
 		};
 		assert!(rest.is_clean(), "{check:?}");
-		assert!(known == 0 || damaged.is_some(), "{check:?}");
+		assert!(check.stray_chunks <= 1 && check.lost_blocks <= 1, "{check:?}");
 	}
 	let state = visible(&repo, universe);
 	assert!(possible.contains(&state), "{state:?} is none of {possible:?}");
 	let seen: BTreeSet<u32> = state.values().flatten().copied().collect();
 	for n in 0..universe {
 		let block = [block(n, 100)];
-		match (seen.contains(&n), damaged == Some(n)) {
+		match (seen.contains(&n), disordered && n == DAMAGED) {
 			(true, true) => {
 				if repo.get(block[0].cid()).is_err() {
 					fixture::store(&repo, &block);
@@ -261,6 +315,10 @@ fn examine(folder: &Path, backend: Backend, possible: &[State], universe: u32, d
 		(space.pending_delete, space.hidden_datasets, space.reserved),
 		(0, 0, 0)
 	);
+	if disordered {
+		// The stray.
+		repo.fsck(FsckOptions::default()).unwrap();
+	}
 	let report = repo
 		.fsck(FsckOptions {
 			verify: true,
@@ -367,13 +425,14 @@ fn die_at(point: &str, n: u32, backend: Backend) -> bool {
 		.env(CRASH_AT, again)
 		.output()
 		.unwrap();
-	let damaged = (acknowledged >= 12).then_some(8);
+	let begun = (acknowledged + 1).min(steps.len());
+	let disordered = steps[..begun].iter().any(|step| step.disorders);
 	examine(
 		folder.path(),
 		backend,
 		&possible(&steps, acknowledged),
 		100,
-		damaged,
+		disordered,
 	);
 	true
 }
@@ -406,7 +465,9 @@ fn points_of(prefixes: &'static [&'static str]) -> impl Iterator<Item = &'static
 }
 
 const UPLOADING: &[&str] = &["open:", "upload:"];
-const REMOVING: &[&str] = &["delete:", "expire:", "evict:", "collect:", "pin:", "read:"];
+const REMOVING: &[&str] = &[
+	"delete:", "expire:", "evict:", "collect:", "pin:", "read:", "fsck:",
+];
 const STORING: &[&str] = &["metadata:", "fs:", "sqlite:"];
 
 #[test]
@@ -523,7 +584,7 @@ fn kill_anywhere(backend: Backend) {
 		});
 		let steps = random_steps(child_seed);
 		println!("{backend:?}: killed after {acknowledged} steps of seed {child_seed}");
-		examine(folder.path(), backend, &possible(&steps, acknowledged), 20, None);
+		examine(folder.path(), backend, &possible(&steps, acknowledged), 20, false);
 	}
 }
 

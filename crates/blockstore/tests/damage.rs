@@ -56,6 +56,89 @@ fn a_damaged_file_reads_as_an_error() {
 		damage();
 		assert_damaged(&store, &block);
 	}
+	// The last one too is replaced by writing again.
+	store.put_many(std::slice::from_ref(&block)).unwrap();
+	assert_eq!(store.get(block.cid()).unwrap().as_ref(), Some(&block));
+}
+
+/// What is neither a file nor a folder is not followed, and nobody waits for it.
+#[test]
+fn a_link_or_a_pipe_reads_as_damage() {
+	let folder = fixture::folder();
+	let store = FsChunks::open(folder.path()).unwrap();
+	let block = block(1, 100);
+	let path = file_of(folder.path(), &block);
+	let elsewhere = folder.path().join("elsewhere");
+	fs::write(&elsewhere, block.data()).unwrap();
+	let replacements: [&dyn Fn(); 2] = [
+		&|| std::os::unix::fs::symlink(&elsewhere, &path).unwrap(),
+		&|| {
+			let mode = rustix::fs::Mode::from_raw_mode(0o600);
+			rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+		},
+	];
+	for replace in replacements {
+		replace();
+		assert_damaged(&store, &block);
+		store.put_many(std::slice::from_ref(&block)).unwrap();
+		assert_eq!(store.get(block.cid()).unwrap().as_ref(), Some(&block));
+		assert_eq!(fs::read(&elsewhere).unwrap(), block.data());
+		fs::remove_file(&path).unwrap();
+	}
+}
+
+#[test]
+fn a_folder_that_is_gone_is_made_again() {
+	let folder = fixture::folder();
+	let blocks: Vec<_> = (0..600).map(|n| block(n, 10)).collect();
+	let store = FsChunks::open(folder.path()).unwrap();
+	store.put_many(&blocks).unwrap();
+	drop(store);
+	fs::remove_dir_all(folder.path().join("7f")).unwrap();
+	let store = FsChunks::open(folder.path()).unwrap();
+	let found = |store: &FsChunks| {
+		let found = blocks.iter().filter(|block| store.has(block.cid()).unwrap());
+		found.count()
+	};
+	assert!(found(&store) < blocks.len());
+	store.put_many(&blocks).unwrap();
+	assert_eq!(found(&store), blocks.len());
+}
+
+/// One folder cannot be listed: the chunks of the others are.
+#[test]
+fn a_listing_shows_what_can_be_listed() {
+	let folder = fixture::folder();
+	let store = FsChunks::open(folder.path()).unwrap();
+	let blocks: Vec<_> = (0..600).map(|n| block(n, 10)).collect();
+	store.put_many(&blocks).unwrap();
+	let gone = folder.path().join("00");
+	let missing = fs::read_dir(&gone).unwrap().count();
+	fs::rename(&gone, folder.path().join("aside")).unwrap();
+	let mut shown = 0;
+	let listed = store.list(&mut |_| {
+		shown += 1;
+		ControlFlow::Continue(())
+	});
+	assert!(
+		matches!(&listed, Err(ChunkError::Io { path, .. }) if *path == gone),
+		"{listed:?}"
+	);
+	assert_eq!(shown + missing, blocks.len());
+}
+
+#[test]
+fn a_database_gives_its_space_back() {
+	let folder = fixture::folder();
+	let path = folder.path().join("chunks.sqlite");
+	let store = SqliteChunks::open(&path).unwrap();
+	let blocks: Vec<_> = (0..400).map(|n| block(n, 20_000)).collect();
+	store.put_many(&blocks).unwrap();
+	let hashes: Vec<_> = blocks.iter().map(|block| *block.cid().hash()).collect();
+	store.delete_many(&hashes[1..]).unwrap();
+	while store.shrink().unwrap() {}
+	assert!(fs::metadata(&path).unwrap().len() < 400_000);
+	assert_eq!(store.get(blocks[0].cid()).unwrap().as_ref(), Some(&blocks[0]));
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod fixture;
 
 use cairn_blockstore::{
 	repo::{CommitOptions, DatasetError, UploadError},
-	ChunkError, Cid, Expiry, Multihash, PinId, Repo,
+	ChunkError, ChunkStore, Cid, Expiry, MemoryChunks, Multihash, PinId, Repo,
 };
 use cairn_dag::{Block, BlockSink, Codec, HashFunction};
 use fixture::{assert_absent, assert_readable, block, blocks, repo, seconds, store, upload, START};
@@ -547,4 +547,26 @@ fn assert_absent_cid(repo: &Repo, cid: &Cid) {
 	assert_eq!(repo.get(cid).unwrap(), None);
 	assert!(!repo.has(cid).unwrap());
 	assert_eq!(repo.stat(cid).unwrap(), None);
+}
+
+/// An upload that was acknowledged is there, whatever had become of the chunks that it shares.
+#[test]
+fn what_is_stored_again_is_whole_although_it_was_damaged_unnoticed() {
+	for batch_bytes in [1, 8 << 20] {
+		let (_, mut config) = fixture::config(1 << 20);
+		config.batch_bytes = batch_bytes;
+		config.read_cache = 0;
+		let chunks = std::sync::Arc::new(MemoryChunks::new());
+		let repo = Repo::in_memory_with(&config, chunks.clone()).unwrap();
+		let stored = blocks(0..5);
+		store(&repo, &stored);
+		let wrong = |n: usize, data: &[u8]| Block::assume_verified(*stored[n].cid(), data.to_vec());
+		chunks
+			.put_many(&[wrong(1, &[7; 100]), wrong(2, b"short")])
+			.unwrap();
+		chunks.delete_many(&[*stored[3].cid().hash()]).unwrap();
+		store(&repo, &[&blocks(9..10)[..], &stored].concat());
+		assert_readable(&repo, &stored);
+		assert_eq!(used(&repo), 600);
+	}
 }

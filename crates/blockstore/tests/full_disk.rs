@@ -1,9 +1,9 @@
 //! A disk without a free byte: errors that say so, nothing lost, and work goes on when there is room.
 //!
-//! The disk is a small tmpfs, mounted in a namespace of its own by `unshare`. Where that is not
-//! allowed, the tests say so and check nothing.
+//! The disk is a small tmpfs: see `small_disk`.
 
 mod fixture;
+mod small_disk;
 
 use cairn_blockstore::{
 	repo::{Backend, CommitOptions, FsckOptions, MetadataError, UploadError},
@@ -11,51 +11,12 @@ use cairn_blockstore::{
 };
 use cairn_dag::Block;
 use fixture::{assert_absent, assert_readable, block, store};
+use small_disk::{on_a_small_disk, small_disk};
 use std::{
 	fs,
 	ops::ControlFlow,
 	path::{Path, PathBuf},
-	process::Command,
 };
-
-const FOLDER: &str = "CAIRN_TEST_FOLDER";
-/// Bytes of the disk.
-const DISK: u64 = 24 << 20;
-
-/// Runs an ignored test of this file in a process whose `FOLDER` is a small disk.
-fn on_a_small_disk(name: &str) {
-	let folder = fixture::folder();
-	let mount = |then: &str| {
-		let script = format!("mount -t tmpfs -o size={DISK} tmpfs \"${FOLDER}\" && {then}");
-		let mut command = Command::new("unshare");
-		command
-			.args(["--map-root-user", "--mount", "sh", "-c", &script])
-			.env(FOLDER, folder.path());
-		command
-	};
-	let mounted = mount("true").output();
-	if !mounted.is_ok_and(|output| output.status.success()) {
-		println!("no disk can be mounted here: nothing is checked");
-		return;
-	}
-	let program = std::env::current_exe().unwrap();
-	let output = mount(&format!(
-		"exec '{}' --exact {name} --ignored --nocapture",
-		program.display()
-	))
-	.output()
-	.unwrap();
-	let (stdout, stderr) = (
-		String::from_utf8_lossy(&output.stdout),
-		String::from_utf8_lossy(&output.stderr),
-	);
-	assert!(output.status.success(), "{stdout}\n{stderr}");
-	assert!(stdout.contains("1 passed"), "{stdout}");
-}
-
-fn small_disk() -> PathBuf {
-	std::env::var_os(FOLDER).unwrap().into()
-}
 
 /// Leaves so many bytes free.
 fn fill(folder: &Path, free: u64) -> PathBuf {

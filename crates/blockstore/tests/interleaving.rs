@@ -16,16 +16,22 @@ mod random;
 
 use cairn_blockstore::{
 	fault_injection::{with_observer, Event},
-	repo::{CommitOptions, FsckOptions},
+	repo::{CommitOptions, FsckOptions, ReadError},
 	ChunkStore, Expiry, ManualClock, MemoryChunks, PinId, Repo,
 };
 use cairn_dag::Block;
 use fixture::{block, blocks, seconds, store, upload, START};
 use rand_core::RngCore;
 use std::{
+	cell::Cell,
 	panic::{catch_unwind, AssertUnwindSafe},
 	sync::{Arc, Condvar, Mutex},
 };
+
+thread_local! {
+	/// Datasets of so many blocks are released at once: every order is run with none and with all.
+	static AT_ONCE: Cell<usize> = const { Cell::new(0) };
+}
 
 /// A repository, its chunks and its clock.
 struct World {
@@ -33,33 +39,38 @@ struct World {
 	chunks: Arc<MemoryChunks>,
 	clock: Arc<ManualClock>,
 	universe: Vec<Block>,
+	/// Chunks were taken away from outside: blocks may be readable and not there until that is noticed.
+	disordered: bool,
 }
 
 impl World {
 	fn new(quota: u64) -> Self {
 		let (clock, mut config) = fixture::config(quota);
 		config.read_cache = 0;
+		config.release_at_once = AT_ONCE.get();
 		let chunks = Arc::new(MemoryChunks::new());
 		Self {
 			repo: Repo::in_memory_with(&config, chunks.clone()).unwrap(),
 			chunks,
 			clock,
 			universe: blocks(0..10),
+			disordered: false,
 		}
 	}
 
 	/// What holds at any time.
 	fn check(&self) {
 		for block in &self.universe {
-			if self.repo.has(block.cid()).unwrap() {
-				let chunk = self.chunks.get(block.cid()).unwrap();
-				assert!(chunk.is_some(), "{block:?} can be read, and is not there");
+			if self.repo.has(block.cid()).unwrap() && !self.disordered {
+				let is_there = self.chunks.has(block.cid()).unwrap();
+				assert!(is_there, "{block:?} can be read, and is not there");
 			}
 		}
 		for dataset in self.repo.datasets(None, 100).unwrap().datasets {
 			for hash in self.repo.blocks_of(&dataset.root, None, 100).unwrap() {
 				let cid = cairn_blockstore::Cid::new_v1(0x55, hash);
-				assert!(self.repo.has(&cid).unwrap(), "a dataset lacks {cid}");
+				let stat = self.repo.stat(&cid).unwrap();
+				assert!(stat.is_some(), "a dataset lacks {cid}");
 			}
 		}
 		let space = self.repo.space().unwrap();
@@ -260,6 +271,14 @@ fn interruptions_allowed() -> usize {
 
 /// Runs every order with at most [`interruptions_allowed`]. Returns how many there are.
 fn every_order(setup: fn() -> World, threads: &[Thread], end: fn(&World)) -> usize {
+	let orders = [0, 10].map(|at_once| {
+		AT_ONCE.set(at_once);
+		every_order_of(setup, threads, end)
+	});
+	orders.iter().sum()
+}
+
+fn every_order_of(setup: fn() -> World, threads: &[Thread], end: fn(&World)) -> usize {
 	// What was chosen, of how many, at each step of the order that comes next.
 	let mut path: Vec<(usize, usize)> = Vec::new();
 	let mut orders = 0;
@@ -301,10 +320,13 @@ fn random_orders(setup: fn() -> World, threads: &[Thread], end: fn(&World)) {
 		true => 2000,
 		false => 100,
 	};
-	for _ in 0..count {
-		run_in_order(&setup(), threads, end, &mut |choice| {
-			(rng.next_u64() % choice.ready as u64) as usize
-		});
+	for at_once in [0, 10] {
+		AT_ONCE.set(at_once);
+		for _ in 0..count / 2 {
+			run_in_order(&setup(), threads, end, &mut |choice| {
+				(rng.next_u64() % choice.ready as u64) as usize
+			});
+		}
 	}
 }
 
@@ -575,6 +597,104 @@ fn three_threads_in_random_orders() {
 		|world| {
 			readable(world, 1..6);
 			readable(world, 8..9);
+		},
+	);
+}
+
+/// Blocks 1 and 2, of which the first is damaged, and nobody has noticed.
+fn damaged() -> World {
+	let world = stored();
+	let right = block(1, 100);
+	let wrong = Block::assume_verified(*right.cid(), vec![0xee; 100]);
+	world.chunks.put_many(&[wrong]).unwrap();
+	world
+}
+
+/// What an upload has replaced is not taken for damaged by who looked at it before.
+#[test]
+fn readers_of_a_damaged_block_and_an_upload_of_it() {
+	fn read(world: &World) {
+		match world.repo.get(block(1, 100).cid()) {
+			Ok(found) => assert!(found.is_none_or(|found| found == block(1, 100))),
+			Err(error) => assert!(matches!(error, ReadError::Damaged { .. }), "{error:?}"),
+		}
+	}
+	fn upload(world: &World) {
+		store(&world.repo, &blocks(1..3));
+	}
+	fn end(world: &World) {
+		readable(world, 1..3);
+	}
+	every_order(damaged, &[read, upload], end);
+	random_orders(damaged, &[read, read, upload], end);
+	random_orders(
+		damaged,
+		&[read, |world| {
+			delete_and_collect(world);
+			upload(world);
+		}],
+		end,
+	);
+}
+
+/// A database that counts wrong, a chunk that is missing and one too many.
+fn disordered() -> World {
+	let mut world = damaged();
+	world.disordered = true;
+	world.chunks.delete_many(&[*block(2, 100).cid().hash()]).unwrap();
+	world.chunks.put_many(&blocks(9..10)).unwrap();
+	world
+}
+
+fn mend(world: &World) {
+	let verify = FsckOptions {
+		verify: true,
+		mend: true,
+	};
+	world.repo.fsck(verify).unwrap();
+}
+
+#[test]
+fn a_check_while_a_dataset_comes() {
+	every_order(
+		|| {
+			let world = World::new(1 << 20);
+			world.chunks.put_many(&blocks(9..10)).unwrap();
+			world
+		},
+		&[mend, |world| {
+			store(&world.repo, &[block(1, 100), block(9, 100)]);
+		}],
+		|world| {
+			readable(world, 1..2);
+			readable(world, 9..10);
+		},
+	);
+}
+
+#[test]
+fn a_check_while_a_dataset_goes() {
+	every_order(stored, &[mend, delete_and_collect], |world| {
+		fixture::assert_absent(&world.repo, &blocks(1..3));
+	});
+}
+
+/// Whatever the check finds, the upload that comes meanwhile or afterwards mends.
+#[test]
+fn a_check_of_a_disordered_repository_and_an_upload_that_mends_it() {
+	fn upload(world: &World) {
+		store(&world.repo, &blocks(1..3));
+	}
+	random_orders(
+		disordered,
+		&[mend, upload, |world| {
+			for block in blocks(1..3) {
+				let _ = world.repo.get(block.cid());
+			}
+		}],
+		|world| {
+			readable(world, 1..3);
+			mend(world);
 		},
 	);
 }

@@ -1,14 +1,15 @@
 //! Random operations on a repository and on a model of it, compared after each.
 //!
-//! The model is a page of maps: what quota, references, expiry, pins and collecting mean, without a
-//! database. A failing sequence is cut down to the operations that it needs.
+//! The model is a page of maps: what quota, references, expiry, pins, damage and collecting mean, without
+//! a database. Uploads stay open while other things happen. A failing sequence is cut down to the
+//! operations that it needs.
 
 mod fixture;
 mod random;
 
 use cairn_blockstore::{
-	repo::{CommitOptions, DatasetError, FsckOptions, ReserveError, UploadError},
-	Cid, Clock, Expiry, ManualClock, MemoryChunks, PinId, Repo, RepoConfig, Reservation, Ttl,
+	repo::{CommitOptions, DatasetError, FsckOptions, FsckReport, ReadError, ReserveError, UploadError},
+	ChunkStore, Clock, Expiry, ManualClock, MemoryChunks, PinId, Repo, RepoConfig, Reservation, Ttl, Upload,
 };
 use cairn_dag::Block;
 use rand_core::RngCore;
@@ -20,6 +21,12 @@ use std::{
 
 const BLOCKS: u8 = 16;
 const QUOTA: u64 = 1300;
+/// For how long datasets are kept that do not say, in seconds.
+const DEFAULT_TTL: u64 = 25;
+/// Datasets of more blocks are released step by step.
+const AT_ONCE: usize = 3;
+/// Uploads that are open at a time, at most.
+const OPEN: u64 = 3;
 
 /// Blocks of different sizes.
 fn block(n: u8) -> Block {
@@ -39,8 +46,14 @@ enum Op {
 		evictable: bool,
 		pin: Option<u8>,
 	},
-	/// Blocks are written, and the upload is given up.
-	Abandon(Vec<u8>),
+	/// Begins an upload that stays open.
+	Begin,
+	Put(usize, u8),
+	/// Commits an open upload under the root, whether or not that is among its blocks.
+	Commit(usize, u8),
+	GiveUp(usize),
+	/// Something outside changes a block's bytes on the disk.
+	Damage(u8),
 	Delete(u8),
 	Extend(u8, u64),
 	Pin(u8, u8),
@@ -61,16 +74,20 @@ fn random_op(rng: &mut impl RngCore) -> Op {
 		(0..1 + below(6)).map(|_| below(BLOCKS.into()) as u8).collect()
 	};
 	match below(100) {
-		0..35 => Op::Store {
+		0..30 => Op::Store {
 			blocks: some_blocks(&mut below),
 			ttl: (below(3) > 0).then(|| 1 + below(30)),
 			evictable: below(3) == 0,
 			pin: (below(5) == 0).then(|| below(3) as u8),
 		},
-		35..40 => Op::Abandon(some_blocks(&mut below)),
-		40..50 => Op::Delete(below(BLOCKS.into()) as u8),
-		50..55 => Op::Extend(below(BLOCKS.into()) as u8, below(40)),
-		55..60 => Op::Pin(below(BLOCKS.into()) as u8, below(3) as u8),
+		30..33 => Op::Begin,
+		33..40 => Op::Put(below(OPEN) as usize, below(BLOCKS.into()) as u8),
+		40..43 => Op::Commit(below(OPEN) as usize, below(BLOCKS.into()) as u8),
+		43..44 => Op::GiveUp(below(OPEN) as usize),
+		44..46 => Op::Damage(below(BLOCKS.into()) as u8),
+		46..52 => Op::Delete(below(BLOCKS.into()) as u8),
+		52..56 => Op::Extend(below(BLOCKS.into()) as u8, below(40)),
+		56..60 => Op::Pin(below(BLOCKS.into()) as u8, below(3) as u8),
 		60..68 => Op::Unpin(below(BLOCKS.into()) as u8, below(3) as u8),
 		68..76 => Op::Advance(below(12)),
 		76..82 => Op::Collect(1 + below(4) as usize),
@@ -106,17 +123,30 @@ struct Model {
 	live: BTreeMap<u8, ModelDataset>,
 	/// Blocks that deleted datasets have left.
 	deleted: BTreeMap<u64, BTreeSet<u8>>,
+	/// Blocks of uploads that are not committed.
+	uploading: BTreeMap<u64, BTreeSet<u8>>,
+	/// Blocks that nothing has, and that are still there.
+	garbage: BTreeSet<u8>,
+	/// Blocks whose bytes were changed.
+	damaged: BTreeSet<u8>,
+	/// Those of them of which the repository knows.
+	lost: BTreeSet<u8>,
 	reserved: Vec<u64>,
 }
 
 impl Model {
 	fn references(&self, n: u8) -> usize {
-		let live = self.live.values().filter(|dataset| dataset.blocks.contains(&n));
-		live.count() + self.deleted.values().filter(|blocks| blocks.contains(&n)).count()
+		let live = self.live.values().map(|dataset| &dataset.blocks);
+		let others = self.deleted.values().chain(self.uploading.values());
+		live.chain(others).filter(|blocks| blocks.contains(&n)).count()
+	}
+
+	fn is_stored(&self, n: u8) -> bool {
+		self.references(n) > 0 || self.garbage.contains(&n)
 	}
 
 	fn used(&self) -> u64 {
-		(0..BLOCKS).filter(|n| self.references(*n) > 0).map(size).sum()
+		(0..BLOCKS).filter(|n| self.is_stored(*n)).map(size).sum()
 	}
 
 	fn available(&self) -> u64 {
@@ -125,25 +155,112 @@ impl Model {
 
 	fn delete(&mut self, root: u8) {
 		if let Some(dataset) = self.live.remove(&root) {
-			self.deleted.insert(dataset.number, dataset.blocks);
+			self.discard(dataset.number, dataset.blocks);
 		}
 	}
 
-	/// In the order of the hashes, from the oldest deleted dataset. Returns whether there was one.
-	fn collect_step(&mut self, count: usize) -> bool {
-		let Some(mut entry) = self.deleted.first_entry() else {
-			return false;
-		};
-		if entry.get().is_empty() {
-			entry.remove();
-			return true;
+	fn discard(&mut self, number: u64, blocks: BTreeSet<u8>) {
+		if blocks.len() > AT_ONCE {
+			self.deleted.insert(number, blocks);
+			return;
 		}
-		let mut ordered: Vec<u8> = entry.get().iter().copied().collect();
-		ordered.sort_by_key(|n| block(*n).cid().hash().to_bytes());
-		for n in ordered.into_iter().take(count) {
-			entry.get_mut().remove(&n);
+		let unreferenced = blocks.into_iter().filter(|n| self.references(*n) == 0);
+		let unreferenced: Vec<u8> = unreferenced.collect();
+		self.garbage.extend(unreferenced);
+	}
+
+	/// Garbage first, then the deleted datasets' blocks from the oldest on, in the order of the hashes.
+	/// Returns whether there was anything to do.
+	fn collect_step(&mut self, count: usize) -> bool {
+		if self.garbage.is_empty() && self.deleted.is_empty() {
+			return false;
+		}
+		let by_hash = |blocks: &BTreeSet<u8>| {
+			let mut ordered: Vec<u8> = blocks.iter().copied().collect();
+			ordered.sort_by_key(|n| block(*n).cid().hash().to_bytes());
+			ordered
+		};
+		let mut left = count;
+		for n in by_hash(&self.garbage).into_iter().take(count) {
+			left -= 1;
+			self.garbage.remove(&n);
+			self.free(n);
+		}
+		let mut chosen = Vec::new();
+		for (number, blocks) in &self.deleted {
+			if left == 0 {
+				break;
+			}
+			let some: Vec<u8> = by_hash(blocks).into_iter().take(left).collect();
+			left -= some.len();
+			chosen.push((*number, some));
+		}
+		let unshared: BTreeSet<u8> = (0..BLOCKS).filter(|n| self.references(*n) == 1).collect();
+		for (number, some) in chosen {
+			for n in some {
+				self.deleted.get_mut(&number).unwrap().remove(&n);
+				match (self.references(n), unshared.contains(&n)) {
+					(0, true) => self.free(n),
+					// Two datasets of one step had it: the chunk was not removed for either.
+					(0, false) => {
+						self.garbage.insert(n);
+					}
+					_ => {}
+				}
+			}
+			if self.deleted[&number].is_empty() {
+				self.deleted.remove(&number);
+			}
 		}
 		true
+	}
+
+	fn free(&mut self, n: u8) {
+		self.damaged.remove(&n);
+		self.lost.remove(&n);
+	}
+
+	/// Adds a block to an upload, if there is room for it.
+	fn put(&mut self, number: u64, n: u8) -> bool {
+		if self.uploading[&number].contains(&n) {
+			return true;
+		}
+		if !self.is_stored(n) && !self.make_room(size(n)) {
+			return false;
+		}
+		self.garbage.remove(&n);
+		// What is there already is read, and written again if it is damaged.
+		self.free(n);
+		self.uploading.get_mut(&number).unwrap().insert(n);
+		true
+	}
+
+	fn give_up(&mut self, number: u64) {
+		if let Some(blocks) = self.uploading.remove(&number) {
+			self.discard(number, blocks);
+		}
+	}
+
+	fn commit(&mut self, number: u64, root: u8, ttl: Option<u64>, evictable: bool, pin: Option<u8>) {
+		let mut dataset = ModelDataset {
+			number,
+			blocks: self.uploading.remove(&number).unwrap(),
+			expiry: Expiry::At(self.now + ttl.unwrap_or(DEFAULT_TTL)),
+			evictable,
+			pins: pin.into_iter().collect(),
+			created: self.now,
+		};
+		let old = self.live.remove(&root);
+		if let Some(old) = &old {
+			dataset.expiry = dataset.expiry.max(old.expiry);
+			dataset.evictable &= old.evictable;
+			dataset.pins.extend(&old.pins);
+			dataset.created = old.created;
+		}
+		self.live.insert(root, dataset);
+		if let Some(old) = old {
+			self.discard(old.number, old.blocks);
+		}
 	}
 
 	/// Expires what is due. At most 128 at once, which are more than there are.
@@ -196,30 +313,19 @@ impl Model {
 		true
 	}
 
-	/// Shared blocks count in each dataset.
+	/// Bytes of blocks that nothing has but what may be evicted.
 	fn evictable_bytes(&self) -> u64 {
-		let evictable = self
-			.live
-			.values()
-			.filter(|dataset| dataset.evictable && dataset.pins.is_empty());
-		evictable
-			.flat_map(|dataset| &dataset.blocks)
-			.map(|n| size(*n))
+		let evictable = |n: u8| {
+			let datasets = self
+				.live
+				.values()
+				.filter(|dataset| dataset.evictable && dataset.pins.is_empty());
+			datasets.filter(|dataset| dataset.blocks.contains(&n)).count()
+		};
+		(0..BLOCKS)
+			.filter(|n| evictable(*n) > 0 && evictable(*n) == self.references(*n))
+			.map(size)
 			.sum()
-	}
-
-	/// Whether the blocks fit, after making room for them.
-	fn fit(&mut self, blocks: &BTreeSet<u8>) -> bool {
-		loop {
-			let new = blocks.iter().filter(|n| self.references(**n) == 0);
-			let needed: u64 = new.map(|n| size(*n)).sum();
-			if needed <= self.available() {
-				return true;
-			}
-			if !self.make_room(needed) {
-				return false;
-			}
-		}
 	}
 }
 
@@ -231,12 +337,22 @@ struct Pair {
 	clock: Arc<ManualClock>,
 	chunks: Arc<MemoryChunks>,
 	reservations: Vec<Reservation>,
+	/// With their numbers in the model.
+	uploads: Vec<(u64, Upload)>,
 	model: Model,
 }
 
 impl Pair {
 	fn new(on_disk: bool) -> Self {
 		let (clock, config) = fixture::config(QUOTA);
+		let config = RepoConfig {
+			default_ttl: Ttl::Seconds(DEFAULT_TTL.try_into().unwrap()),
+			release_at_once: AT_ONCE,
+			// Every block by itself, and read from where it may be damaged.
+			batch_bytes: 1,
+			read_cache: 0,
+			..config
+		};
 		let mut pair = Self {
 			repo: None,
 			folder: on_disk.then(fixture::folder),
@@ -244,6 +360,7 @@ impl Pair {
 			clock,
 			chunks: Arc::default(),
 			reservations: Vec::new(),
+			uploads: Vec::new(),
 			model: Model {
 				now: fixture::START,
 				..Model::default()
@@ -277,25 +394,53 @@ impl Pair {
 				evictable,
 				pin,
 			} => self.store(blocks, *ttl, *evictable, *pin),
-			Op::Abandon(blocks) => {
-				let mut upload = self.repo().upload(0).unwrap();
-				for n in blocks {
-					upload.put(block(*n)).unwrap();
+			Op::Begin => {
+				if (self.uploads.len() as u64) < OPEN {
+					let upload = self.repo().upload(0).unwrap();
+					let number = self.begin();
+					self.uploads.push((number, upload));
 				}
-				let blocks: BTreeSet<u8> = blocks.iter().copied().collect();
-				// Without its root it is written, and not committed.
-				let outcome = upload.commit(&no_root(), &CommitOptions::default());
-				let number = self.model.next_number;
-				self.model.next_number += 1;
-				let fits = self.model.fit(&blocks);
-				match outcome {
-					Err(UploadError::RootMissing { .. }) => assert!(fits),
-					Err(UploadError::Quota(_)) => assert!(!fits),
-					other => panic!("{other:?}"),
+			}
+			Op::Put(slot, n) => {
+				if *slot < self.uploads.len() {
+					let (number, mut upload) = self.uploads.remove(*slot);
+					if self.put(number, &mut upload, *n) {
+						self.uploads.insert(*slot, (number, upload));
+					} else {
+						drop(upload);
+						self.model.give_up(number);
+					}
 				}
-				self.model
-					.deleted
-					.insert(number, if fits { blocks } else { BTreeSet::new() });
+			}
+			Op::Commit(slot, root) => {
+				if *slot < self.uploads.len() {
+					let (number, upload) = self.uploads.remove(*slot);
+					let outcome = upload.commit(block(*root).cid(), &CommitOptions::default());
+					if self.model.uploading[&number].contains(root) {
+						outcome.unwrap();
+						self.model.commit(number, *root, None, false, None);
+					} else {
+						assert!(matches!(outcome, Err(UploadError::RootMissing { .. })));
+						self.model.give_up(number);
+					}
+				}
+			}
+			Op::GiveUp(slot) => {
+				if *slot < self.uploads.len() {
+					let (number, upload) = self.uploads.remove(*slot);
+					upload.abort().unwrap();
+					self.model.give_up(number);
+				}
+			}
+			Op::Damage(n) => {
+				let right = block(*n);
+				if self.chunks.has(right.cid()).unwrap() {
+					let mut data = right.data().to_vec();
+					data[0] ^= 1;
+					let wrong = Block::assume_verified(*right.cid(), data);
+					self.chunks.put_many(&[wrong]).unwrap();
+					self.model.damaged.insert(*n);
+				}
 			}
 			Op::Delete(root) => {
 				let outcome = self.repo().delete(block(*root).cid());
@@ -384,6 +529,10 @@ impl Pair {
 			}
 			Op::Reopen => {
 				if self.folder.is_some() {
+					for (number, upload) in std::mem::take(&mut self.uploads) {
+						drop(upload);
+						self.model.give_up(number);
+					}
 					self.repo = None;
 					self.reservations.clear();
 					self.model.reserved.clear();
@@ -391,6 +540,25 @@ impl Pair {
 				}
 			}
 		}
+	}
+
+	/// Counts an upload that has begun.
+	fn begin(&mut self) -> u64 {
+		let number = self.model.next_number;
+		self.model.next_number += 1;
+		self.model.uploading.insert(number, BTreeSet::new());
+		number
+	}
+
+	/// Adds a block to an upload; whether there was room.
+	fn put(&mut self, number: u64, upload: &mut Upload, n: u8) -> bool {
+		let outcome = upload.put(block(n));
+		let fits = self.model.put(number, n);
+		match fits {
+			true => outcome.unwrap(),
+			false => assert!(matches!(outcome, Err(UploadError::Quota(_))), "{outcome:?}"),
+		}
+		fits
 	}
 
 	fn store(&mut self, blocks: &[u8], ttl: Option<u64>, evictable: bool, pin: Option<u8>) {
@@ -401,35 +569,16 @@ impl Pair {
 			pins: pin.map(|pin| PinId([pin; 32])).into_iter().collect(),
 		};
 		let mut upload = self.repo().upload(0).unwrap();
+		let number = self.begin();
 		for n in blocks {
-			upload.put(block(*n)).unwrap();
+			if !self.put(number, &mut upload, *n) {
+				drop(upload);
+				self.model.give_up(number);
+				return;
+			}
 		}
-		let outcome = upload.commit(block(root).cid(), &options);
-		let number = self.model.next_number;
-		self.model.next_number += 1;
-		let blocks: BTreeSet<u8> = blocks.iter().copied().collect();
-		if !self.model.fit(&blocks) {
-			assert!(matches!(outcome, Err(UploadError::Quota(_))), "{outcome:?}");
-			self.model.deleted.insert(number, BTreeSet::new());
-			return;
-		}
-		outcome.unwrap();
-		let mut dataset = ModelDataset {
-			number,
-			blocks,
-			expiry: ttl.map_or(Expiry::Never, |ttl| Expiry::At(self.model.now + ttl)),
-			evictable,
-			pins: pin.into_iter().collect(),
-			created: self.model.now,
-		};
-		if let Some(old) = self.model.live.get(&root).cloned() {
-			dataset.expiry = dataset.expiry.max(old.expiry);
-			dataset.evictable &= old.evictable;
-			dataset.pins.extend(&old.pins);
-			dataset.created = old.created;
-			self.model.delete(root);
-		}
-		self.model.live.insert(root, dataset);
+		upload.commit(block(root).cid(), &options).unwrap();
+		self.model.commit(number, root, ttl, evictable, pin);
 	}
 
 	fn is_visible(&self, n: u8) -> bool {
@@ -439,8 +588,8 @@ impl Pair {
 			.any(|dataset| dataset.blocks.contains(&n))
 	}
 
-	fn compare(&self) {
-		let repo = self.repo();
+	fn compare(&mut self) {
+		let repo = self.repo().clone();
 		let datasets = repo.datasets(None, 1000).unwrap().datasets;
 		assert_eq!(datasets.len(), self.model.live.len());
 		for (root, expected) in &self.model.live {
@@ -470,26 +619,31 @@ impl Pair {
 		}
 		for n in 0..BLOCKS {
 			let block = block(n);
-			let expected = self.is_visible(n).then_some(&block);
-			assert_eq!(repo.get(block.cid()).unwrap().as_ref(), expected);
-			assert_eq!(repo.has(block.cid()).unwrap(), expected.is_some());
+			let is_visible = self.is_visible(n);
+			let damaged = is_visible && self.model.damaged.contains(&n);
+			let known = is_visible && !self.model.lost.contains(&n);
+			assert_eq!(repo.has(block.cid()).unwrap(), known);
+			let found = repo.get(block.cid());
+			if damaged {
+				assert!(matches!(found, Err(ReadError::Damaged { .. })), "{found:?}");
+				self.model.lost.insert(n);
+				assert!(!repo.has(block.cid()).unwrap());
+			} else {
+				assert_eq!(found.unwrap().as_ref(), is_visible.then_some(&block));
+			}
 		}
 		let space = repo.space().unwrap();
-		let deleted = self.model.deleted.values().flatten();
+		let deleted = self.model.deleted.values().flatten().chain(&self.model.garbage);
 		assert_eq!(space.used, self.model.used());
 		assert_eq!(space.reserved, self.model.reserved.iter().sum::<u64>());
 		assert!(space.used + space.reserved <= QUOTA);
 		assert_eq!(space.pending_delete, deleted.map(|n| size(*n)).sum::<u64>());
-		assert_eq!(space.hidden_datasets, self.model.deleted.len() as u64);
+		let hidden = self.model.deleted.len() + self.model.uploading.len();
+		assert_eq!(space.hidden_datasets, hidden as u64);
 		assert_eq!(space.datasets, self.model.live.len() as u64);
-		let blocks = (0..BLOCKS).filter(|n| self.model.references(*n) > 0).count();
+		let blocks = (0..BLOCKS).filter(|n| self.model.is_stored(*n)).count();
 		assert_eq!(space.blocks, blocks as u64);
 	}
-}
-
-/// The CID of a block that is never stored.
-fn no_root() -> Cid {
-	*fixture::block(9999, 50).cid()
 }
 
 fn run(ops: &[Op], on_disk: bool) {
@@ -503,7 +657,13 @@ fn run(ops: &[Op], on_disk: bool) {
 		mend: false,
 	};
 	let report = pair.repo().fsck(options).unwrap();
-	assert!(report.is_clean(), "{report:?}");
+	let visible = pair.model.damaged.iter().filter(|n| pair.is_visible(**n)).count() as u64;
+	assert_eq!(report.lost_blocks, visible);
+	let rest = FsckReport {
+		lost_blocks: 0,
+		..report.clone()
+	};
+	assert!(rest.is_clean(), "{report:?}");
 }
 
 /// Leaves out operations, as long as the rest still fails.

@@ -7,7 +7,7 @@ use cairn_blockstore::{
 	MemoryChunks, Repo, RepoConfig,
 };
 use fixture::{assert_absent, assert_readable, blocks, store};
-use redb::{Database, TableDefinition};
+use redb::{Database, ReadableDatabase, TableDefinition};
 use std::{fs, process::Command, sync::Arc};
 
 const TOTALS: TableDefinition<&str, u64> = TableDefinition::new("totals");
@@ -120,14 +120,49 @@ fn a_later_format_and_another_backend_are_refused() {
 	transaction
 		.open_table(TOTALS)
 		.unwrap()
-		.insert("format", 2)
+		.insert("format", 3)
 		.unwrap();
 	transaction.commit().unwrap();
 	drop(database);
 	assert!(matches!(
 		Repo::open(folder.path(), &config),
-		Err(OpenError::Newer { found: 2, .. })
+		Err(OpenError::Newer { found: 3, .. })
 	));
+}
+
+#[test]
+fn a_repository_of_version_1_is_taken_over() {
+	const GARBAGE: TableDefinition<(u8, &[u8]), ()> = TableDefinition::new("garbage");
+	let folder = fixture::folder();
+	let (_, config) = fixture::config(1 << 20);
+	let (repo, _) = Repo::open(folder.path(), &config).unwrap();
+	store(&repo, &blocks(0..5));
+	let deleted = store(&repo, &blocks(5..10));
+	repo.delete(&deleted).unwrap();
+	drop(repo);
+	let database = Database::open(folder.path().join("metadata.redb")).unwrap();
+	let transaction = database.begin_write().unwrap();
+	assert!(transaction.delete_table(GARBAGE).unwrap());
+	transaction
+		.open_table(TOTALS)
+		.unwrap()
+		.insert("format", 1)
+		.unwrap();
+	transaction.commit().unwrap();
+	drop(database);
+	let config = RepoConfig {
+		release_at_once: 10,
+		..config
+	};
+	let (repo, _) = Repo::open(folder.path(), &config).unwrap();
+	assert_readable(&repo, &blocks(0..5));
+	repo.delete(blocks(0..1)[0].cid()).unwrap();
+	assert_eq!(repo.maintain().unwrap().freed_blocks, 10);
+	assert_eq!(repo.space().unwrap().used, 0);
+	drop(repo);
+	let database = Database::open(folder.path().join("metadata.redb")).unwrap();
+	let totals = database.begin_read().unwrap().open_table(TOTALS).unwrap();
+	assert_eq!(totals.get("format").unwrap().unwrap().value(), 2);
 }
 
 #[test]

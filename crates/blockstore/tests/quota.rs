@@ -241,3 +241,34 @@ fn the_disk_keeps_its_reserve() {
 	);
 	assert_absent(&repo, &[block(1, 10)]);
 }
+
+/// What may go shares its blocks with what may not: evicting it would free nothing.
+#[test]
+fn nothing_is_evicted_in_vain() {
+	let (repo, _) = repo(1000);
+	upload(&repo, &blocks(0..6), &evictable(100));
+	store(&repo, &blocks(1..6));
+	assert!(matches!(repo.reserve(501), Err(ReserveError::Quota(_))));
+	assert_eq!(repo.space().unwrap().datasets, 2);
+	assert_readable(&repo, &blocks(0..6));
+	drop(repo.reserve(500).unwrap());
+	assert_eq!(repo.space().unwrap().datasets, 1);
+	assert_readable(&repo, &blocks(1..6));
+}
+
+/// Blocks that several evictable datasets have, and nothing else, go with the last of them.
+#[test]
+fn datasets_that_share_blocks_are_evicted_together() {
+	let (repo, _) = repo(1000);
+	upload(&repo, &blocks(0..6), &evictable(100));
+	upload(
+		&repo,
+		&[&blocks(7..8)[..], &blocks(0..6)].concat(),
+		&evictable(200),
+	);
+	store(&repo, &blocks(8..10));
+	assert!(matches!(repo.reserve(801), Err(ReserveError::Quota(_))));
+	assert_eq!(repo.space().unwrap().datasets, 3);
+	drop(repo.reserve(800).unwrap());
+	assert_eq!(repo.space().unwrap().datasets, 1);
+}

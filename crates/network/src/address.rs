@@ -1,7 +1,11 @@
 //! A peer together with where it may be reached.
 
 use libp2p::{multiaddr::Protocol, Multiaddr, PeerId};
-use std::{fmt, str::FromStr};
+use std::{
+	fmt,
+	net::{Ipv4Addr, Ipv6Addr},
+	str::FromStr,
+};
 use thiserror::Error;
 
 /// Addresses kept of one peer; others say more than they should.
@@ -136,9 +140,94 @@ impl fmt::Display for PeerAddress {
 	}
 }
 
+/// Whether an address can be reached from anywhere: it begins with an IP address of the public Internet, or with a DNS
+/// name that is not set aside for local use.
+pub fn is_public(address: &Multiaddr) -> bool {
+	match address.iter().next() {
+		Some(Protocol::Ip4(ip)) => is_public_v4(ip),
+		Some(Protocol::Ip6(ip)) => match ip.to_ipv4_mapped() {
+			Some(ip) => is_public_v4(ip),
+			None => is_public_v6(ip),
+		},
+		Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) | Protocol::Dnsaddr(name)) => {
+			is_public_name(&name)
+		}
+		_ => false,
+	}
+}
+
+/// As the IANA IPv4 Special-Purpose Address Registry has it.
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+	let [a, b, c, _] = ip.octets();
+	let is_shared = a == 100 && b & 0xc0 == 64;
+	let is_protocol_assignment = (a, b, c) == (192, 0, 0);
+	let is_benchmark = a == 198 && b & 0xfe == 18;
+	!(a == 0
+		|| ip.is_private()
+		|| ip.is_loopback()
+		|| ip.is_link_local()
+		|| ip.is_documentation()
+		|| is_shared
+		|| is_protocol_assignment
+		|| is_benchmark
+		|| a >= 224)
+}
+
+/// The global unicast addresses that are assigned, without those of documentation.
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+	let [first, second, ..] = ip.segments();
+	let is_documentation = (first, second) == (0x2001, 0xdb8) || (first == 0x3fff && second < 0x1000);
+	first & 0xe000 == 0x2000 && !is_documentation
+}
+
+/// Names without a dot are those of machines beside this one; RFC 6761 and its successors set aside the rest.
+fn is_public_name(name: &str) -> bool {
+	const LOCAL: [&str; 7] = ["local", "localhost", "internal", "test", "invalid", "lan", "arpa"];
+	let name = name.strip_suffix('.').unwrap_or(name);
+	match name.rsplit_once('.') {
+		Some((_, last)) => !LOCAL.iter().any(|local| local.eq_ignore_ascii_case(last)),
+		None => false,
+	}
+}
+
 #[cfg(test)]
 mod tests {
 	use super::*;
+
+	#[test]
+	fn public_addresses_are_told_from_local_ones() {
+		for (address, expected) in [
+			("/ip4/1.2.3.4/tcp/1", true),
+			("/ip4/0.0.0.0/tcp/1", false),
+			("/ip4/10.1.2.3/udp/1/quic-v1", false),
+			("/ip4/100.64.0.1/tcp/1", false),
+			("/ip4/100.128.0.1/tcp/1", true),
+			("/ip4/127.0.0.1/tcp/1", false),
+			("/ip4/169.254.1.1/tcp/1", false),
+			("/ip4/172.31.0.1/tcp/1", false),
+			("/ip4/172.32.0.1/tcp/1", true),
+			("/ip4/192.0.0.8/tcp/1", false),
+			("/ip4/192.168.1.1/tcp/1", false),
+			("/ip4/198.19.0.1/tcp/1", false),
+			("/ip4/203.0.113.1/tcp/1", false),
+			("/ip4/224.0.0.1/udp/1", false),
+			("/ip4/255.255.255.255/udp/1", false),
+			("/ip6/::/tcp/1", false),
+			("/ip6/::1/tcp/1", false),
+			("/ip6/::ffff:10.0.0.1/tcp/1", false),
+			("/ip6/::ffff:1.2.3.4/tcp/1", true),
+			("/ip6/fd00::1/tcp/1", false),
+			("/ip6/fe80::1/tcp/1", false),
+			("/ip6/2001:db8::1/tcp/1", false),
+			("/ip6/2a01:4f8::1/tcp/1", true),
+			("/dns/provider.example/tcp/1", true),
+			("/dns4/provider/tcp/1", false),
+			("/dns6/provider.Local./tcp/1", false),
+			("/memory/1", false),
+		] {
+			assert_eq!(is_public(&address.parse().unwrap()), expected, "{address}");
+		}
+	}
 
 	#[test]
 	fn texts_are_read_and_shown() {

@@ -21,6 +21,7 @@ pub mod discovery;
 pub mod exchange;
 pub mod host;
 pub mod identity;
+mod ip_network;
 pub mod metrics;
 pub mod peers;
 pub mod streams;

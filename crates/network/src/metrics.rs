@@ -85,7 +85,7 @@ pub struct Metrics {
 	pub connections: IntGaugeVec,
 	/// Connections made, by carrier and direction (`in`, `out`).
 	pub connections_made: IntCounterVec,
-	/// Connections refused, by reason (`limit`, `memory`, `banned`, `not_allowed`).
+	/// Connections refused, by reason (`limit`, `address`, `memory`, `banned`, `not_allowed`).
 	pub connections_refused: IntCounterVec,
 	/// Dials that reached nobody.
 	pub dials_failed: IntCounter,

@@ -39,12 +39,12 @@ fn computes_a_key_until_killed() {
 	store.make_key(5, &mut go_on).unwrap();
 }
 
-/// Runs one of the tests above on `root` and kills it at a random moment, until it succeeds or was killed often.
-fn kill_again_and_again(test: &str, root: &Path, seed: u64) {
+/// Runs one of the tests above on `root` and kills it at a random moment, until it succeeds or was killed so often.
+fn kill_again_and_again(test: &str, root: &Path, times: u32, seed: u64) {
 	println!("seed {seed}");
 	let mut rng = ChaCha8Rng::seed_from_u64(seed);
 	let mut killed = 0;
-	for _ in 0..40 {
+	for _ in 0..times {
 		let mut child = Command::new(env::current_exe().unwrap())
 			.args(["--exact", test])
 			.env(ROOT, root)
@@ -75,7 +75,7 @@ fn a_killed_seal_resumes() {
 	let root = fixture.store.root().to_owned();
 	let Fixture { dir, store } = fixture;
 	drop(store);
-	kill_again_and_again("seals_until_killed", &root, 31);
+	kill_again_and_again("seals_until_killed", &root, 40, 31);
 	let store = SectorStore::open(root).unwrap();
 	let sealed = store.seal(&request(piece), &mut go_on).unwrap();
 	assert_eq!(sealed.comm_r(), expected.comm_r());
@@ -94,7 +94,7 @@ fn a_killed_computation_of_a_key_resumes() {
 	let root = fixture.store.root().to_owned();
 	let Fixture { dir, store } = fixture;
 	drop(store);
-	kill_again_and_again("computes_a_key_until_killed", &root, 32);
+	kill_again_and_again("computes_a_key_until_killed", &root, 10, 32);
 	let store = SectorStore::open(root).unwrap();
 	let keyed = store.make_key(5, &mut go_on).unwrap();
 	let mut read = vec![0; PAYLOAD];

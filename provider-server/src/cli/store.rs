@@ -11,7 +11,8 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 
-/// Exit code if the check found what it could not mend, or was not to mend.
+/// Exit code if the check found what it could not mend, or was not to mend, or if something could not be
+/// freed.
 const FOUND: u8 = 3;
 
 /// The node's own block store.
@@ -54,6 +55,7 @@ struct Collected {
 	datasets: u64,
 	blocks: u64,
 	bytes: u64,
+	failed_blocks: u64,
 }
 
 #[derive(Serialize)]
@@ -71,6 +73,8 @@ struct Checked {
 	orphans: u64,
 	wrong_datasets: u64,
 	wrong_totals: u64,
+	failed_chunks: u64,
+	unfinished: bool,
 }
 
 impl From<FsckReport> for Checked {
@@ -93,6 +97,8 @@ impl From<FsckReport> for Checked {
 			orphans: report.orphans,
 			wrong_datasets: report.wrong_datasets,
 			wrong_totals: report.wrong_totals,
+			failed_chunks: report.failed_chunks,
+			unfinished: report.unfinished,
 		}
 	}
 }
@@ -170,6 +176,7 @@ fn gc(session: &Session) -> Result<ExitCode, CliError> {
 		datasets: done.datasets,
 		blocks: done.freed_blocks,
 		bytes: done.freed_bytes,
+		failed_blocks: done.failed_blocks,
 	};
 	session
 		.out
@@ -180,9 +187,20 @@ fn gc(session: &Session) -> Result<ExitCode, CliError> {
 				ByteSize(collected.bytes),
 				collected.blocks,
 				collected.expired
-			)
+			)?;
+			if collected.failed_blocks > 0 {
+				writeln!(
+					out,
+					"{} blocks could not be removed from the disk; the log says why",
+					collected.failed_blocks
+				)?;
+			}
+			Ok(())
 		})?;
-	Ok(ExitCode::SUCCESS)
+	match collected.failed_blocks {
+		0 => Ok(ExitCode::SUCCESS),
+		_ => Ok(ExitCode::from(FOUND)),
+	}
 }
 
 fn fsck(session: &Session, verify: bool, dry_run: bool) -> Result<ExitCode, CliError> {
@@ -218,6 +236,16 @@ fn fsck(session: &Session, verify: bool, dry_run: bool) -> Result<ExitCode, CliE
 					writeln!(out, "{count} {what}: {mended}")?;
 				}
 			}
+			if checked.failed_chunks > 0 {
+				writeln!(
+					out,
+					"{} chunks cannot be read or removed; the log says why",
+					checked.failed_chunks
+				)?;
+			}
+			if checked.unfinished {
+				writeln!(out, "the chunks cannot all be listed; the log says why")?;
+			}
 			if checked.lost_blocks > 0 {
 				writeln!(
 					out,
@@ -230,7 +258,8 @@ fn fsck(session: &Session, verify: bool, dry_run: bool) -> Result<ExitCode, CliE
 			}
 			Ok(())
 		})?;
-	if checked.clean || (checked.mended && checked.lost_blocks == 0) {
+	let is_mended = checked.mended && !checked.unfinished && checked.lost_blocks + checked.failed_chunks == 0;
+	if checked.clean || is_mended {
 		Ok(ExitCode::SUCCESS)
 	} else {
 		Ok(ExitCode::from(FOUND))
@@ -316,6 +345,49 @@ mod tests {
 		drop(data);
 		assert!(!found(gc(&session).unwrap()));
 		assert!(!found(fsck(&session, true, false).unwrap()));
+	}
+
+	#[test]
+	fn what_is_deleted_is_freed() {
+		let dir = tempfile::tempdir().unwrap();
+		let (session, data) = session(&dir);
+		let block = Block::encode(Codec::Raw, &b"a deleted block"[..]);
+		let deleted = *block.cid();
+		data.put_block(block, None).unwrap();
+		// A large one, which is freed in another way.
+		let mut upload = data.repo.upload(0).unwrap();
+		let mut large = None;
+		for n in 0..1000_u32 {
+			let block = Block::encode(Codec::Raw, n.to_le_bytes().to_vec());
+			large.get_or_insert(*block.cid());
+			upload.put(block).unwrap();
+		}
+		let large = large.unwrap();
+		upload
+			.commit(&large, &cairn_blockstore::repo::CommitOptions::default())
+			.unwrap();
+		// The daemon's worker would collect by itself.
+		let repo = data.repo.clone();
+		drop(data);
+		repo.delete(&deleted).unwrap();
+		repo.delete(&large).unwrap();
+		let space = repo.space().unwrap();
+		assert_eq!((space.used, space.pending_delete), (7 + 15 + 4000, 15 + 4000));
+		drop(repo);
+		assert!(!found(gc(&session).unwrap()));
+		let repo = open(&session, StartupCheck::Skip).unwrap();
+		let space = repo.space().unwrap();
+		assert_eq!(
+			(space.used, space.pending_delete, space.hidden_datasets),
+			(7, 0, 0)
+		);
+		assert_eq!(
+			repo.maintain().unwrap(),
+			cairn_blockstore::repo::Maintained::default()
+		);
+		drop(repo);
+		assert_eq!(std::fs::read(chunk(&dir)).unwrap(), b"a block");
+		assert!(!found(fsck(&session, true, true).unwrap()));
 	}
 
 	#[test]

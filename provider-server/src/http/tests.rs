@@ -31,6 +31,7 @@ mod data;
 mod data_access;
 mod data_api;
 mod data_blocks;
+mod data_network;
 mod data_openapi;
 mod data_reference;
 mod data_uploads;

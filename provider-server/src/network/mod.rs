@@ -120,6 +120,12 @@ impl Network {
 		&self.addresses
 	}
 
+	/// The host, for tests to watch.
+	#[cfg(test)]
+	pub(crate) fn host(&self) -> &Host {
+		&self.host
+	}
+
 	/// Closes all connections.
 	pub async fn shutdown(&self) {
 		self.host.shutdown().await;

@@ -5,6 +5,8 @@ use crate::{
 	chain::{Action, ActionError, ChainDealState, MAX_SECTORS_PER_CALL},
 	deal::{state::FailReason, DealEvent, ProposalHash},
 	fault_injection,
+	provider::Provider,
+	retrieval::restore_payload,
 	sector::{state::Commitments, Sector, SectorEvent, SectorState},
 	store::StoreError,
 };
@@ -13,8 +15,9 @@ use cairn_primitives::{
 		ActivationProof, SectorPreCommit, SectorProof, SectorState as ChainSectorState, SectorView,
 		MAX_ACTIVATION_PROOF,
 	},
-	BlockNumber, SectorNumber, Tier,
+	BlockNumber, PieceInfo, SectorNumber, Tier,
 };
+use cairn_proving::ProveError;
 
 /// Bytes of proofs in one transaction: below a block's share for one extrinsic.
 const MAX_PROOFS_PER_CALL: usize = 768 << 10;
@@ -399,8 +402,16 @@ pub(super) async fn prove(context: Context, now: BlockNumber) -> Result<(), JobE
 		let most = prover.max_part_challenges(MAX_ACTIVATION_PROOF as usize).max(1);
 		for (first, count) in open_ranges(&challenge.proven, challenges, most) {
 			let (prover, seed) = (prover.clone(), challenge.seed);
+			let pieces = sector.pieces();
 			let proof = context
-				.blocking(move |_| prover.activation_proof(&seed, first, count))
+				.blocking(move |provider| {
+					let proof = prover.activation_proof(&seed, first, count);
+					let lost_payload = matches!(proof, Err(ProveError::Piece { .. }));
+					if lost_payload && restore(provider, number, &pieces) {
+						return prover.activation_proof(&seed, first, count);
+					}
+					proof
+				})
 				.await;
 			// Should a proof break this program, the other sectors are proven all the same.
 			let proof = match proof {
@@ -448,6 +459,16 @@ pub(super) async fn prove(context: Context, now: BlockNumber) -> Result<(), JobE
 		send_proofs(&context, batch, now).await?;
 	}
 	Ok(())
+}
+
+/// Brings back what is lost of the pieces. Whether all of them are there then.
+fn restore(provider: &Provider, sector: SectorNumber, pieces: &[PieceInfo]) -> bool {
+	pieces.iter().all(|piece| {
+		let restored = restore_payload(provider, piece);
+		restored
+			.inspect_err(|error| tracing::error!(sector, %error, "a lost piece is not restored"))
+			.is_ok()
+	})
 }
 
 /// Sends one batch of parts.

@@ -217,10 +217,6 @@ fn check(provider: &Provider, sector: &Sector) -> Result<(), String> {
 		Tier::Hot => {
 			for deal in &sector.deals {
 				restore_payload(provider, &deal.piece).map_err(|error| error.to_string())?;
-				provider
-					.sectors
-					.check_piece(&deal.piece)
-					.map_err(|error| error.to_string())?;
 			}
 			open_leaves(provider, sector, PROBE_LEAVES)
 		}

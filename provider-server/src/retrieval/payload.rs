@@ -87,16 +87,19 @@ pub(super) fn open_at_hand(provider: &Provider, piece: &PieceInfo) -> io::Result
 	Ok(sealed_at_hand.map(|(sector, index)| sealed(provider, sector, index)))
 }
 
-/// Makes sure that a piece's payload file is there, and brings it back from a replica if it is not. Blocks as
-/// [`open_payload`] does, and while the file is written.
+/// Makes sure that a piece's payload file is there and is the piece, and brings it back from a replica otherwise. Reads
+/// all of it; blocks as [`open_payload`] does.
 ///
 /// # Errors
-/// See [`PayloadError`].
+/// What is wrong with the file, if there is no replica; else see [`PayloadError`].
 pub fn restore_payload(provider: &Provider, piece: &PieceInfo) -> Result<(), PayloadError> {
-	if open_file(provider, piece)?.is_some() {
+	let Err(damage) = provider.sectors.check_piece(piece) else {
 		return Ok(());
-	}
-	let (sector, index) = open_replica(provider, piece, Purpose::Recovery)?;
+	};
+	let (sector, index) = match open_replica(provider, piece, Purpose::Recovery) {
+		Err(PayloadError::Absent) => return Err(damage.into()),
+		found => found?,
+	};
 	let restored = provider.sectors.restore_piece(&sector, index);
 	restored
 		.map(drop)

@@ -1,6 +1,7 @@
 //! `cairn block`
 
 mod get;
+mod put;
 mod stat;
 
 use super::fetching::{parse_cid, records, Fetched, Fetching, SourceArgs, Watcher};
@@ -14,10 +15,11 @@ use crate::{
 };
 use cairn_dag::{source::load, Block};
 
-/// Single blocks, from peers and providers.
+/// Single blocks: from peers and providers, and into a node.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
 	Get(get::Args),
+	Put(put::Args),
 	Stat(stat::Args),
 }
 
@@ -25,6 +27,7 @@ pub enum Command {
 pub async fn run(context: &Context, command: Command) -> Result<(), CliError> {
 	match command {
 		Command::Get(args) => get::run(context, args).await,
+		Command::Put(args) => put::run(context, args).await,
 		Command::Stat(args) => stat::run(context, args).await,
 	}
 }

@@ -59,15 +59,20 @@ enum TreeLayout {
 
 /// Hash functions that CIDs are made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Hash {
+pub enum Hash {
+	/// SHA-256, as IPFS and Cairn use it
 	#[value(name = "sha2-256")]
 	Sha2_256,
+	/// SHA-512
 	#[value(name = "sha2-512")]
 	Sha2_512,
+	/// BLAKE3
 	#[value(name = "blake3")]
 	Blake3,
+	/// BLAKE2b with 32 bytes
 	#[value(name = "blake2b-256")]
 	Blake2b256,
+	/// Keccak-256, as Ethereum uses it
 	#[value(name = "keccak-256")]
 	Keccak256,
 }

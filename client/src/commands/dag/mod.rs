@@ -2,7 +2,7 @@
 
 mod decode;
 mod export;
-mod import;
+pub mod import;
 pub mod inspect;
 mod walk;
 

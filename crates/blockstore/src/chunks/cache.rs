@@ -155,6 +155,10 @@ impl<S: ChunkStore> ChunkStore for CachedChunks<S> {
 		self.store.list(visit)
 	}
 
+	fn shrink(&self) -> Result<bool, ChunkError> {
+		self.store.shrink()
+	}
+
 	fn kind(&self) -> &'static str {
 		self.store.kind()
 	}

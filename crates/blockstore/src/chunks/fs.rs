@@ -6,6 +6,7 @@
 //! incoming/       chunks being written; emptied when the store is opened
 //! 00/ … ff/       chunks, by the last byte of their hash
 //!   1220…3f       the chunk whose multihash, in hexadecimal, is the file's name; the bytes as they are
+//! foreign/        folders that had the name of a chunk, moved out of the way; there only if there are any
 //! ```
 //!
 //! A chunk is written to `incoming`, synced, renamed, and the folder that names it is synced. Syncing
@@ -24,11 +25,13 @@ use crate::{
 	Cid, Multihash,
 };
 use cairn_dag::Block;
+use rustix::{fs::OFlags, io::Errno};
 use std::{
 	collections::{BTreeSet, HashSet},
-	fs::{self, File},
+	fs::{self, OpenOptions},
 	io::{self, Read, Write},
 	ops::ControlFlow,
+	os::unix::fs::OpenOptionsExt,
 	path::{Path, PathBuf},
 };
 use tempfile::TempPath;
@@ -38,6 +41,7 @@ const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_PREFIX: &str = "cairn chunks ";
 const INCOMING: &str = "incoming";
+const FOREIGN: &str = "foreign";
 
 /// A file per chunk, in 256 folders.
 #[derive(Debug)]
@@ -60,8 +64,10 @@ impl FsChunks {
 			OwnerLockError::Taken => OpenChunksError::InUse { path: folder.clone() },
 			OwnerLockError::Io(source) => open_error("lock", &folder, source),
 		})?;
-		if !check_format(&folder)? {
-			create_layout(&folder)?;
+		let is_complete = check_format(&folder)?;
+		// Also those that somebody removed: their chunks are missing, and others can be written.
+		create_layout(&folder)?;
+		if !is_complete {
 			write_format(&folder)?;
 		}
 		clear_incoming(&folder.join(INCOMING))?;
@@ -84,6 +90,37 @@ impl FsChunks {
 		file.write_all(block.data())?;
 		disk::wrote(file.path());
 		Ok(file.into_temp_path())
+	}
+
+	/// Gives a chunk its name.
+	fn name(&self, temporary: TempPath, path: &Path) -> Result<(), ChunkError> {
+		let named = match disk::persist(temporary, path) {
+			Err(error) if error.error.kind() == io::ErrorKind::IsADirectory => {
+				self.move_aside(path)?;
+				disk::persist(error.path, path)
+			}
+			named => named,
+		};
+		named.map_err(|error| ChunkError::from_io("name", path, error.error))
+	}
+
+	/// Moves a folder that has a chunk's name out of the way. The store did not make it, so it is not the
+	/// store's to remove.
+	fn move_aside(&self, path: &Path) -> Result<(), ChunkError> {
+		let foreign = self.folder.join(FOREIGN);
+		let move_it = || -> io::Result<()> {
+			disk::create_folder(&foreign)?;
+			let place = tempfile::Builder::new().prefix("").tempdir_in(&foreign)?;
+			disk::rename(path, &place.path().join("folder"))?;
+			let place = place.keep();
+			tracing::warn!(
+				from = %path.display(),
+				to = %place.display(),
+				"a folder had the name of a chunk and was moved aside"
+			);
+			Ok(())
+		};
+		move_it().map_err(|error| ChunkError::from_io("move aside", path, error))
 	}
 
 	/// Opened before anything is written that is synced through it: see [`FileSystem`].
@@ -114,9 +151,17 @@ impl ChunkStore for FsChunks {
 			return Ok(None);
 		}
 		let path = self.path(cid.hash());
-		let file = match File::open(&path) {
+		// What is no file is damage: it is neither followed nor waited for.
+		let file = match OpenOptions::new()
+			.read(true)
+			.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+			.open(&path)
+		{
 			Ok(file) => file,
 			Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+			Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+				return Err(ChunkError::Damaged { cid: *cid });
+			}
 			Err(error) => return Err(ChunkError::from_io("open", &path, error)),
 		};
 		let metadata = file
@@ -162,7 +207,7 @@ impl ChunkStore for FsChunks {
 		let mut shards = BTreeSet::new();
 		for (temporary, hash) in written {
 			let path = self.path(&hash);
-			disk::persist(temporary, &path).map_err(|error| ChunkError::from_io("name", &path, error))?;
+			self.name(temporary, &path)?;
 			shards.insert(shard_of(&hash.to_bytes()));
 			fault_injection::reached("fs:renamed");
 		}
@@ -180,6 +225,10 @@ impl ChunkStore for FsChunks {
 					fault_injection::reached("fs:removed");
 				}
 				Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+				Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+					self.move_aside(&path)?;
+					shards.insert(shard_of(&hash.to_bytes()));
+				}
 				Err(error) => return Err(ChunkError::from_io("remove", &path, error)),
 			}
 		}
@@ -187,30 +236,45 @@ impl ChunkStore for FsChunks {
 	}
 
 	fn list(&self, visit: &mut dyn FnMut(ListedChunk) -> ControlFlow<()>) -> Result<(), ChunkError> {
+		// A folder that cannot be read keeps nobody from seeing the others.
+		let mut failure = None;
 		for shard in 0..=u8::MAX {
 			let folder = self.shard(shard);
-			let failed = |error| ChunkError::from_io("list", &folder, error);
-			for entry in fs::read_dir(&folder).map_err(failed)? {
-				let entry = entry.map_err(failed)?;
-				let Some(hash) = entry.file_name().to_str().and_then(parse_name) else {
-					continue;
-				};
-				let size = match entry.metadata() {
-					Ok(metadata) => metadata.len(),
-					Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-					Err(error) => return Err(failed(error)),
-				};
-				if visit(ListedChunk { hash, size }).is_break() {
-					return Ok(());
+			match list_folder(&folder, visit) {
+				Ok(ControlFlow::Continue(())) => {}
+				Ok(ControlFlow::Break(())) => return Ok(()),
+				Err(error) => {
+					failure.get_or_insert(ChunkError::from_io("list", &folder, error));
 				}
 			}
 		}
-		Ok(())
+		failure.map_or(Ok(()), Err)
 	}
 
 	fn kind(&self) -> &'static str {
 		"fs"
 	}
+}
+
+fn list_folder(
+	folder: &Path,
+	visit: &mut dyn FnMut(ListedChunk) -> ControlFlow<()>,
+) -> io::Result<ControlFlow<()>> {
+	for entry in fs::read_dir(folder)? {
+		let entry = entry?;
+		let Some(hash) = entry.file_name().to_str().and_then(parse_name) else {
+			continue;
+		};
+		let size = match entry.metadata() {
+			Ok(metadata) => metadata.len(),
+			Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+			Err(error) => return Err(error),
+		};
+		if visit(ListedChunk { hash, size }).is_break() {
+			return Ok(ControlFlow::Break(()));
+		}
+	}
+	Ok(ControlFlow::Continue(()))
 }
 
 fn shard_name(shard: u8) -> String {
@@ -257,6 +321,7 @@ fn check_format(folder: &Path) -> Result<bool, OpenChunksError> {
 			let ours = |name: &str| {
 				name == "LOCK"
 					|| name == INCOMING
+					|| name == FOREIGN
 					|| (name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit()))
 			};
 			let failed = |source| open_error("list", folder, source);
@@ -292,7 +357,7 @@ fn write_format(folder: &Path) -> Result<(), OpenChunksError> {
 		disk::wrote(file.path());
 		disk::sync(file.path())?;
 		disk::sync(folder)?;
-		disk::persist(file.into_temp_path(), &path)?;
+		disk::persist(file.into_temp_path(), &path).map_err(|error| error.error)?;
 		disk::sync(folder)
 	};
 	write().map_err(|source| open_error("write", &path, source))

@@ -29,7 +29,7 @@ const APPLICATION: i32 = 0x6341_4952;
 const IDLE_READERS: usize = 4;
 /// Rows read at once while listing.
 const LIST_ROWS: i64 = 1000;
-/// Pages given back to the file system at once after a removal.
+/// Pages given back to the file system at once: 64 MiB, while which writers wait.
 const VACUUM_PAGES: usize = 4096;
 
 /// Chunks of one to several hundred KiB span many pages: larger pages make the lists of their
@@ -212,8 +212,7 @@ impl ChunkStore for SqliteChunks {
 				fault_injection::reached_in_transaction("sqlite:deleted");
 			}
 			drop(delete);
-			transaction.commit()?;
-			connection.execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))
+			transaction.commit()
 		};
 		delete(&mut self.writer()).map_err(|error| self.failed(error))
 	}
@@ -246,6 +245,27 @@ impl ChunkStore for SqliteChunks {
 				}
 			}
 		}
+	}
+
+	fn shrink(&self) -> Result<bool, ChunkError> {
+		let shrink = |connection: &Connection| {
+			let free = || connection.query_row("PRAGMA freelist_count", (), |row| row.get::<_, i64>(0));
+			let before = free()?;
+			if before == 0 {
+				return Ok(false);
+			}
+			// Every row that it returns stands for a page that was given back.
+			let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+			let mut given_back = vacuum.query(())?;
+			while given_back.next()?.is_some() {}
+			let after = free()?;
+			if after == 0 {
+				// The file shrinks when the log is folded into it; readers may put that off.
+				connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+			}
+			Ok(0 < after && after < before)
+		};
+		shrink(&self.writer()).map_err(|error| self.failed(error))
 	}
 
 	fn kind(&self) -> &'static str {

@@ -4,10 +4,11 @@
 //! sees that a chunk is there and only adds a reference, while a collector that saw the last reference
 //! go removes the chunk. So an upload locks its batch's chunks before it looks at the database and
 //! until they are written, and a collector locks what it is about to remove in the same way. Writers
-//! of one chunk do not exclude each other: they write the same bytes.
+//! of one chunk do not exclude each other: they write the same bytes. Nor must a reader take for damaged
+//! what an upload has just replaced: it has the chunk alone while it looks again and notes the damage.
 //!
-//! An upload takes its locks all at once and holds none while it waits; a collector never waits for a
-//! lock but leaves busy chunks for later. So there is no deadlock.
+//! An upload takes its locks all at once and holds none while it waits; a reader takes one lock, and holds
+//! no other; a collector never waits for a lock but leaves busy chunks for later. So there is no deadlock.
 
 use crate::{fault_injection, Multihash};
 use std::{
@@ -33,8 +34,8 @@ struct State {
 enum Holder {
 	/// So many writers.
 	Writers(usize),
-	/// Who removes it.
-	Remover,
+	/// Who removes it, or judges it.
+	One,
 }
 
 impl ChunkLocks {
@@ -52,14 +53,14 @@ impl ChunkLocks {
 		self.released.wait(state).unwrap_or_else(PoisonError::into_inner)
 	}
 
-	/// Locks chunks for writing, and waits while any of them is being removed. Each hash counts once.
+	/// Locks chunks for writing, and waits while anyone has one of them alone. Each hash counts once.
 	pub(super) fn write(&self, mut hashes: Vec<Multihash>) -> ChunkLock<'_> {
 		hashes.sort_unstable();
 		hashes.dedup();
 		let mut state = self.lock();
 		while hashes
 			.iter()
-			.any(|hash| matches!(state.held.get(hash), Some(Holder::Remover)))
+			.any(|hash| matches!(state.held.get(hash), Some(Holder::One)))
 		{
 			state = self.wait(state);
 		}
@@ -67,11 +68,25 @@ impl ChunkLocks {
 			match state.held.entry(*hash).or_insert(Holder::Writers(0)) {
 				Holder::Writers(count) => *count += 1,
 				// Looked at above, under the same mutex.
-				Holder::Remover => unreachable!("a chunk that is being removed was locked for writing"),
+				Holder::One => unreachable!("a chunk that one holds alone was locked for writing"),
 			}
 		}
 		drop(state);
 		ChunkLock { locks: self, hashes }
+	}
+
+	/// Locks a chunk against everybody else, and waits until nobody has it.
+	pub(super) fn alone(&self, hash: Multihash) -> ChunkLock<'_> {
+		let mut state = self.lock();
+		while state.held.contains_key(&hash) {
+			state = self.wait(state);
+		}
+		state.held.insert(hash, Holder::One);
+		drop(state);
+		ChunkLock {
+			locks: self,
+			hashes: vec![hash],
+		}
 	}
 
 	/// Locks those of the chunks that nobody has locked, for removal.
@@ -80,7 +95,7 @@ impl ChunkLocks {
 		let mut locked = Vec::new();
 		for hash in hashes {
 			if let Entry::Vacant(entry) = state.held.entry(hash) {
-				entry.insert(Holder::Remover);
+				entry.insert(Holder::One);
 				locked.push(hash);
 			}
 		}
@@ -173,6 +188,28 @@ mod tests {
 			// Not locked one by one: the writer holds nothing while it waits.
 			assert_eq!(locks.try_remove([hash(0)]).hashes(), [hash(0)]);
 			drop(removal);
+			assert_eq!(writer.join().unwrap(), 2);
+		});
+		assert!(locks.lock().held.is_empty());
+	}
+
+	#[test]
+	fn who_is_alone_waits_for_writers_and_keeps_others_out() {
+		let locks = ChunkLocks::default();
+		let writer = locks.write(vec![hash(1)]);
+		thread::scope(|scope| {
+			let alone = scope.spawn(|| locks.alone(hash(1)).hashes().len());
+			// Another chunk is free.
+			drop(locks.alone(hash(2)));
+			assert!(locks.try_remove([hash(1)]).hashes().is_empty());
+			drop(writer);
+			assert_eq!(alone.join().unwrap(), 1);
+		});
+		let alone = locks.alone(hash(1));
+		assert!(locks.try_remove([hash(1)]).hashes().is_empty());
+		thread::scope(|scope| {
+			let writer = scope.spawn(|| locks.write(vec![hash(0), hash(1)]).hashes().len());
+			drop(alone);
 			assert_eq!(writer.join().unwrap(), 2);
 		});
 		assert!(locks.lock().held.is_empty());

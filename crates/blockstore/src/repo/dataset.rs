@@ -191,8 +191,10 @@ impl Repo {
 	}
 
 	/// Deletes a dataset. It and the blocks that no other dataset has are gone for every reader when
-	/// the call returns, which takes the same time for any number of blocks; their bytes are freed by
-	/// [`collect_step`](Self::collect_step) or the [worker](super::Worker). Returns whether there was
+	/// the call returns, which takes no longer for more blocks than
+	/// [`release_at_once`](super::RepoConfig::release_at_once); their bytes are freed by
+	/// [`collect_step`](Self::collect_step) or the [worker](super::Worker). While very many large datasets
+	/// wait for that, the call does some of it. Returns whether there was
 	/// such a dataset: deleting twice is deleting once.
 	///
 	/// # Errors
@@ -217,12 +219,13 @@ impl Repo {
 					pins: row.pins,
 				});
 			}
-			tables.mark_deleting(number, row)?;
+			tables.delete_dataset(number, row, self.inner.release_at_once)?;
 			Ok(true)
 		})?;
 		if deleted {
 			fault_injection::reached("delete:marked");
 			self.inner.bell.ring();
+			self.relieve_readers();
 		}
 		Ok(deleted)
 	}

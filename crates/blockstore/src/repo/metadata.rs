@@ -5,7 +5,9 @@ mod tables;
 
 pub(super) use rows::{decode_hash, BlockRow, DatasetRow, DatasetState, Total};
 pub(super) use tables::{member_key, members_of, visibility, Tables, Visibility};
-pub(super) use tables::{BLOCKS, DATASETS, EVICTABLE, EXPIRY, HIDDEN, MEMBERS, PINS, RECORDS, ROOTS, TOTALS};
+pub(super) use tables::{
+	BLOCKS, DATASETS, EVICTABLE, EXPIRY, GARBAGE, HIDDEN, MEMBERS, PINS, RECORDS, ROOTS, TOTALS,
+};
 
 use crate::{disk, fault_injection};
 use redb::{backends::InMemoryBackend, Builder, Database, ReadTransaction, ReadableDatabase};
@@ -18,8 +20,8 @@ use std::{
 	},
 };
 
-/// Version of the tables.
-pub(super) const FORMAT: u64 = 1;
+/// Version of the tables. Version 1 had no garbage.
+pub(super) const FORMAT: u64 = 2;
 
 /// Why the metadata database could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

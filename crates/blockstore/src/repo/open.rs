@@ -2,7 +2,7 @@
 
 use super::{
 	chunk_locks::ChunkLocks,
-	fsck::{FsckError, FsckOptions, FsckReport},
+	fsck::{FsckError, FsckOptions, FsckReport, Strays},
 	metadata::{self, DatasetState, Metadata, MetadataError, Tables, Total, Wraps},
 	worker::Bell,
 	Inner, Repo, Ttl,
@@ -44,6 +44,10 @@ pub struct RepoConfig {
 	pub metadata_cache: usize,
 	/// Bytes of blocks that an upload collects before it writes them.
 	pub batch_bytes: usize,
+	/// Most blocks of a dataset that gives its references back in the transaction that deletes it. Larger
+	/// ones turn invisible in it and are released step by step; readers may have to look at each of those
+	/// until then, so that there should not be many at a time.
+	pub release_at_once: usize,
 	/// Bytes that uploads leave free on the disk. A database on a disk without a free byte cannot even
 	/// record a deletion.
 	pub disk_reserve: u64,
@@ -63,6 +67,7 @@ impl Default for RepoConfig {
 			read_cache: 32 << 20,
 			metadata_cache: 64 << 20,
 			batch_bytes: 8 << 20,
+			release_at_once: 256,
 			disk_reserve: 64 << 20,
 			startup_check: StartupCheck::AfterCrash,
 			clock: Arc::new(SystemClock),
@@ -117,7 +122,8 @@ pub struct Recovery {
 	pub after_crash: bool,
 	/// Uploads that were not finished. Their blocks are collected.
 	pub unfinished_uploads: u64,
-	/// What the check found and mended, if there was one.
+	/// What the check found and mended, if there was one. Chunks that no block refers to stay: an explicit
+	/// check removes them.
 	pub check: Option<FsckReport>,
 }
 
@@ -189,7 +195,7 @@ pub enum OpenError {
 	/// The chunk store cannot be opened.
 	#[error(transparent)]
 	Chunks(#[from] OpenChunksError),
-	/// The check failed.
+	/// The database could not be checked.
 	#[error("checking the block store failed")]
 	Check(#[from] FsckError),
 }
@@ -263,7 +269,7 @@ impl Repo {
 			check_format(tables, folder, disk.kind())?;
 			recovery.after_crash = tables.total(Total::Unclean)? != 0;
 			tables.set_total(Total::Unclean, 1)?;
-			recovery.unfinished_uploads = abandon_uploads(tables)?;
+			recovery.unfinished_uploads = abandon_uploads(tables, config.release_at_once)?;
 			Ok(tables.total(Total::UsedBytes)?)
 		})?;
 		fault_injection::reached("open:recovered");
@@ -281,6 +287,7 @@ impl Repo {
 				clock: config.clock.clone(),
 				default_ttl: config.default_ttl,
 				batch_bytes: config.batch_bytes,
+				release_at_once: config.release_at_once,
 				disk_reserve: config.disk_reserve,
 				folder: lock.is_some().then(|| folder.to_owned()),
 				writing: RwLock::new(()),
@@ -296,7 +303,7 @@ impl Repo {
 			StartupCheck::Always => true,
 		};
 		if check {
-			recovery.check = Some(repo.fsck(FsckOptions::default())?);
+			recovery.check = Some(repo.check(FsckOptions::default(), Strays::Keep)?);
 		}
 		Ok((repo, recovery))
 	}
@@ -371,8 +378,11 @@ fn sync_folder(folder: &Path) -> Result<(), OpenError> {
 /// Refuses other formats and chunk stores; notes ours in a new database.
 fn check_format(tables: &mut Tables<'_>, folder: &Path, kind: &'static str) -> Result<(), OpenError> {
 	let found = tables.total(Total::Format)?;
-	if found == 0 {
+	if found < metadata::FORMAT {
+		// What version 1 wrote has the same meaning in version 2.
 		tables.set_total(Total::Format, metadata::FORMAT)?;
+	}
+	if found == 0 {
 		tables
 			.settings
 			.insert(CHUNK_STORE, kind)
@@ -401,7 +411,7 @@ fn check_format(tables: &mut Tables<'_>, folder: &Path, kind: &'static str) -> R
 }
 
 /// Uploads of processes that are gone: nobody will commit them.
-fn abandon_uploads(tables: &mut Tables<'_>) -> Result<u64, MetadataError> {
+fn abandon_uploads(tables: &mut Tables<'_>, at_once: usize) -> Result<u64, MetadataError> {
 	let mut unfinished = Vec::new();
 	for entry in tables.hidden.iter()? {
 		let (number, state) = entry?;
@@ -409,11 +419,14 @@ fn abandon_uploads(tables: &mut Tables<'_>) -> Result<u64, MetadataError> {
 			unfinished.push(number.value());
 		}
 	}
+	let mut abandoned = 0;
 	for number in &unfinished {
-		let row = tables
-			.dataset(*number)?
-			.ok_or(MetadataError::Damaged { table: "hidden" })?;
-		tables.mark_deleting(*number, row)?;
+		// Without a row there is nothing to abandon; `fsck`, which needs an open repository, removes the
+		// entry.
+		if let Some(row) = tables.dataset(*number)? {
+			tables.delete_dataset(*number, row, at_once)?;
+			abandoned += 1;
+		}
 	}
-	Ok(unfinished.len() as u64)
+	Ok(abandoned)
 }

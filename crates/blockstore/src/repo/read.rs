@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{chunks::is_readable, fault_injection, ChunkError, Cid, Multihash};
 use cairn_dag::{Block, BlockSource, SourceError};
-use redb::ReadableTable;
 
 /// Why a block could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -120,10 +119,11 @@ impl Repo {
 	}
 
 	/// Tells damage from a chunk that was collected between the look at the database and the look at
-	/// the chunk: with the chunk locked, collectors stay away.
+	/// the chunk, or replaced since: with the chunk locked, collectors and uploads stay away until what was
+	/// seen is noted.
 	fn get_again(&self, cid: &Cid) -> Result<Option<Block>, ReadError> {
 		fault_injection::reached("read:missed");
-		let _lock = self.inner.locks.write(vec![*cid.hash()]);
+		let _lock = self.inner.locks.alone(*cid.hash());
 		fault_injection::reached("read:locked");
 		match self.visibility(cid)? {
 			Visibility::Absent => return Ok(None),
@@ -146,11 +146,7 @@ impl Repo {
 		self.inner.metadata.write(|tables| {
 			for hash in hashes {
 				let key = hash.to_bytes();
-				let row = tables
-					.blocks
-					.get(key.as_slice())?
-					.map(|row| BlockRow::decode(row.value()));
-				if let Some(mut row) = row {
+				if let Some(mut row) = tables.block(&key)? {
 					row.lost = lost;
 					tables.blocks.insert(key.as_slice(), row.encode())?;
 				}

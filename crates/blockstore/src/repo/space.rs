@@ -16,13 +16,13 @@ pub struct Space {
 	/// Bytes set aside.
 	pub reserved: u64,
 	/// Bytes of deleted and expired datasets that are not freed yet. Blocks that other datasets have
-	/// count too, so this is the most that collecting frees.
+	/// count too if the dataset is large, so this is the most that collecting frees.
 	pub pending_delete: u64,
 	/// Blocks.
 	pub blocks: u64,
 	/// Live datasets.
 	pub datasets: u64,
-	/// Datasets that are being uploaded or deleted.
+	/// Datasets that are being uploaded, and large ones that are being deleted.
 	pub hidden_datasets: u64,
 }
 

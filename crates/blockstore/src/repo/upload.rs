@@ -153,8 +153,8 @@ impl Repo {
 }
 
 impl Upload {
-	/// Adds a block, the order does not matter. A block that was added before, or that the repository
-	/// has already, costs nothing. Blocks inside identity CIDs need no storing and are skipped.
+	/// Adds a block, the order does not matter. A block that was added before costs nothing, and one that
+	/// the repository has already no space: it is read, and written again only if it is damaged. Blocks inside identity CIDs need no storing and are skipped.
 	///
 	/// # Errors
 	/// [`ChunkError::TooLarge`] and [`ChunkError::UnsupportedHash`] for a block that no store takes;
@@ -202,7 +202,7 @@ impl Upload {
 				row.expiry = expiry.max(old.expiry);
 				row.evictable &= old.evictable;
 				row.created = old.created;
-				tables.mark_deleting(old_number, old)?;
+				tables.delete_dataset(old_number, old, self.repo.inner.release_at_once)?;
 			}
 			for pin in &options.pins {
 				row.pins += u32::from(pins::insert(tables, root, pin)?);
@@ -217,6 +217,7 @@ impl Upload {
 		self.state = Session::Closed;
 		fault_injection::reached("upload:committed");
 		self.repo.inner.bell.ring();
+		self.repo.relieve_readers();
 		Ok(committed)
 	}
 
@@ -281,7 +282,7 @@ impl Repo {
 			for number in &given_up {
 				match tables.dataset(*number)? {
 					Some(row) if row.state == DatasetState::Uploading => {
-						tables.mark_deleting(*number, row)?;
+						tables.delete_dataset(*number, row, self.inner.release_at_once)?;
 					}
 					// A commit that was reported as failed is on disk, and stands.
 					_ => {}

@@ -1,6 +1,6 @@
 //! The thread that collects in the background.
 
-use super::{collect::STEP_BLOCKS, MaintainError, Repo};
+use super::{collect::STEP_BLOCKS, CollectStep, MaintainError, Repo};
 use std::{
 	io,
 	sync::{
@@ -8,13 +8,15 @@ use std::{
 		Arc, Condvar, Mutex, PoisonError,
 	},
 	thread::{self, JoinHandle},
-	time::Duration,
+	time::{Duration, Instant},
 };
 
 /// Longest the worker sleeps: clocks are set, and machines are suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// How long it waits after a failure: a full disk does not empty itself in a moment.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// How often it tries again to remove chunks that could not be removed.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// Wakes the worker. Rung before it sleeps, it keeps it awake.
 #[derive(Debug, Default)]
@@ -71,8 +73,16 @@ impl Repo {
 }
 
 fn work(repo: &Repo, stop: &AtomicBool) {
+	let mut retried = Instant::now();
 	while !stop.load(Ordering::SeqCst) {
-		match step(repo) {
+		let stepped = match retried.elapsed() >= RETRY {
+			true => {
+				retried = Instant::now();
+				repo.retry_failed().map_err(Into::into).and_then(|()| step(repo))
+			}
+			false => step(repo),
+		};
+		match stepped {
 			Ok(None) => {}
 			Ok(Some(sleep)) => repo.inner.bell.wait(sleep),
 			Err(error) => {
@@ -85,7 +95,17 @@ fn work(repo: &Repo, stop: &AtomicBool) {
 
 /// A step; for how long to sleep if there was nothing to do.
 fn step(repo: &Repo) -> Result<Option<Duration>, MaintainError> {
-	if !repo.collect_step(STEP_BLOCKS)?.idle || repo.expire_step()? > 0 {
+	let collected = repo.collect_step(STEP_BLOCKS);
+	let expired = match &collected {
+		Ok(step) if !step.idle && !is_stuck(step) => return Ok(None),
+		// Whatever keeps chunks from being removed, what is past its time is to be invisible.
+		_ => repo.expire_step()?,
+	};
+	let step = collected?;
+	if is_stuck(&step) {
+		return Ok(Some(AFTER_FAILURE));
+	}
+	if expired > 0 || repo.shrink_step()? {
 		return Ok(None);
 	}
 	let now = repo.inner.clock.now();
@@ -94,6 +114,11 @@ fn step(repo: &Repo) -> Result<Option<Duration>, MaintainError> {
 		Some(at) => Duration::from_secs(at.saturating_sub(now).max(1)).min(LONGEST_SLEEP),
 		None => LONGEST_SLEEP,
 	}))
+}
+
+/// Whether a step only found chunks that cannot be removed: the next ones may be no better.
+fn is_stuck(step: &CollectStep) -> bool {
+	step.failed_blocks > 0 && step.freed_blocks == 0
 }
 
 impl Drop for Worker {

@@ -3,22 +3,23 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `network/provided/1` | multihash | seconds since the Unix epoch of the last announcement, 0 for never |
-//! | `network/providers/1` | (multihash, peer id) | end in seconds since the Unix epoch, `u64` little-endian; then addresses |
+//! | `network/providers/2` | (multihash, peer id) | end in seconds since the Unix epoch, `u64` little-endian; the network that the record came from; then addresses |
 //! | `network/neighbours/1` | peer id | addresses of a peer to join the DHT through |
 //!
-//! Each address is its length as `u16` little-endian and its bytes.
+//! Each address is its length as `u16` little-endian and its bytes. A network is the length of its first IP address,
+//! 0 if it was not seen, and that address.
 //!
 //! The database can be shared: its owner may keep other tables in it.
 
 use super::records::{Changes, Claim, Records};
-use crate::address::PeerAddress;
+use crate::{address::PeerAddress, ip_network::IpNetwork};
 use libp2p::{kad::RecordKey, Multiaddr, PeerId};
 use redb::{backends::InMemoryBackend, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::{path::Path, sync::Arc, time::Duration};
 use thiserror::Error;
 
 const PROVIDED: TableDefinition<&[u8], u64> = TableDefinition::new("network/provided/1");
-const PROVIDERS: TableDefinition<(&[u8], &[u8]), &[u8]> = TableDefinition::new("network/providers/1");
+const PROVIDERS: TableDefinition<(&[u8], &[u8]), &[u8]> = TableDefinition::new("network/providers/2");
 const NEIGHBOURS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("network/neighbours/1");
 
 /// The database of provider records could not be opened, read or written.
@@ -139,6 +140,9 @@ impl RecordDatabase {
 
 fn encode_claim(claim: &Claim) -> Vec<u8> {
 	let mut bytes = claim.expires.as_secs().to_le_bytes().to_vec();
+	let origin = claim.origin.map_or_else(Vec::new, IpNetwork::to_bytes);
+	bytes.push(u8::try_from(origin.len()).expect("an IP address has at most 16 bytes"));
+	bytes.extend(origin);
 	bytes.extend(encode_addresses(&claim.provider));
 	bytes
 }
@@ -155,10 +159,17 @@ fn encode_addresses(peer: &PeerAddress) -> Vec<u8> {
 }
 
 fn decode_claim(peer: &[u8], bytes: &[u8]) -> Option<Claim> {
-	let (expires, addresses) = bytes.split_first_chunk()?;
+	let (expires, rest) = bytes.split_first_chunk()?;
+	let (length, rest) = rest.split_first()?;
+	let (origin, addresses) = rest.split_at_checked((*length).into())?;
+	let origin = match origin {
+		[] => None,
+		origin => Some(IpNetwork::site_from_bytes(origin)?),
+	};
 	Some(Claim {
 		provider: decode_peer(peer, addresses)?,
 		expires: Duration::from_secs(u64::from_le_bytes(*expires)),
+		origin,
 	})
 }
 
@@ -197,6 +208,7 @@ mod tests {
 		let clock = ManualClock::new(Duration::from_secs(1_000_000));
 		let [own, other, ended] = [b"own", b"oth", b"end"].map(RecordKey::new);
 		let [peer, late] = [PeerId::random(), PeerId::random()];
+		let origin = IpNetwork::site([203, 0, 113, 7].into());
 		let addresses: Vec<Multiaddr> = vec!["/memory/1".parse().unwrap(), "/memory/2".parse().unwrap()];
 		{
 			let database = RecordDatabase::open(&path).unwrap();
@@ -207,6 +219,7 @@ mod tests {
 				.add_provider(ProviderRecord::new(ended.clone(), peer, Vec::new()))
 				.unwrap();
 			clock.advance(Duration::from_secs(24 * 3600));
+			records.connected(peer, Some(origin));
 			records
 				.add_provider(ProviderRecord::new(other.clone(), peer, addresses.clone()))
 				.unwrap();
@@ -222,7 +235,14 @@ mod tests {
 		}
 		clock.advance(Duration::from_secs(24 * 3600));
 		let database = RecordDatabase::open(&path).unwrap();
-		let mut again = records(&clock);
+		let mut again = Records::new(
+			PeerId::random(),
+			RecordsConfig {
+				max_per_network: 1,
+				..RecordsConfig::default()
+			},
+			Arc::new(clock.clone()),
+		);
 		let neighbours = database.load(&mut again).unwrap();
 		assert_eq!(neighbours, [PeerAddress::new(peer, addresses.clone())]);
 		assert_eq!(again.take_changes().claims.len(), 1);
@@ -237,6 +257,12 @@ mod tests {
 			again.next_end(),
 			Some(clock.now() + Duration::from_secs(24 * 3600))
 		);
+		// The network that it came from is remembered: there is no room for another of it.
+		let neighbour = PeerId::random();
+		again.connected(neighbour, Some(origin));
+		assert!(again
+			.add_provider(ProviderRecord::new(ended.clone(), neighbour, Vec::new()))
+			.is_err());
 	}
 
 	#[test]
@@ -250,11 +276,14 @@ mod tests {
 			let mut table = transaction.open_table(PROVIDERS).unwrap();
 			table.insert((&b"a"[..], &b"not a peer"[..]), &far[..]).unwrap();
 			table.insert((&b"b"[..], &peer[..]), &far[..7]).unwrap();
-			let cut = [&far[..], &[9, 0, 1]].concat();
+			let cut = [&far[..], &[0, 9, 0, 1]].concat();
 			table.insert((&b"c"[..], &peer[..]), &cut[..]).unwrap();
-			let garbage = [&far[..], &[2, 0, 0xff, 0xff]].concat();
+			let garbage = [&far[..], &[0, 2, 0, 0xff, 0xff]].concat();
 			table.insert((&b"d"[..], &peer[..]), &garbage[..]).unwrap();
-			table.insert((&b"e"[..], &peer[..]), &far[..]).unwrap();
+			let no_network = [&far[..], &[3, 1, 2, 3]].concat();
+			table.insert((&b"f"[..], &peer[..]), &no_network[..]).unwrap();
+			let good = [&far[..], &[0]].concat();
+			table.insert((&b"e"[..], &peer[..]), &good[..]).unwrap();
 		}
 		transaction.commit().unwrap();
 		let mut records = records(&clock);

@@ -2,20 +2,25 @@
 //!
 //! The stock store of libp2p's Kademlia forgets everything at a restart, and counts a node's own keys and
 //! other people's against one limit of 1,024. Here the node's own keys have no limit, others' records are
-//! limited in total, per key and per provider, and [`Changes`] are collected for the
-//! [database](super::database). Times are those of the host's clock, so records outlive the process.
+//! limited in total, per key, per provider and per network that providers come from, and [`Changes`] are
+//! collected for the [database](super::database). Times are those of the host's clock, so records outlive the
+//! process.
+//!
+//! Identities cost nothing, so a limit per provider alone would let who comes first keep everybody else out for as
+//! long as records live. Where there is no room, a record gives way: of one key one of the network that has most of
+//! them, of all keys one of the key farthest from this node, which others are to keep.
 
-use crate::{address::PeerAddress, clock::Clock};
+use crate::{address::PeerAddress, clock::Clock, ip_network::IpNetwork};
 use libp2p::{
 	kad::{
 		store::{Error, RecordStore, Result},
-		ProviderRecord, Record, RecordKey,
+		KBucketDistance, KBucketKey, ProviderRecord, Record, RecordKey,
 	},
 	PeerId,
 };
 use std::{
 	borrow::Cow,
-	collections::{BTreeSet, HashMap},
+	collections::{BTreeMap, BTreeSet, HashMap},
 	iter,
 	sync::Arc,
 	time::Duration,
@@ -29,12 +34,17 @@ pub const MAX_KEY_BYTES: usize = 80;
 pub struct RecordsConfig {
 	/// How long others' records are kept. Default 48 hours.
 	pub lifetime: Duration,
-	/// Records kept for others. Default 100,000, some 30 MB.
+	/// Records kept for others. One of a key nearer to this node replaces one of the key farthest from it. Default
+	/// 100,000, some 30 MB.
 	pub max_records: usize,
-	/// Records kept of one key. Default 20, Kademlia's replication factor.
+	/// Records kept of one key. One from a network that has few of them replaces one of the network that has most.
+	/// Default 20, Kademlia's replication factor.
 	pub max_per_key: usize,
 	/// Records kept of one provider, so that one peer cannot take all the room. Default 25,000.
 	pub max_per_peer: usize,
+	/// Records kept of providers in one network, an IPv4 network of 24 bits or an IPv6 network of 48; those whose
+	/// address is not seen, because they are relayed, count as one. Default 50,000.
+	pub max_per_network: usize,
 }
 
 impl Default for RecordsConfig {
@@ -44,6 +54,7 @@ impl Default for RecordsConfig {
 			max_records: 100_000,
 			max_per_key: 20,
 			max_per_peer: 25_000,
+			max_per_network: 50_000,
 		}
 	}
 }
@@ -55,6 +66,8 @@ pub(super) struct Claim {
 	pub provider: PeerAddress,
 	/// When the record ends, as a time since the Unix epoch.
 	pub expires: Duration,
+	/// The network that it came from. `None` if that was not seen.
+	pub origin: Option<IpNetwork>,
 }
 
 /// What changed since the last write to the database. Later changes replace earlier ones.
@@ -95,8 +108,14 @@ pub(crate) struct Records {
 	claims: HashMap<RecordKey, Vec<Claim>>,
 	/// Others' records by the time they end.
 	ends: BTreeSet<(Duration, Vec<u8>, PeerId)>,
+	/// The keys of others' records by their distance from this node.
+	distances: BTreeMap<KBucketDistance, RecordKey>,
 	/// Others' records, counted by provider.
 	per_peer: HashMap<PeerId, usize>,
+	/// Others' records, counted by the network that they came from.
+	per_network: HashMap<Option<IpNetwork>, usize>,
+	/// The networks of the peers that there are connections with.
+	origins: HashMap<PeerId, Option<IpNetwork>>,
 	changes: Changes,
 }
 
@@ -109,7 +128,10 @@ impl Records {
 			provided: HashMap::new(),
 			claims: HashMap::new(),
 			ends: BTreeSet::new(),
+			distances: BTreeMap::new(),
 			per_peer: HashMap::new(),
+			per_network: HashMap::new(),
+			origins: HashMap::new(),
 			changes: Changes::default(),
 		}
 	}
@@ -170,62 +192,87 @@ impl Records {
 		claims.filter(move |claim| claim.expires > now)
 	}
 
+	/// Notes the network that a peer's connection comes from; its records from now on count for that.
+	pub fn connected(&mut self, peer: PeerId, origin: Option<IpNetwork>) {
+		self.origins.insert(peer, origin);
+	}
+
+	/// There is no connection with a peer any more.
+	pub fn disconnected(&mut self, peer: &PeerId) {
+		self.origins.remove(peer);
+	}
+
+	fn distance(&self, key: &RecordKey) -> KBucketDistance {
+		KBucketKey::from(self.local).distance(&KBucketKey::new(key.clone()))
+	}
+
 	/// Adds what another peer said, as it arrives or as the database has it.
 	///
 	/// # Errors
 	/// If there is no room for it.
 	pub(super) fn claim(&mut self, key: RecordKey, claim: Claim) -> Result<()> {
 		let peer = claim.provider.peer;
-		let known = self
-			.claims
-			.get(&key)
-			.and_then(|claims| claims.iter().position(|known| known.provider.peer == peer));
-		match known {
-			Some(index) => {
-				// It was found at this index of this key's records just now.
-				let known = &mut self.claims.get_mut(&key).expect("the key has records")[index];
-				self.ends.remove(&(known.expires, key.to_vec(), peer));
-				*known = claim.clone();
-			}
-			None => {
-				self.remove_ended();
-				let of_key = self.claims.get(&key).map_or(0, Vec::len);
-				let of_peer = self.per_peer.get(&peer).copied().unwrap_or(0);
-				let is_full = self.ends.len() >= self.config.max_records
-					|| of_key >= self.config.max_per_key
-					|| of_peer >= self.config.max_per_peer;
-				if is_full {
-					return Err(Error::MaxProvidedKeys);
-				}
-				self.claims.entry(key.clone()).or_default().push(claim.clone());
-				*self.per_peer.entry(peer).or_default() += 1;
-			}
+		let is_renewal = self.unclaim(&key, &peer);
+		if !is_renewal {
+			self.remove_ended();
+			self.make_room(&key, &claim)?;
 		}
+		self.distances.insert(self.distance(&key), key.clone());
+		self.claims.entry(key.clone()).or_default().push(claim.clone());
+		*self.per_peer.entry(peer).or_default() += 1;
+		*self.per_network.entry(claim.origin).or_default() += 1;
 		self.ends.insert((claim.expires, key.to_vec(), peer));
 		self.changes.claims.insert((key, peer), Some(claim));
 		Ok(())
 	}
 
-	/// Forgets another peer's record.
-	fn unclaim(&mut self, key: &RecordKey, peer: &PeerId) {
+	/// Makes room for a new record, at another's cost if need be.
+	///
+	/// # Errors
+	/// If there is no room for it.
+	fn make_room(&mut self, key: &RecordKey, claim: &Claim) -> Result<()> {
+		let of_peer = self.per_peer.get(&claim.provider.peer).copied().unwrap_or(0);
+		let of_network = self.per_network.get(&claim.origin).copied().unwrap_or(0);
+		if of_peer >= self.config.max_per_peer || of_network >= self.config.max_per_network {
+			return Err(Error::MaxProvidedKeys);
+		}
+		let of_key = self.claims.get(key).map_or(&[][..], Vec::as_slice);
+		if of_key.len() >= self.config.max_per_key {
+			let gives_way = gives_way(of_key, claim.origin).ok_or(Error::MaxProvidedKeys)?;
+			self.unclaim(key, &gives_way);
+		} else if self.ends.len() >= self.config.max_records {
+			let distance = self.distance(key);
+			let farthest = self.distances.last_key_value();
+			let farthest = farthest.filter(|(farthest, _)| **farthest > distance);
+			let farthest = farthest.ok_or(Error::MaxProvidedKeys)?.1.clone();
+			let oldest = self.claims.get(&farthest).into_iter().flatten();
+			let oldest = oldest.min_by_key(|claim| claim.expires);
+			let oldest = oldest
+				.map(|claim| claim.provider.peer)
+				.ok_or(Error::MaxProvidedKeys)?;
+			self.unclaim(&farthest, &oldest);
+		}
+		Ok(())
+	}
+
+	/// Forgets another peer's record. Whether there was one.
+	fn unclaim(&mut self, key: &RecordKey, peer: &PeerId) -> bool {
 		let Some(claims) = self.claims.get_mut(key) else {
-			return;
+			return false;
 		};
 		let Some(index) = claims.iter().position(|claim| claim.provider.peer == *peer) else {
-			return;
+			return false;
 		};
 		let claim = claims.remove(index);
 		if claims.is_empty() {
 			self.claims.remove(key);
+			self.distances.remove(&self.distance(key));
 		}
 		self.ends.remove(&(claim.expires, key.to_vec(), *peer));
-		if let Some(count) = self.per_peer.get_mut(peer) {
-			*count -= 1;
-			if *count == 0 {
-				self.per_peer.remove(peer);
-			}
-		}
+		count_down(&mut self.per_peer, peer);
+		count_down(&mut self.per_network, &claim.origin);
 		self.changes.claims.insert((key.clone(), *peer), None);
+		true
 	}
 
 	/// Forgets the records of others that have ended.
@@ -302,6 +349,7 @@ impl RecordStore for Records {
 		let claim = Claim {
 			provider: PeerAddress::new(record.provider, record.addresses),
 			expires: self.clock.now().saturating_add(self.config.lifetime),
+			origin: self.origins.get(&record.provider).copied().flatten(),
 		};
 		self.claim(record.key, claim)
 	}
@@ -329,119 +377,33 @@ impl RecordStore for Records {
 	}
 }
 
-#[cfg(test)]
-mod tests {
-	use super::*;
-	use crate::clock::ManualClock;
-	use libp2p::Multiaddr;
-
-	fn key(number: u32) -> RecordKey {
-		RecordKey::new(&number.to_be_bytes())
+/// The provider whose record of a key gives way to one from another network: the oldest of the network that has most,
+/// if that has more than the newcomer's would have then.
+fn gives_way(claims: &[Claim], newcomer: Option<IpNetwork>) -> Option<PeerId> {
+	let mut counts: HashMap<Option<IpNetwork>, usize> = HashMap::new();
+	for claim in claims {
+		*counts.entry(claim.origin).or_default() += 1;
 	}
-
-	fn records(config: RecordsConfig) -> (Records, ManualClock) {
-		let clock = ManualClock::new(Duration::from_secs(1_000_000));
-		let records = Records::new(PeerId::random(), config, Arc::new(clock.clone()));
-		(records, clock)
+	let of_newcomer = counts.get(&newcomer).copied().unwrap_or(0);
+	let most = counts.values().copied().max().unwrap_or(0);
+	if most <= of_newcomer + 1 {
+		return None;
 	}
+	let in_largest = claims.iter().filter(|claim| counts[&claim.origin] == most);
+	in_largest
+		.min_by_key(|claim| claim.expires)
+		.map(|claim| claim.provider.peer)
+}
 
-	fn add(records: &mut Records, number: u32, peer: PeerId) -> Result<()> {
-		let address: Multiaddr = "/memory/1".parse().unwrap();
-		records.add_provider(ProviderRecord::new(key(number), peer, vec![address]))
-	}
-
-	#[test]
-	fn records_end_by_the_hosts_clock_and_renewal_prolongs_them() {
-		let (mut records, clock) = records(RecordsConfig::default());
-		let [one, two] = [PeerId::random(), PeerId::random()];
-		add(&mut records, 1, one).unwrap();
-		clock.advance(Duration::from_secs(40 * 3600));
-		add(&mut records, 1, two).unwrap();
-		add(&mut records, 2, one).unwrap();
-		assert_eq!(records.providers(&key(1)).len(), 2);
-		clock.advance(Duration::from_secs(8 * 3600));
-		let left = records.providers(&key(1));
-		assert_eq!(left.len(), 1);
-		assert_eq!(left[0].provider, two);
-		assert_eq!(records.claim_count(), 3);
-		add(&mut records, 2, one).unwrap();
-		records.remove_ended();
-		assert_eq!(records.claim_count(), 2);
-		assert_eq!(
-			records.next_end(),
-			Some(clock.now() + Duration::from_secs(40 * 3600))
-		);
-		clock.advance(Duration::from_secs(40 * 3600));
-		records.remove_ended();
-		assert!(records.providers(&key(1)).is_empty());
-		assert_eq!(records.providers(&key(2))[0].provider, one);
-		clock.advance(Duration::from_secs(8 * 3600));
-		records.remove_ended();
-		assert_eq!(records.claim_count(), 0);
-		assert!(records.claims.is_empty() && records.per_peer.is_empty());
-		let changes = records.take_changes();
-		assert_eq!(changes.claims.len(), 3);
-		assert!(changes.claims.values().all(Option::is_none));
-	}
-
-	#[test]
-	fn others_are_limited_and_own_keys_are_not() {
-		let (mut records, clock) = records(RecordsConfig {
-			max_records: 6,
-			max_per_key: 2,
-			max_per_peer: 3,
-			..RecordsConfig::default()
-		});
-		let greedy = PeerId::random();
-		for number in 0..3 {
-			add(&mut records, number, greedy).unwrap();
+/// Counts one less; what is at zero is forgotten.
+fn count_down<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+	if let Some(count) = counts.get_mut(key) {
+		*count -= 1;
+		if *count == 0 {
+			counts.remove(key);
 		}
-		assert!(add(&mut records, 3, greedy).is_err());
-		add(&mut records, 0, greedy).unwrap();
-		add(&mut records, 0, PeerId::random()).unwrap();
-		assert!(add(&mut records, 0, PeerId::random()).is_err());
-		add(&mut records, 4, PeerId::random()).unwrap();
-		add(&mut records, 5, PeerId::random()).unwrap();
-		assert_eq!(records.claim_count(), 6);
-		assert!(add(&mut records, 6, PeerId::random()).is_err());
-		for number in 0..2000 {
-			records.start_providing(key(number), Duration::ZERO);
-		}
-		assert_eq!(records.provided().count(), 2000);
-		// The end of the others makes room.
-		clock.advance(Duration::from_secs(48 * 3600));
-		add(&mut records, 6, PeerId::random()).unwrap();
-		assert_eq!(records.claim_count(), 1);
-		let long = RecordKey::new(&[0; MAX_KEY_BYTES + 1]);
-		let record = ProviderRecord::new(long, greedy, Vec::new());
-		assert!(records.add_provider(record).is_err());
-		assert!(records.put(Record::new(key(1), vec![1])).is_err());
-	}
-
-	#[test]
-	fn own_keys_are_found_and_remember_their_announcement() {
-		let (mut records, _) = records(RecordsConfig::default());
-		let local = records.local;
-		records.start_providing(key(1), Duration::ZERO);
-		assert_eq!(records.providers(&key(1))[0].provider, local);
-		assert!(!records.has_changes());
-		records.announced(&key(1), Duration::from_secs(5));
-		records.announced(&key(2), Duration::from_secs(5));
-		records.start_providing(key(1), Duration::ZERO);
-		assert_eq!(
-			records.announcements().collect::<Vec<_>>(),
-			[(&key(1), Duration::from_secs(5))]
-		);
-		let changes = records.take_changes();
-		assert_eq!(changes.provided.len(), 1);
-		assert!(!records.has_changes());
-		// What could not be written is written later, but never over what happened since.
-		records.announced(&key(1), Duration::from_secs(6));
-		records.restore_changes(changes);
-		let changes = records.take_changes();
-		assert_eq!(changes.provided[&key(1)], Some(Duration::from_secs(6)));
-		assert!(records.stop_providing(&key(1)));
-		assert!(!records.stop_providing(&key(1)));
-		assert!(records.providers(&key(1)).is_empty());
 	}
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,16 +124,13 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 	}
 
 	async fn body(&mut self, len: usize) -> Result<Bytes, FramingError> {
-		/// Memory is taken as the bytes come, not as the length promises them.
+		/// Memory is touched as the bytes come, not as the length promises them.
 		const STEP: usize = 64 << 10;
-		let mut frame = BytesMut::with_capacity(len.min(STEP));
+		// The budget has it.
+		let mut frame = BytesMut::with_capacity(len);
 		while frame.len() < len {
 			let filled = frame.len();
-			if filled == frame.capacity() {
-				// Doubling keeps copying below the bytes read.
-				frame.reserve(filled.min(len - filled));
-			}
-			frame.resize(frame.capacity().min(len), 0);
+			frame.resize(len.min(filled + STEP), 0);
 			self.stream.read_exact(&mut frame[filled..]).await?;
 		}
 		Ok(frame.freeze())

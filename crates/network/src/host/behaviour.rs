@@ -3,6 +3,7 @@
 use super::{
 	candidates::FewCandidates,
 	config::{DhtConfig, DhtMode, HostConfig, Limits, PROTOCOL_VERSION},
+	per_network::PerNetwork,
 };
 use crate::{discovery::Records, streams};
 use libp2p::{
@@ -22,6 +23,7 @@ pub(super) struct Behaviour {
 	pub blocked: allow_block_list::Behaviour<BlockedPeers>,
 	allowed: Toggle<allow_block_list::Behaviour<AllowedPeers>>,
 	limits: connection_limits::Behaviour,
+	per_network: PerNetwork,
 	memory: Toggle<memory_connection_limits::Behaviour>,
 	identify: identify::Behaviour,
 	ping: ping::Behaviour,
@@ -58,6 +60,10 @@ impl Behaviour {
 			blocked: Default::default(),
 			allowed: allowed.into(),
 			limits: connection_limits::Behaviour::new(connection_limits(&config.limits)),
+			per_network: PerNetwork::new(
+				config.limits.incoming_per_address,
+				config.limits.incoming_per_network,
+			),
 			memory: config
 				.limits
 				.memory_share

@@ -24,6 +24,8 @@ pub struct HostConfig {
 	pub limits: Limits,
 	/// The only peers to have connections with, for a private network. Default: anyone.
 	pub allowed: Option<HashSet<PeerId>>,
+	/// Peers to have no connections with, beside those that are banned for what they did. Default none.
+	pub refused: HashSet<PeerId>,
 	/// Time after which a connection without streams is closed. Default 1 minute.
 	pub idle_timeout: Duration,
 	/// Name and version of the program, told to others. Default `cairn/` and this crate's version.
@@ -51,6 +53,7 @@ impl Default for HostConfig {
 			transport: TransportConfig::default(),
 			limits: Limits::default(),
 			allowed: None,
+			refused: HashSet::new(),
 			idle_timeout: Duration::from_secs(60),
 			agent: concat!("cairn/", env!("CARGO_PKG_VERSION")).into(),
 			dht: Some(DhtConfig::default()),
@@ -129,6 +132,11 @@ pub struct Limits {
 	pub pending_outgoing: u32,
 	/// Open connections that others made. Default 512.
 	pub incoming: u32,
+	/// Of these, and of those being negotiated, at most so many from one IPv4 address or one IPv6 network of 64 bits.
+	/// Default 64.
+	pub incoming_per_address: u32,
+	/// As many at most from one IPv4 network of 24 bits or one IPv6 network of 48 bits. Default 128.
+	pub incoming_per_network: u32,
 	/// Open connections that this host made. Default 256.
 	pub outgoing: u32,
 	/// Open connections in all. Default 640: others cannot take all of them.
@@ -148,6 +156,8 @@ impl Default for Limits {
 			pending_incoming: 128,
 			pending_outgoing: 128,
 			incoming: 512,
+			incoming_per_address: 64,
+			incoming_per_network: 128,
 			outgoing: 256,
 			total: 640,
 			per_peer: 4,

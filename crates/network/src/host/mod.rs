@@ -16,8 +16,10 @@ mod config;
 mod dht;
 mod event;
 mod metered;
+mod per_network;
 mod rendezvous;
 mod reservations;
+mod routing;
 mod task;
 mod transport;
 
@@ -86,12 +88,14 @@ impl HostParts {
 	/// A host of this name with the operating system's clock, that remembers peers by the default limits and
 	/// counts for no registry.
 	pub fn new(identity: Identity, records: RecordDatabase) -> Self {
+		let metrics = Metrics::default();
+		let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 		Self {
 			identity,
 			records,
-			peers: Peers::default(),
-			metrics: Metrics::default(),
-			clock: Arc::new(SystemClock),
+			peers: Peers::new(PeersConfig::default(), clock.clone(), metrics.clone()),
+			metrics,
+			clock,
 		}
 	}
 

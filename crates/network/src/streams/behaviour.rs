@@ -37,10 +37,22 @@ pub struct Behaviour {
 }
 
 struct Connections {
-	/// The newest last.
-	ids: Vec<ConnectionId>,
+	/// The newest last; and whether each goes through a relay.
+	ids: Vec<(ConnectionId, bool)>,
 	/// The peer's share of inbound streams.
 	inbound: Arc<Semaphore>,
+}
+
+impl Connections {
+	/// The newest direct one, or else the newest: relays carry little, and not for long.
+	fn best(&self) -> Option<ConnectionId> {
+		let direct = self.ids.iter().rev().find(|(_, relayed)| !relayed);
+		direct.or(self.ids.last()).map(|(id, _)| *id)
+	}
+
+	fn is_direct(&self) -> bool {
+		self.ids.iter().any(|(_, relayed)| !relayed)
+	}
 }
 
 impl Behaviour {
@@ -77,10 +89,10 @@ impl Behaviour {
 			reply,
 		} = request;
 		let open = Open { protocols, reply };
-		if let Some(connection) = self.peers.get(&peer).and_then(|peer| peer.ids.last()) {
+		if let Some(connection) = self.peers.get(&peer).and_then(Connections::best) {
 			self.actions.push_back(ToSwarm::NotifyHandler {
 				peer_id: peer,
-				handler: NotifyHandler::One(*connection),
+				handler: NotifyHandler::One(connection),
 				event: open,
 			});
 			return;
@@ -99,14 +111,17 @@ impl Behaviour {
 		});
 	}
 
-	fn connected(&mut self, peer: PeerId, connection: ConnectionId) {
+	fn connected(&mut self, peer: PeerId, connection: ConnectionId, relayed: bool) {
 		let connections = self.peers.entry(peer).or_insert_with(|| Connections {
 			ids: Vec::new(),
 			inbound: Arc::new(Semaphore::new(MAX_INBOUND_PER_PEER)),
 		});
-		connections.ids.push(connection);
+		let was_direct = connections.is_direct();
+		connections.ids.push((connection, relayed));
 		if connections.ids.len() == 1 {
 			self.tell(Event::Connected(peer));
+		} else if !was_direct && !relayed {
+			self.tell(Event::Direct(peer));
 		}
 		for open in self.dialing.remove(&peer).unwrap_or_default() {
 			self.actions.push_back(ToSwarm::NotifyHandler {
@@ -121,7 +136,7 @@ impl Behaviour {
 		let Some(connections) = self.peers.get_mut(&peer) else {
 			return;
 		};
-		connections.ids.retain(|id| *id != connection);
+		connections.ids.retain(|(id, _)| *id != connection);
 		if connections.ids.is_empty() {
 			self.peers.remove(&peer);
 			self.tell(Event::Disconnected(peer));
@@ -174,8 +189,9 @@ impl NetworkBehaviour for Behaviour {
 			FromSwarm::ConnectionEstablished(ConnectionEstablished {
 				peer_id,
 				connection_id,
+				endpoint,
 				..
-			}) => self.connected(peer_id, connection_id),
+			}) => self.connected(peer_id, connection_id, endpoint.is_relayed()),
 			FromSwarm::ConnectionClosed(ConnectionClosed {
 				peer_id,
 				connection_id,

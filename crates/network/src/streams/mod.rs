@@ -77,6 +77,9 @@ impl Events {
 pub enum Event {
 	/// The first connection to a peer stands.
 	Connected(PeerId),
+	/// The first direct connection to a peer stands, beside those through relays. Streams go over it from now
+	/// on.
+	Direct(PeerId),
 	/// The last connection to a peer is gone.
 	Disconnected(PeerId),
 	/// A peer opened a stream.

@@ -75,45 +75,6 @@ async fn peers_of_different_protocols_share_the_work() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_seeder_sends_each_of_eight_leechers_each_block_about_once() {
-	let mut rng = seeded();
-	let (root, all, _) = file(&mut rng, 1 << 20);
-	let size: u64 = all.iter().map(|block| block.data().len() as u64).sum();
-	let seeder = Node::start(&mut rng, Config::default(), &all).await;
-	let mut leechers = Vec::new();
-	for place in 0..8 {
-		let config = if place % 2 == 0 { native() } else { bitswap() };
-		let leecher = Node::start(&mut rng, config, &[]).await;
-		leecher.connect(&seeder.host).await;
-		leechers.push(leecher);
-	}
-	let ids: Vec<_> = leechers.iter().map(Node::id).collect();
-	for leecher in &leechers {
-		for other in &leechers {
-			if leecher.id() != other.id() {
-				leecher.connect(&other.host).await;
-			}
-		}
-	}
-	let fetches = leechers.iter().map(|leecher| {
-		let mut peers: Vec<_> = ids.iter().copied().filter(|id| *id != leecher.id()).collect();
-		peers.push(seeder.id());
-		let fetcher = leecher.fetcher();
-		async move { fetcher.dag(root, providers(&peers), soon()).await }
-	});
-	for fetched in within("the star", futures::future::join_all(fetches)).await {
-		assert_eq!(fetched.unwrap().received.blocks, all.len() as u64);
-	}
-	assert!(leechers.iter().all(|leecher| leecher.has(&all)));
-	let received: u64 = leechers.iter().map(Node::received).sum();
-	assert_eq!(received, 8 * size);
-	let sent: u64 = seeder.sent() + leechers.iter().map(Node::sent).sum::<u64>();
-	// Second asks come on top: for the last sixteen blocks of each, and where a busy machine makes an answer late.
-	assert!(sent <= 2 * received, "{sent} bytes sent for {received}");
-	assert!(seeder.sent() <= 8 * size, "{} of {size} bytes", seeder.sent());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocks_travel_along_a_line() {
 	let mut rng = seeded();
 	let all = blocks(&mut rng, 30, 2000);

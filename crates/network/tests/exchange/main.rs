@@ -6,6 +6,8 @@ mod hostile;
 mod native_server;
 mod nodes;
 mod ranges;
+mod relayed;
 mod scheduling;
+mod swarm;
 mod swarm_model;
 mod versions;

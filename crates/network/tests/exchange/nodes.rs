@@ -106,9 +106,20 @@ fn host(rng: &mut ChaCha8Rng) -> (HostConfig, HostParts) {
 impl Node {
 	/// A node with these blocks.
 	pub async fn start(rng: &mut ChaCha8Rng, config: Config, blocks: &[Block]) -> Self {
+		Self::start_on(rng, |_| {}, config, blocks).await
+	}
+
+	/// A node with these blocks, on a host that is configured as wanted.
+	pub async fn start_on(
+		rng: &mut ChaCha8Rng,
+		configure: impl FnOnce(&mut HostConfig),
+		config: Config,
+		blocks: &[Block],
+	) -> Self {
 		let store = Arc::new(MemoryStore::new());
 		store.put(blocks).unwrap();
-		let (host, parts) = host(rng);
+		let (mut host, parts) = host(rng);
+		configure(&mut host);
 		let started = Exchange::with_host(host, parts, store.clone(), config).await;
 		let (host, exchange) = started.unwrap();
 		Self {
@@ -233,7 +244,9 @@ impl Stranger {
 				.expect("the host runs")
 			{
 				streams::Event::Inbound(inbound) => return inbound,
-				streams::Event::Connected(_) | streams::Event::Disconnected(_) => {}
+				streams::Event::Connected(_)
+				| streams::Event::Direct(_)
+				| streams::Event::Disconnected(_) => {}
 			}
 		}
 	}

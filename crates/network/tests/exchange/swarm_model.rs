@@ -11,7 +11,7 @@ use cairn_network::{
 	PeerId,
 };
 use rand_chacha::ChaCha8Rng;
-use rand_core::RngCore;
+use rand_core::{RngCore, SeedableRng};
 use std::{
 	cmp::Reverse,
 	collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
@@ -319,23 +319,68 @@ impl Swarm {
 	}
 }
 
+/// Eight nodes and a seeder, who have lines of these rates and delays.
+fn star(rng: &mut ChaCha8Rng, blocks: u64, seeder: u64, leecher: u64, delay: u32) -> Swarm {
+	let mut lines = vec![Line { rate: leecher, delay }; 9];
+	lines[0].rate = seeder;
+	let mut seed = [0; 32];
+	rng.fill_bytes(&mut seed);
+	println!("{blocks} blocks, {seeder} and {leecher} bytes per second, {delay} µs");
+	Swarm::new(SeedableRng::from_seed(seed), blocks, &lines, |_, _| true)
+}
+
 #[test]
 fn a_seeder_sends_a_swarm_each_block_about_once() {
 	let mut rng = seeded();
 	for (seeder, leecher, delay) in [
 		(100 << 20, 100 << 20, 400),
-		(100 << 20, 100 << 20, 20_000),
 		(10 << 20, 40 << 20, 50_000),
 		(40 << 20, 10 << 20, 50_000),
 		(2 << 20, 2 << 20, 100_000),
 	] {
-		let mut lines = vec![Line { rate: leecher, delay }; 9];
-		lines[0].rate = seeder;
-		println!("{lines:?}");
-		let mut seed = [0; 32];
-		rng.fill_bytes(&mut seed);
-		let mut swarm = Swarm::new(rand_core::SeedableRng::from_seed(seed), 400, &lines, |_, _| true);
+		let mut swarm = star(&mut rng, 150, seeder, leecher, delay);
 		swarm.run(|_| {});
 		swarm.report();
+		assert!(swarm.seeded() < 2.0, "{}", swarm.seeded());
+		// All lines together carry eight copies; twice as long is for those that wait for the first ones.
+		let best = 8 * 150 * BLOCK * 1_000_000 / (seeder + 8 * leecher);
+		assert!(
+			swarm.now < 3 * best + 20 * u64::from(delay),
+			"{} against {best} µs",
+			swarm.now
+		);
 	}
+}
+
+#[test]
+fn a_node_that_goes_away_delays_a_swarm_for_moments() {
+	let mut rng = seeded();
+	let mut swarm = star(&mut rng, 150, 10 << 20, 10 << 20, 20_000);
+	let leaves_at = 1_000_000;
+	swarm.run(|swarm| {
+		if swarm.now >= leaves_at && !swarm.nodes[3].is_gone {
+			swarm.vanish(3);
+		}
+	});
+	swarm.report();
+	assert!(swarm.nodes[3].done.is_none());
+	assert!(swarm.seeded() < 2.5, "{}", swarm.seeded());
+	let best = 8 * 150 * BLOCK * 1_000_000 / (9 * (10 << 20));
+	assert!(swarm.now < 3 * best, "{} against {best} µs", swarm.now);
+}
+
+#[test]
+fn a_node_that_only_one_other_knows_is_no_burden_to_it() {
+	let rng = seeded();
+	let lines = [Line {
+		rate: 10 << 20,
+		delay: 20_000,
+	}; 3];
+	// A line: the last knows the second, which is the only one that knows the seeder.
+	let mut swarm = Swarm::new(rng, 150, &lines, |place, other| place.abs_diff(other) == 1);
+	swarm.run(|_| {});
+	swarm.report();
+	assert!(swarm.seeded() < 1.1, "{}", swarm.seeded());
+	let best = 150 * BLOCK * 1_000_000 / (10 << 20);
+	assert!(swarm.now < 2 * best, "{} against {best} µs", swarm.now);
 }

@@ -17,6 +17,13 @@ use cairn_network::{
 };
 use cid::Cid;
 use futures::StreamExt;
+use libp2p::{
+	core::{transport::MemoryTransport, upgrade::Version},
+	identity::Keypair,
+	noise,
+	swarm::{self, NetworkBehaviour},
+	yamux, Swarm, Transport,
+};
 use multihash_codetable::{Code, MultihashDigest};
 use rand_chacha::{
 	rand_core::{RngCore, SeedableRng},
@@ -92,6 +99,19 @@ impl Network {
 	pub async fn dht_host(&mut self, bootstrap: &[PeerAddress]) -> Host {
 		self.start(dht_config(bootstrap)).await
 	}
+}
+
+/// A peer in memory that is no host of this crate, and speaks what it likes.
+pub fn swarm<B: NetworkBehaviour>(network: &mut Network, behaviour: impl FnOnce(&Keypair) -> B) -> Swarm<B> {
+	let key = Keypair::from_protobuf_encoding(&network.identity().to_protobuf()).unwrap();
+	let transport = MemoryTransport::default()
+		.upgrade(Version::V1Lazy)
+		.authenticate(noise::Config::new(&key).unwrap())
+		.multiplex(yamux::Config::default())
+		.boxed();
+	let local = key.public().to_peer_id();
+	let config = swarm::Config::with_tokio_executor();
+	Swarm::new(transport, behaviour(&key), local, config)
 }
 
 /// A host in memory, on a port that no other host of this process has.

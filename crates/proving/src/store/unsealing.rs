@@ -272,6 +272,9 @@ impl KeyedSector {
 		if end > piece.info.payload_size {
 			return Err(SealError::Range);
 		}
+		if out.is_empty() {
+			return Ok(());
+		}
 		let start = piece.first_leaf * NODE as u64;
 		let (groups, mut skip) = group_range(offset..end);
 		let mut written = 0;

@@ -16,8 +16,8 @@ use std::{
 	sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Bytes of blocks that are written together.
-pub(super) const BATCH: usize = 4 << 20;
+/// Bytes of blocks that are written together. Fewer in tests, so that a little data makes several batches.
+pub(super) const BATCH: usize = if cfg!(test) { 512 << 10 } else { 4 << 20 };
 
 /// The blocks that came so far.
 pub(super) struct Staging {

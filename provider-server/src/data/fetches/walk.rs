@@ -15,8 +15,8 @@ use cairn_network::blocks::BlockStore;
 use cid::Cid;
 use std::{collections::HashSet, sync::Arc};
 
-/// Blocks under way at most.
-const MAX_WANTS: usize = 128;
+/// Blocks under way at most. Fewer in tests, so that there is something beyond them.
+const MAX_WANTS: usize = if cfg!(test) { 32 } else { 128 };
 /// And at least, however large they are.
 const MIN_WANTS: usize = 8;
 /// Bytes under way, if the blocks to come are no larger than the largest before them.

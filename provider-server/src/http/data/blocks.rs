@@ -4,7 +4,7 @@ use super::{
 	address, cid,
 	datasets::{item, Keeping},
 	json, on_blocking_thread,
-	shapes::{BlockInfo, DataItem, Problem as ProblemShape},
+	shapes::{Binary, BlockInfo, DataItem, Problem as ProblemShape},
 	DataApi, PeerExtension,
 };
 use crate::{
@@ -46,9 +46,9 @@ const MAX_BLOCK: usize = 2 << 20;
 		("if-none-match" = Option<String>, Header, description = "Entity tags of blocks that need not be sent"),
 	),
 	responses(
-		(status = 200, description = "Its bytes", body = Vec<u8>, content_type = "application/vnd.ipld.raw",
+		(status = 200, description = "Its bytes", body = inline(Binary), content_type = "application/vnd.ipld.raw",
 			headers(("etag" = String))),
-		(status = 206, description = "The range", body = Vec<u8>, content_type = "application/vnd.ipld.raw"),
+		(status = 206, description = "The range", body = inline(Binary), content_type = "application/vnd.ipld.raw"),
 		(status = 304, description = "The client has it"),
 		(status = 400, description = "The CID is malformed", body = ProblemShape),
 		(status = 404, description = "Not stored here", body = ProblemShape),
@@ -106,7 +106,7 @@ pub(super) async fn get(
 	path = "/blocks/{cid}",
 	tag = "blocks",
 	params(("cid" = String, Path, description = "The block's CID: its bytes must hash to it"), Keeping),
-	request_body(content = Vec<u8>, content_type = "application/vnd.ipld.raw", description = "At most 2 MiB"),
+	request_body(content = inline(Binary), content_type = "application/vnd.ipld.raw", description = "At most 2 MiB"),
 	responses(
 		(status = 200, description = "It was a dataset's root already, and is kept as long as asked for", body = DataItem),
 		(status = 201, description = "It is stored", body = DataItem),

@@ -14,7 +14,7 @@ use super::{
 	download,
 	headers::{self, MediaTypes},
 	json, network, openapi, receive,
-	shapes::{DataItem, Problem as ProblemShape},
+	shapes::{Binary, DataItem, Problem as ProblemShape},
 	DataApi, PeerExtension,
 };
 use crate::{
@@ -89,7 +89,7 @@ struct WholeDataList {
 		("content-type" = Option<String>, Header, description = "Media type of the data, one that files have"),
 		("content-disposition" = Option<String>, Header, description = "`attachment; filename=\"name\"`"),
 	),
-	request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The data"),
+	request_body(content = inline(Binary), content_type = "application/octet-stream", description = "The data"),
 	responses(
 		(status = 200, description = "The dataset's CID", body = String, content_type = "text/plain"),
 		(status = 400, description = "Less data than `content-length` announced", body = ProblemShape),

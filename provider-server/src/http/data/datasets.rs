@@ -4,7 +4,7 @@ use super::{
 	address, cid,
 	headers::{self, MediaTypes},
 	json, receive,
-	shapes::{DataItem, DataList, DatasetChange, Exists, Problem as ProblemShape, Space},
+	shapes::{Binary, DataItem, DataList, DatasetChange, Exists, Problem as ProblemShape, Space},
 	DataApi, PeerExtension,
 };
 use crate::{
@@ -87,7 +87,7 @@ pub(super) struct Page {
 		("content-type" = Option<String>, Header, description = "Media type of the data"),
 		("content-disposition" = Option<String>, Header, description = "`attachment; filename=\"name\"`"),
 	),
-	request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The data"),
+	request_body(content = inline(Binary), content_type = "application/octet-stream", description = "The data"),
 	responses(
 		(status = 201, description = "The dataset", body = DataItem, headers(("location" = String))),
 		(status = 400, description = "Less data than `content-length` announced", body = ProblemShape),

@@ -1,6 +1,11 @@
 //! A dataset's data, or a block's bytes.
 
-use super::{cid, headers::media_type, shapes::Problem as ProblemShape, DataApi};
+use super::{
+	cid,
+	headers::media_type,
+	shapes::{Binary, Problem as ProblemShape},
+	DataApi,
+};
 use crate::{
 	data::{
 		cid_text,
@@ -51,9 +56,9 @@ const POLICY: &str = "sandbox; default-src 'none'";
 		("if-none-match" = Option<String>, Header, description = "Entity tags of data that need not be sent"),
 	),
 	responses(
-		(status = 200, description = "The data", body = Vec<u8>, content_type = "application/octet-stream",
+		(status = 200, description = "The data", body = inline(Binary), content_type = "application/octet-stream",
 			headers(("etag" = String), ("content-length" = u64), ("content-disposition" = String))),
-		(status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream",
+		(status = 206, description = "The range", body = inline(Binary), content_type = "application/octet-stream",
 			headers(("etag" = String), ("content-range" = String))),
 		(status = 304, description = "The client has it"),
 		(status = 400, description = "The CID is malformed", body = ProblemShape),

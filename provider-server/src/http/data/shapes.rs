@@ -205,13 +205,19 @@ pub(super) struct DatasetChange {
 	pub ttl: Lifetime,
 }
 
+/// Bytes as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "describes bodies in the OpenAPI document")]
+pub(super) struct Binary(Vec<u8>);
+
 /// `"never"` or a number of seconds, at least 1.
 #[derive(ToSchema)]
 #[schema(as = Lifetime)]
 #[allow(dead_code, reason = "describes `Lifetime` in the OpenAPI document")]
 #[serde(untagged)]
 pub(super) enum LifetimeShape {
-	/// Seconds.
+	/// Seconds, at least 1.
 	Seconds(u64),
 	/// `never`.
 	Word(String),

@@ -8,7 +8,7 @@ use super::{
 	datasets::{created, Keeping},
 	headers::{self, MediaTypes, UPLOAD_COMPLETE, UPLOAD_LENGTH, UPLOAD_LIMIT, UPLOAD_OFFSET},
 	json, on_blocking_thread, receive,
-	shapes::{DataItem, Problem as ProblemShape, UploadItem, UploadList},
+	shapes::{Binary, DataItem, Problem as ProblemShape, UploadItem, UploadList},
 	DataApi, PeerExtension,
 };
 use crate::{
@@ -50,7 +50,7 @@ enum Outcome {
 		("content-type" = Option<String>, Header, description = "Media type of the data"),
 		("content-disposition" = Option<String>, Header, description = "`attachment; filename=\"name\"`"),
 	),
-	request_body(content = Vec<u8>, content_type = "application/octet-stream",
+	request_body(content = inline(Binary), content_type = "application/octet-stream",
 		description = "The first part of the data, which may be none"),
 	responses(
 		(status = 201, description = "The upload, or with `upload-complete: ?1` the dataset",
@@ -128,7 +128,7 @@ pub(super) enum BegunOrWhole {
 		("upload-complete" = Option<String>, Header, description = "`?1` if the data ends with this body, else `?0`"),
 		("upload-length" = Option<u64>, Header, description = "Bytes of the data, if known only now"),
 	),
-	request_body(content = Vec<u8>, content_type = "application/partial-upload", description = "The next part of the data"),
+	request_body(content = inline(Binary), content_type = "application/partial-upload", description = "The next part of the data"),
 	responses(
 		(status = 201, description = "The dataset", body = DataItem, headers(("location" = String))),
 		(status = 204, description = "The data came", headers(("upload-offset" = u64), ("upload-complete" = String))),

@@ -156,6 +156,28 @@ async fn blocks_by_cid() {
 }
 
 #[tokio::test]
+async fn a_block_is_a_dataset_like_others() {
+	let (world, router) = node().await;
+	let block = Block::encode(Codec::Raw, &b"a block"[..]);
+	let path = format!("{CAIRN}/blocks/{}?ttl=60", block.cid());
+	let item: Value = local(&router, Method::PUT, &path, &[], "a block").await.json();
+	assert_eq!(
+		item["expiresAt"].as_u64().unwrap(),
+		item["createdAt"].as_u64().unwrap() + 60
+	);
+	let dataset = format!("{CAIRN}/data/{}", block.cid());
+	let longer: Value = local(&router, Method::PATCH, &dataset, &[], "{\"ttl\": 600}")
+		.await
+		.json();
+	assert!(longer["expiresAt"].as_u64() > item["expiresAt"].as_u64());
+	assert_eq!(read(&router, &dataset, &[]).await.body, "a block");
+	let deleted = local(&router, Method::DELETE, &dataset, &[], Body::empty()).await;
+	assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+	assert_eq!(read(&router, &dataset, &[]).await.problem(), ErrorKind::NotFound);
+	assert_eq!(settled(&world, &router).await["totalBlocks"], 0);
+}
+
+#[tokio::test]
 async fn a_datasets_own_manifest_does_not_replace_it() {
 	let (world, router) = node().await;
 	let data = vec![9; 100_000];

@@ -92,7 +92,7 @@ impl Schema {
 #[tokio::test]
 async fn every_route_in_the_documents_exists() {
 	let (_world, router) = node().await;
-	for (base, routes) in [(CAIRN, 18), (CODEX, 9)] {
+	for (base, routes) in [(CAIRN, 21), (CODEX, 9)] {
 		let described = Described::of(&router, base).await;
 		assert!(described.document["openapi"].as_str().unwrap().starts_with("3.1"));
 		assert_eq!(described.document["servers"], json!([{ "url": base }]));
@@ -244,6 +244,17 @@ async fn answers_are_as_the_document_says() {
 		"",
 	)
 	.await;
+	let absent = "zDvZRwzmC3Q7e7NLkfsPmtgSCfectUc1ssn5xK2rzC9yRz1yeZuK";
+	for (method, path) in [
+		("POST", "/data/{cid}/network"),
+		("GET", "/data/{cid}/network/stream"),
+		("GET", "/data/{cid}/network/manifest"),
+		("GET", "/fetches/{cid}"),
+		("DELETE", "/fetches/{cid}"),
+	] {
+		ask(method, path, path.replace("{cid}", absent), none(), "").await;
+	}
+	ask("GET", "/fetches", "/fetches".into(), none(), "").await;
 	ask("GET", "/data", "/data?limit=1".into(), none(), "").await;
 	ask("GET", "/space", "/space".into(), none(), "").await;
 

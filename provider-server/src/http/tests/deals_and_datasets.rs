@@ -89,7 +89,7 @@ async fn a_live_deals_data_outlives_everything_that_removes_datasets() {
 		while repo.dataset(&offer.root).unwrap().is_some() {
 			// What `store gc` does. The worker may be faster.
 			repo.maintain().unwrap();
-			tokio::task::yield_now().await;
+			tokio::time::sleep(std::time::Duration::from_millis(20)).await;
 		}
 		assert!(repo.fsck(FsckOptions::default()).unwrap().is_clean());
 		assert_served(&world, &router, &offer).await;

@@ -17,6 +17,8 @@ async fn sealed_only() -> (World, Router, Offer) {
 	let mut config = test_config();
 	config.storage.keep_unsealed_copy = false;
 	let mut world = World::with(config).await;
+	// Sectors end soon after their deals.
+	world.chain.state().parameters.prove_commit_window = 20;
 	let offer = offer(2, Tier::Sealed);
 	world.store(&offer).await;
 	world

@@ -43,7 +43,7 @@ async fn registration_of(host: &Host) -> ProviderContact {
 }
 
 /// An address on this machine where nobody listens, or somebody by chance who is none of these peers.
-fn silent() -> Multiaddr {
+fn nobody() -> Multiaddr {
 	let port = TcpListener::bind("127.0.0.1:0")
 		.unwrap()
 		.local_addr()
@@ -94,11 +94,8 @@ async fn a_provider_joins_the_dht_through_the_registry_alone() {
 	let offer = offer(1, Tier::Hot);
 	world.store(&offer).await;
 	let door = peer().await;
-	world
-		.chain
-		.state()
-		.registry
-		.insert([9; 32], registration_of(&door).await);
+	let contact = registration_of(&door).await;
+	world.chain.state().registry.insert([9; 32], contact);
 	let shutdown = CancellationToken::new();
 	let folder = world.dir.path().join("network");
 	let network = Network::start(world.provider().clone(), &folder, shutdown.clone())
@@ -127,7 +124,8 @@ async fn a_provider_joins_the_dht_through_the_registry_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_in_the_registry_does_no_harm() {
 	let (host, door, stranger) = (peer().await, peer().await, peer().await);
-	let nobody = silent();
+	let nobody = nobody();
+	let silent = std::slice::from_ref(&nobody);
 	let door_address = door.address().await.unwrap();
 	let chain = Arc::new(SimulatedChain::new());
 	{
@@ -136,14 +134,14 @@ async fn garbage_in_the_registry_does_no_harm() {
 		let registered = [
 			// No peer at all.
 			registration(Vec::new(), &[]),
-			registration(vec![0xff; 64], &[nobody.clone()]),
+			registration(vec![0xff; 64], silent),
 			registration(
 				PeerId::random().to_bytes(),
 				&["/ip4/127.0.0.1/tcp/1/http".parse().unwrap()],
 			),
 			contact(vec![vec![0xff; 128]; 8], Some(PeerId::random().to_bytes())).unwrap(),
 			// Nobody there, another one there, no such transport.
-			registration(PeerId::random().to_bytes(), &[nobody.clone()]),
+			registration(PeerId::random().to_bytes(), silent),
 			registration(
 				PeerId::random().to_bytes(),
 				&stranger.address().await.unwrap().addresses,
@@ -151,7 +149,7 @@ async fn garbage_in_the_registry_does_no_harm() {
 			registration(PeerId::random().to_bytes(), &["/memory/7".parse().unwrap()]),
 			// The host itself, and somebody who says that he is the honest one.
 			own,
-			registration(door_address.peer.to_bytes(), &[nobody]),
+			registration(door_address.peer.to_bytes(), silent),
 			honest,
 		];
 		let mut state = chain.state();

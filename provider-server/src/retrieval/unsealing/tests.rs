@@ -134,12 +134,13 @@ fn the_longest_unused_key_makes_room() {
 fn a_bound_of_nothing_keeps_what_is_read_by_and_nothing_else() {
 	let sectors = Sectors::new(2);
 	let unsealer = sectors.unsealer(Bounds::new(0));
-	let held = open(&unsealer, 0);
-	assert_eq!(sectors.keys(), [0]);
-	open(&unsealer, 1);
+	let [first, second] = [open(&unsealer, 0), open(&unsealer, 1)];
 	assert_eq!(sectors.keys(), [0, 1]);
-	drop(held);
-	open(&unsealer, 1);
+	drop(first);
+	unsealer.shared.remove_unused(0, None);
+	assert_eq!(sectors.keys(), [1]);
+	assert!(read(&second));
+	drop(second);
 	unsealer.shared.remove_unused(0, None);
 	assert!(sectors.keys().is_empty());
 }

@@ -1,7 +1,8 @@
 //! The database against the chunk store.
 
-use super::{FsckError, FsckOptions, FsckReport, NAMED_DATASETS};
+use super::{FsckOptions, FsckReport, Strays, NAMED_DATASETS};
 use crate::{
+	fault_injection,
 	repo::{
 		metadata::{
 			decode_hash, BlockRow, DatasetRow, DatasetState, MetadataError, Total, Visibility, BLOCKS,
@@ -30,24 +31,36 @@ impl Repo {
 	pub(super) fn check_chunks(
 		&self,
 		options: FsckOptions,
+		strays: Strays,
 		report: &mut FsckReport,
-	) -> Result<bool, FsckError> {
-		let misfits = self.compare_listing(options, report)?;
+	) -> Result<bool, MetadataError> {
+		let mut misfits = Misfits::Some(HashSet::new());
+		let remove = options.mend && strays == Strays::Remove;
+		self.compare_listing(remove, &mut misfits, report)?;
+		// What cannot be listed may be there all the same, and whole. Who starts a node does not wait until
+		// all of it is read; who asks for a check does.
+		if report.unfinished && strays == Strays::Remove {
+			misfits = Misfits::Many;
+		}
 		let found = self.compare_rows(options, &misfits, report)?;
 		self.trace_lost(&found.lost, report)?;
 		Ok(found.resized)
 	}
 
-	/// Goes through the chunks: strays are removed, sizes compared.
-	fn compare_listing(&self, options: FsckOptions, report: &mut FsckReport) -> Result<Misfits, FsckError> {
-		let mut misfits = Misfits::Some(HashSet::new());
+	/// Goes through the chunks: strays are counted, or removed, and sizes compared.
+	fn compare_listing(
+		&self,
+		remove: bool,
+		misfits: &mut Misfits,
+		report: &mut FsckReport,
+	) -> Result<(), MetadataError> {
 		let mut strays = Vec::new();
-		let mut failed: Option<FsckError> = None;
-		self.inner.disk.list(&mut |chunk| {
+		let mut failed: Option<MetadataError> = None;
+		let listed = self.inner.disk.list(&mut |chunk| {
 			let row = match self.block_row(&chunk.hash) {
 				Ok(row) => row,
 				Err(error) => {
-					failed = Some(error.into());
+					failed = Some(error);
 					return ControlFlow::Break(());
 				}
 			};
@@ -55,29 +68,50 @@ impl Repo {
 				None => {
 					report.stray_chunks += 1;
 					report.stray_bytes += chunk.size;
-					strays.push(chunk.hash);
-					if strays.len() == PORTION && options.mend {
-						if let Err(error) = self.inner.chunks.delete_many(&strays) {
-							failed = Some(error.into());
-							return ControlFlow::Break(());
-						}
+					if remove {
+						strays.push(chunk.hash);
+					}
+					if strays.len() == PORTION {
+						self.remove_strays(&strays, report);
 						strays.clear();
 					}
 				}
-				Some(row) if u64::from(row.size) != chunk.size => {
-					misfits.insert(chunk.hash);
-				}
+				Some(row) if u64::from(row.size) != chunk.size => misfits.insert(chunk.hash),
 				Some(_) => {}
 			}
 			ControlFlow::Continue(())
-		})?;
+		});
 		if let Some(error) = failed {
 			return Err(error);
 		}
-		if options.mend {
-			self.inner.chunks.delete_many(&strays)?;
+		if let Err(error) = listed {
+			tracing::error!(
+				error = &error as &dyn std::error::Error,
+				"the chunk store cannot be listed"
+			);
+			report.unfinished = true;
 		}
-		Ok(misfits)
+		self.remove_strays(&strays, report);
+		Ok(())
+	}
+
+	fn remove_strays(&self, strays: &[Multihash], report: &mut FsckReport) {
+		if strays.is_empty() {
+			return;
+		}
+		fault_injection::reached("fsck:strays");
+		if self.inner.chunks.delete_many(strays).is_ok() {
+			return;
+		}
+		for stray in strays {
+			if let Err(error) = self.inner.chunks.delete_many(std::slice::from_ref(stray)) {
+				tracing::warn!(
+					error = &error as &dyn std::error::Error,
+					"a chunk cannot be removed that no block refers to"
+				);
+				report.failed_chunks += 1;
+			}
+		}
 	}
 
 	fn block_row(&self, hash: &Multihash) -> Result<Option<BlockRow>, MetadataError> {
@@ -95,7 +129,7 @@ impl Repo {
 		options: FsckOptions,
 		misfits: &Misfits,
 		report: &mut FsckReport,
-	) -> Result<Found, FsckError> {
+	) -> Result<Found, MetadataError> {
 		let mut found = Found::default();
 		let mut after: Option<Vec<u8>> = None;
 		loop {
@@ -108,7 +142,9 @@ impl Repo {
 			for (key, row) in portion {
 				let hash = decode_hash(&key, "blocks")?;
 				let suspect = options.verify || row.lost || misfits.contains(&hash);
-				match (self.probe(&hash, suspect)?, row.lost) {
+				let probe = self.probe(&hash, suspect);
+				report.failed_chunks += u64::from(matches!(probe, Probe::Failed));
+				match (probe, row.lost) {
 					(Probe::Whole(size), was_lost) => {
 						let size = size.unwrap_or(row.size);
 						if was_lost {
@@ -118,18 +154,10 @@ impl Repo {
 						}
 						found.resized |= size != row.size;
 						if was_lost || size != row.size {
-							changed.push((
-								key,
-								row,
-								BlockRow {
-									size,
-									lost: false,
-									..row
-								},
-							));
+							changed.push((key, size, false));
 						}
 					}
-					(Probe::Lost, was_lost) => {
+					(Probe::Lost | Probe::Failed, was_lost) => {
 						// Blocks that nobody can read may lack their chunk: a collector was cut off, or an
 						// upload.
 						if self.visibility_of(&hash)? != Visibility::Absent {
@@ -138,18 +166,24 @@ impl Repo {
 								found.lost.insert(key.clone());
 							}
 							if !was_lost {
-								changed.push((key, row, BlockRow { lost: true, ..row }));
+								changed.push((key, row.size, true));
 							}
 						}
 					}
 				}
 			}
 			if options.mend && !changed.is_empty() {
+				fault_injection::reached("fsck:probed");
 				self.inner.metadata.write(|tables| {
-					for (key, old, new) in &changed {
-						tables.blocks.insert(key.as_slice(), new.encode())?;
-						tables.subtract(Total::UsedBytes, old.size.into())?;
-						tables.add(Total::UsedBytes, new.size.into())?;
+					for (key, size, lost) in changed {
+						// Looked at again: a deletion may have taken references meanwhile.
+						let Some(row) = tables.block(&key)? else {
+							continue;
+						};
+						tables.subtract(Total::UsedBytes, row.size.into())?;
+						tables.add(Total::UsedBytes, size.into())?;
+						let row = BlockRow { size, lost, ..row };
+						tables.blocks.insert(key.as_slice(), row.encode())?;
 					}
 					Ok::<_, MetadataError>(())
 				})?;
@@ -171,20 +205,26 @@ impl Repo {
 	}
 
 	/// Looks for a chunk, and reads it if there is a reason to.
-	fn probe(&self, hash: &Multihash, read: bool) -> Result<Probe, ChunkError> {
+	fn probe(&self, hash: &Multihash, read: bool) -> Probe {
 		let cid = Cid::new_v1(Codec::Raw.code(), *hash);
-		if !read {
-			return Ok(match self.inner.disk.has(&cid)? {
+		let found = match read {
+			false => self.inner.disk.has(&cid).map(|has| match has {
 				true => Probe::Whole(None),
 				false => Probe::Lost,
-			});
-		}
-		match self.inner.disk.get(&cid) {
-			// A chunk has at most `MAX_CHUNK_BYTES`.
-			Ok(Some(block)) => Ok(Probe::Whole(u32::try_from(block.data().len()).ok())),
-			Ok(None) | Err(ChunkError::Damaged { .. }) => Ok(Probe::Lost),
-			Err(error) => Err(error),
-		}
+			}),
+			true => self.inner.disk.get(&cid).map(|found| match found {
+				// A chunk has at most `MAX_CHUNK_BYTES`.
+				Some(block) => Probe::Whole(u32::try_from(block.data().len()).ok()),
+				None => Probe::Lost,
+			}),
+		};
+		found.unwrap_or_else(|error| match error {
+			ChunkError::Damaged { .. } => Probe::Lost,
+			error => {
+				tracing::warn!(%cid, error = &error as &dyn std::error::Error, "a chunk cannot be read");
+				Probe::Failed
+			}
+		})
 	}
 
 	/// Finds the live datasets that have lost blocks.
@@ -255,10 +295,12 @@ enum Probe {
 	Whole(Option<u32>),
 	/// It is missing or damaged.
 	Lost,
+	/// The store fails to read it.
+	Failed,
 }
 
 /// Notes a live dataset that has lost blocks.
-fn name_damaged(report: &mut FsckReport, root: Option<Cid>) {
+pub(super) fn name_damaged(report: &mut FsckReport, root: Option<Cid>) {
 	if let Some(root) = root {
 		// Members come dataset by dataset.
 		let known = report.damaged_datasets.last() == Some(&root);

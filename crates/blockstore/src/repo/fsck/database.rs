@@ -3,9 +3,9 @@
 //! Datasets are what everything else is derived from: which of them are live, their expiry and their
 //! members. Indexes, counts of references and totals are compared with them.
 
-use super::{FsckError, FsckOptions, FsckReport};
+use super::{chunks::name_damaged, FsckError, FsckOptions, FsckReport};
 use crate::repo::{
-	metadata::{BlockRow, DatasetRow, DatasetState, MetadataError, Tables, Total},
+	metadata::{members_of, BlockRow, DatasetRow, DatasetState, MetadataError, Tables, Total},
 	Expiry, Repo,
 };
 use crate::Cid;
@@ -26,6 +26,7 @@ impl Repo {
 			check_indexes(tables, report)?;
 			let members = check_members(tables, report)?;
 			check_references(tables, report)?;
+			check_garbage(tables, report)?;
 			check_counts(tables, &members, report)?;
 			// An error takes back what was mended.
 			match options.mend {
@@ -80,6 +81,12 @@ fn check_datasets(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<()
 		numbers.push(entry?.0.value());
 	}
 	report.datasets = numbers.len() as u64;
+	// A number that is given twice would mix the members of two datasets.
+	let next = numbers.last().map_or(0, |last| last.saturating_add(1));
+	if tables.total(Total::NextDataset)? < next {
+		tables.set_total(Total::NextDataset, next)?;
+		report.wrong_totals += 1;
+	}
 	for number in numbers {
 		let Some(mut row) = tables.dataset(number)? else {
 			continue;
@@ -90,15 +97,26 @@ fn check_datasets(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<()
 			let current = tables.roots.get(key.as_slice())?.map(|number| number.value());
 			match current {
 				Some(current) if current == number => {}
-				Some(_) => {
-					// Another dataset has the root.
-					tables.mark_deleting(number, row)?;
+				current => {
 					report.wrong_datasets += 1;
-					continue;
-				}
-				None => {
+					if let Some((other_number, mut other)) = rival(tables, current, &root)? {
+						// Two live datasets of one root: the newer one stays, as after a replacement.
+						let (old_number, old, new_number, new) = match number > other_number {
+							true => (other_number, &other, number, &mut row),
+							false => (number, &row, other_number, &mut other),
+						};
+						tables.unindex(new_number, new)?;
+						new.expiry = new.expiry.max(old.expiry);
+						new.evictable &= old.evictable;
+						new.pins = count_pins(tables, &root)?;
+						tables.set_dataset(new_number, new)?;
+						tables.index(new_number, new)?;
+						tables.set_root(&root, new_number)?;
+						tables.mark_deleting(old_number, old.clone())?;
+						continue;
+					}
+					// Datasets are what is true, and entries lead to them.
 					tables.set_root(&root, number)?;
-					wrong = true;
 				}
 			}
 			wrong |= tables.hidden.remove(number)?.is_some();
@@ -127,6 +145,21 @@ fn check_datasets(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<()
 		report.wrong_datasets += u64::from(wrong);
 	}
 	Ok(())
+}
+
+/// The other live dataset to which the entry of a root leads.
+fn rival(
+	tables: &Tables<'_>,
+	entry: Option<u64>,
+	root: &Cid,
+) -> Result<Option<(u64, DatasetRow)>, MetadataError> {
+	let Some(number) = entry else {
+		return Ok(None);
+	};
+	let row = tables.dataset(number)?;
+	Ok(row
+		.filter(|row| row.state == DatasetState::Live && row.root == Some(*root))
+		.map(|row| (number, row)))
 }
 
 fn expires(row: &DatasetRow) -> bool {
@@ -269,6 +302,23 @@ fn check_members(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<Mem
 		}
 	}
 	finish(current.take(), &mut members);
+	// Those without any were not met.
+	for entry in tables.datasets.iter()? {
+		let (number, row) = entry?;
+		let (number, mut row) = (number.value(), DatasetRow::decode(row.value())?);
+		if row.state == DatasetState::Deleting || (row.blocks, row.bytes) == (0, 0) {
+			continue;
+		}
+		let (first, last) = members_of(number);
+		let mut range = tables.members.range(first.as_slice()..=last.as_slice())?;
+		if range.next().transpose()?.is_none() {
+			(row.blocks, row.bytes) = (0, 0);
+			if row.state == DatasetState::Live {
+				name_damaged(report, row.root);
+			}
+			wrong.push((number, row));
+		}
+	}
 	report.orphans += orphans.len() as u64;
 	report.wrong_datasets += wrong.len() as u64;
 	for key in &orphans {
@@ -323,6 +373,37 @@ fn check_references(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<
 	Ok(())
 }
 
+/// Blocks without references, and no others, are garbage.
+fn check_garbage(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<(), MetadataError> {
+	let mut wrong = Vec::new();
+	for entry in tables.garbage.iter()? {
+		let key = entry?.0.value().1.to_owned();
+		if tables.block(&key)?.is_none_or(|row| row.refs > 0) {
+			wrong.push(key);
+		}
+	}
+	for key in &wrong {
+		tables.remove_garbage(key)?;
+	}
+	report.orphans += wrong.len() as u64;
+	let mut missing = Vec::new();
+	for entry in tables.blocks.iter()? {
+		let (key, value) = entry?;
+		let key = key.value();
+		let is_garbage = || -> Result<bool, MetadataError> {
+			Ok(tables.garbage.get((0, key))?.is_some() || tables.garbage.get((1, key))?.is_some())
+		};
+		if BlockRow::decode(value.value()).refs == 0 && !is_garbage()? {
+			missing.push(key.to_owned());
+		}
+	}
+	for key in &missing {
+		tables.garbage.insert((0, key.as_slice()), ())?;
+	}
+	report.wrong_blocks += missing.len() as u64;
+	Ok(())
+}
+
 /// The last 16 bytes: digests are long and as good as random, so two blocks do not share them.
 fn fingerprint(hash: &[u8]) -> u128 {
 	let mut bytes = [0; 16];
@@ -337,11 +418,14 @@ fn check_counts(
 	members: &Members,
 	report: &mut FsckReport,
 ) -> Result<(), MetadataError> {
-	let (mut blocks, mut used) = (0, 0);
+	let (mut blocks, mut used, mut garbage) = (0, 0, 0);
 	for entry in tables.blocks.iter()? {
 		let row = BlockRow::decode(entry?.1.value());
 		blocks += 1;
 		used += u64::from(row.size);
+		if row.refs == 0 {
+			garbage += u64::from(row.size);
+		}
 	}
 	report.blocks = blocks;
 	let datasets = tables.roots.len()?;
@@ -349,7 +433,7 @@ fn check_counts(
 		(Total::Blocks, blocks),
 		(Total::UsedBytes, used),
 		(Total::Datasets, datasets),
-		(Total::DeletingBytes, members.deleting_bytes),
+		(Total::DeletingBytes, members.deleting_bytes + garbage),
 	] {
 		if tables.total(total)? != counted {
 			report.wrong_totals += 1;

@@ -14,7 +14,8 @@ pub(super) type DatasetValue = (&'static [u8], u8, u64, u8, u32, u64, u64, u64);
 pub(in crate::repo) struct BlockRow {
 	/// Its bytes.
 	pub(in crate::repo) size: u32,
-	/// Datasets that have it, visible or not.
+	/// Datasets that have it, visible or not. A block that none has is garbage, and waits for its chunk
+	/// to be removed.
 	pub(in crate::repo) refs: u32,
 	/// Its chunk was found damaged or missing, and nobody has brought it back.
 	pub(in crate::repo) lost: bool,
@@ -149,7 +150,7 @@ pub(in crate::repo) enum Total {
 	Blocks,
 	/// Live datasets.
 	Datasets,
-	/// Bytes of the blocks of datasets that are being deleted, shared ones included.
+	/// Bytes of the blocks of datasets that are being deleted, shared ones included, and of garbage.
 	DeletingBytes,
 	/// 1 while a process has the repository open or did not close it.
 	Unclean,

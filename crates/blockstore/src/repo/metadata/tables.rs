@@ -16,8 +16,10 @@ pub(in crate::repo) const MEMBERS: TableDefinition<&[u8], ()> = TableDefinition:
 pub(in crate::repo) const DATASETS: TableDefinition<u64, DatasetValue> = TableDefinition::new("datasets");
 /// Numbers of the live datasets, by root.
 pub(in crate::repo) const ROOTS: TableDefinition<&[u8], u64> = TableDefinition::new("roots");
-/// Numbers and states of the datasets that are not live: a handful.
+/// Numbers and states of the datasets that are not live and still have members: a handful.
 pub(in crate::repo) const HIDDEN: TableDefinition<u64, u8> = TableDefinition::new("hidden");
+/// Blocks without references, whose chunks are to be removed: 1 if that failed, multihash.
+pub(in crate::repo) const GARBAGE: TableDefinition<(u8, &[u8]), ()> = TableDefinition::new("garbage");
 /// (expiry, number) of the live datasets that expire and are not pinned.
 pub(in crate::repo) const EXPIRY: TableDefinition<(u64, u64), ()> = TableDefinition::new("expiry");
 /// (expiry, number) of the live datasets that may be evicted and are not pinned.
@@ -38,6 +40,7 @@ pub(in crate::repo) struct Tables<'t> {
 	pub(in crate::repo) datasets: Table<'t, u64, DatasetValue>,
 	pub(in crate::repo) roots: Table<'t, &'static [u8], u64>,
 	pub(in crate::repo) hidden: Table<'t, u64, u8>,
+	pub(in crate::repo) garbage: Table<'t, (u8, &'static [u8]), ()>,
 	pub(in crate::repo) expiry: Table<'t, (u64, u64), ()>,
 	pub(in crate::repo) evictable: Table<'t, (u64, u64), ()>,
 	pub(in crate::repo) pins: Table<'t, (&'static [u8], &'static [u8; 32]), ()>,
@@ -57,6 +60,7 @@ impl<'t> Tables<'t> {
 			datasets: transaction.open_table(DATASETS)?,
 			roots: transaction.open_table(ROOTS)?,
 			hidden: transaction.open_table(HIDDEN)?,
+			garbage: transaction.open_table(GARBAGE)?,
 			expiry: transaction.open_table(EXPIRY)?,
 			evictable: transaction.open_table(EVICTABLE)?,
 			pins: transaction.open_table(PINS)?,

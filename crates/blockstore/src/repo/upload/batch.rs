@@ -11,7 +11,6 @@ use crate::{
 };
 use cairn_dag::Block;
 use redb::ReadableTable;
-use std::sync::PoisonError;
 
 impl Upload {
 	/// Writes what was added so far, so that its [reader](Self::reader) finds it. Batches are written by themselves;
@@ -53,17 +52,20 @@ impl Upload {
 	fn try_write(&mut self, batch: &[Block]) -> Result<(), UploadError> {
 		let repo = self.repo.clone();
 		repo.check_disk(batch)?;
-		let _writing = repo.inner.writing.read().unwrap_or_else(PoisonError::into_inner);
+		let _writing = repo.writing();
 		let _lock = repo
 			.inner
 			.locks
 			.write(batch.iter().map(|block| *block.cid().hash()).collect());
 		fault_injection::reached("upload:locked");
 		let order = repo.inner.metadata.in_order();
-		let rows = repo.inner.metadata.write(|tables| self.add_rows(tables, batch))?;
+		let mut rows = repo.inner.metadata.write(|tables| self.add_rows(tables, batch))?;
 		self.reservation.spend(rows.new_bytes, rows.used_bytes);
 		drop(order);
 		fault_injection::reached("upload:rows");
+		// Here are the right bytes, and perhaps nowhere else: what nobody has read for a year may be damaged.
+		let damaged = rows.reused.into_iter().filter(|block| !repo.is_whole(block));
+		rows.to_write.extend(damaged);
 		repo.inner.chunks.put_many(&rows.to_write)?;
 		fault_injection::reached("upload:written");
 		if !rows.healed.is_empty() {
@@ -95,12 +97,7 @@ impl Upload {
 			let size = u32::try_from(block.data().len()).unwrap_or(u32::MAX);
 			dataset.blocks += 1;
 			dataset.bytes += u64::from(size);
-			let row = tables
-				.blocks
-				.get(key.as_slice())
-				.map_err(MetadataError::from)?
-				.map(|row| BlockRow::decode(row.value()));
-			let row = match row {
+			let row = match tables.block(&key)? {
 				None => {
 					added.new_bytes += u64::from(size);
 					new_blocks += 1;
@@ -112,10 +109,16 @@ impl Upload {
 					}
 				}
 				Some(row) => {
-					if !matches!(tables.visibility(&key)?, Visibility::Present(_)) {
-						added.to_write.push(block.clone());
-						if row.lost {
-							added.healed.push(hash);
+					if row.refs == 0 {
+						tables.revive(&key, &row)?;
+					}
+					match tables.visibility(&key)? {
+						Visibility::Present(_) => added.reused.push(block.clone()),
+						Visibility::Absent | Visibility::Lost(_) => {
+							added.to_write.push(block.clone());
+							if row.lost {
+								added.healed.push(hash);
+							}
 						}
 					}
 					BlockRow {
@@ -149,13 +152,34 @@ struct AddedRows {
 	new_bytes: u64,
 	/// Bytes in use with them.
 	used_bytes: u64,
-	/// Blocks whose chunks are not certainly on disk.
+	/// Blocks whose chunks are not on disk.
 	to_write: Vec<Block>,
+	/// Blocks whose chunks are.
+	reused: Vec<Block>,
 	/// Those of them whose chunks were known to be damaged.
 	healed: Vec<Multihash>,
 }
 
 impl Repo {
+	/// Whether a chunk on the disk is what it should be.
+	fn is_whole(&self, block: &Block) -> bool {
+		match self.inner.disk.get(block.cid()) {
+			Ok(Some(_)) => true,
+			Ok(None) => {
+				tracing::error!(cid = %block.cid(), "a stored block is missing, and is written again");
+				false
+			}
+			Err(error) => {
+				tracing::error!(
+					cid = %block.cid(),
+					error = &error as &dyn std::error::Error,
+					"a stored block cannot be read, and is written again"
+				);
+				false
+			}
+		}
+	}
+
 	/// Refuses a batch that would take the disk's last bytes.
 	fn check_disk(&self, batch: &[Block]) -> Result<(), UploadError> {
 		let reserve = self.inner.disk_reserve;

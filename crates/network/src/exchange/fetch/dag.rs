@@ -38,7 +38,9 @@ pub(super) async fn fetch(
 	let mut nodes = HashSet::new();
 	let mut wanted: HashSet<Cid> = HashSet::new();
 	loop {
-		while wanted.len() < limits.wants && !pending.is_empty() {
+		// Many at a time, each time a quarter of the wants is there.
+		let is_low = wanted.len() <= limits.wants - limits.wants / 4;
+		while is_low && wanted.len() < limits.wants && !pending.is_empty() {
 			let count = LOOKUP.min(limits.wants - wanted.len()).min(pending.len());
 			let batch = pending.split_off(pending.len() - count);
 			let batch: Vec<_> = batch

@@ -11,19 +11,22 @@
 //! most [`Limits::pending`]) and the CIDs of blocks with links ([`Limits::nodes`]).
 
 mod dag;
+mod local;
+mod plan;
+mod range;
 mod source;
 
 pub use source::NetworkSource;
 
 use super::{
-	service::{Exchange, RangeError, Session, SessionEvent, Stopped},
-	walk::{self, RangeWalk},
+	service::{Exchange, Session, SessionEvent, Stopped},
+	walk,
 	wire::Range,
 };
-use cairn_dag::{codec::CodecError, source::load, unixfs, Block, BlockSource, Cid, Codec};
+use cairn_dag::{codec::CodecError, source::load, Block, Cid};
 use futures::{stream::BoxStream, StreamExt};
 use libp2p::PeerId;
-use std::{collections::VecDeque, time::Instant};
+use std::time::{Duration, Instant};
 use tokio::task::{spawn_blocking, JoinError};
 
 /// Limits of a [`Fetcher`].
@@ -35,10 +38,14 @@ pub struct Limits {
 	pub pending: usize,
 	/// Blocks with links of one DAG. 2^20.
 	pub nodes: usize,
-	/// Bytes of a file that are fetched as one range. 64 MiB.
+	/// Bytes of a file that are fetched of one peer as one range, at most. 64 MiB.
 	pub range_bytes: u64,
-	/// Blocks of a dataset that are fetched as one range. 4,096.
+	/// Blocks of a dataset that are fetched of one peer as one range, at most. 4,096.
 	pub range_leaves: u64,
+	/// Peers of which a range is fetched at a time. 8.
+	pub range_peers: usize,
+	/// How long a peer may send nothing of its part of a range before another gets it. 3 s.
+	pub range_patience: Duration,
 }
 
 impl Default for Limits {
@@ -49,6 +56,8 @@ impl Default for Limits {
 			nodes: 1 << 20,
 			range_bytes: 64 << 20,
 			range_leaves: 4096,
+			range_peers: 8,
+			range_patience: Duration::from_secs(3),
 		}
 	}
 }
@@ -134,72 +143,20 @@ impl Fetcher {
 		dag::fetch(self, root, providers, deadline).await
 	}
 
-	/// Fetches what a range needs: in streams of peers that speak the native protocol, as far as they go,
-	/// and what is then missing block by block. Stretches that are in the store are not fetched again.
+	/// Fetches what a range needs: in streams of peers that speak the native protocol, of several at once, and
+	/// block by block what none of them has. Stretches that are in the store are not fetched again.
+	///
+	/// Parts of a file that hold no bytes, which no importer makes, are left out when it comes in pieces.
 	///
 	/// # Errors
 	/// [`FetchError`]. What came before is in the store.
 	pub async fn range(
 		&self,
 		range: Range,
-		mut providers: Providers<'_>,
+		providers: Providers<'_>,
 		deadline: Instant,
 	) -> Result<Fetched, FetchError> {
-		let mut fetched = Fetched::default();
-		let mut peers: VecDeque<PeerId> = VecDeque::new();
-		let mut known = 0;
-		let mut rest = Some(range);
-		while let Some(range) = rest {
-			let (piece, after) = self.cut(range).await?;
-			rest = after;
-			let mut leads_on = self.is_local(piece).await?;
-			let mut done = leads_on.is_some();
-			// Each peer has one try per piece, the one that did the last piece first.
-			for _ in 0..=peers.len() {
-				if done {
-					break;
-				}
-				let peer = match peers.front().copied() {
-					Some(peer) => peer,
-					None => match tokio::time::timeout_at(deadline.into(), providers.next()).await {
-						Ok(Some(peer)) => {
-							known += 1;
-							peers.push_back(peer);
-							peer
-						}
-						Ok(None) if known == 0 => return Err(FetchError::NoProviders),
-						Ok(None) | Err(_) => break,
-					},
-				};
-				match self.exchange.range(peer, piece, deadline).await {
-					Ok(came) => {
-						fetched.received.blocks += came.blocks;
-						fetched.received.bytes += came.bytes;
-						leads_on = Some(came.blocks > came.tree_nodes);
-						done = true;
-					}
-					Err(RangeError::Store { reason }) => return Err(FetchError::Store { reason }),
-					Err(RangeError::Unusable { reason }) => return Err(FetchError::Unusable { reason }),
-					Err(error) => {
-						tracing::debug!(%peer, %error, "a range is fetched elsewhere");
-						peers.rotate_left(1);
-					}
-				}
-			}
-			if !done {
-				let session = self.exchange.session(deadline).await?;
-				peers.iter().for_each(|peer| session.add_peer(*peer));
-				let (came, more) = self.walk(session, piece, &mut providers, &mut known).await?;
-				fetched.received.blocks += came.blocks;
-				fetched.received.bytes += came.bytes;
-				leads_on = Some(more);
-			}
-			// Behind the last block of a dataset there are no further pieces.
-			if matches!(piece, Range::Leaves { .. }) && leads_on == Some(false) {
-				rest = None;
-			}
-		}
-		Ok(fetched)
+		range::fetch(self, range, providers, deadline).await
 	}
 
 	/// A source that has what the store has, and fetches what it has not until the deadline; for walks on
@@ -217,120 +174,6 @@ impl Fetcher {
 		Ok(NetworkSource::new(session, self.exchange.clone()))
 	}
 
-	/// Walks a range block by block. Returns also whether there was more than nodes of a tree.
-	async fn walk(
-		&self,
-		session: Session,
-		range: Range,
-		providers: &mut Providers<'_>,
-		known: &mut usize,
-	) -> Result<(Amount, bool), FetchError> {
-		let peers = session.peers();
-		let exchange = self.exchange.clone();
-		let mut walking = spawn_blocking(move || {
-			let source = NetworkSource::new(session, exchange);
-			let ended = walk_through(RangeWalk::new(&source, &range));
-			let missing = source.expired();
-			(ended, missing, source.received())
-		});
-		let mut more = true;
-		let (ended, missing, received) = loop {
-			tokio::select! {
-				walked = &mut walking => break walked?,
-				provider = providers.next(), if more => match provider {
-					Some(peer) => {
-						*known += 1;
-						peers.add(peer);
-					}
-					None => more = false,
-				},
-			}
-		};
-		match (ended, missing) {
-			(Ok(leads_on), _) => Ok((received, leads_on)),
-			(Err(_), Some(cid)) => Err(FetchError::expired(&[cid], *known)),
-			(Err(walk::RangeError::Unusable { reason }), None) => Err(FetchError::Unusable { reason }),
-			(Err(walk::RangeError::TooLong), None) => Err(FetchError::TooLarge {
-				limit: "blocks of a range",
-			}),
-			(Err(error), None) => Err(FetchError::Store {
-				reason: error.to_string(),
-			}),
-		}
-	}
-
-	/// A piece from the front of a range, and the rest.
-	async fn cut(&self, range: Range) -> Result<(Range, Option<Range>), FetchError> {
-		match range {
-			Range::Leaves { tree, start, len } => {
-				let piece = len.min(self.limits.range_leaves);
-				let rest = start
-					.checked_add(piece)
-					.filter(|_| len > piece)
-					.map(|start| Range::Leaves {
-						tree,
-						start,
-						len: len - piece,
-					});
-				Ok((
-					Range::Leaves {
-						tree,
-						start,
-						len: piece,
-					},
-					rest,
-				))
-			}
-			Range::Bytes { root, start, len } => {
-				let piece = len.min(self.limits.range_bytes);
-				let mut rest = start
-					.checked_add(piece)
-					.filter(|_| len > piece)
-					.map(|start| Range::Bytes {
-						root,
-						start,
-						len: len - piece,
-					});
-				// The root says where the file ends, once it is here; without it there is but the first piece.
-				let store = self.exchange.store().clone();
-				let stat = spawn_blocking(move || unixfs::stat(&*store, &root)).await?;
-				match stat {
-					Ok(stat) if rest.is_some_and(|rest| is_behind(&rest, stat.size)) => rest = None,
-					Ok(_) => {}
-					Err(unixfs::ReadError::Missing { .. }) if rest.is_some() => {
-						// The root alone, to see.
-						let first = Range::Bytes { root, start, len: 1 };
-						return Ok((first, Some(range)));
-					}
-					Err(_) => rest = None,
-				}
-				Ok((
-					Range::Bytes {
-						root,
-						start,
-						len: piece,
-					},
-					rest,
-				))
-			}
-		}
-	}
-
-	/// If the store has all blocks of a range: whether there are more than nodes of a tree.
-	async fn is_local(&self, range: Range) -> Result<Option<bool>, FetchError> {
-		let store = self.exchange.store().clone();
-		let walked = spawn_blocking(move || walk_through(RangeWalk::new(&*store, &range)));
-		match walked.await? {
-			Ok(leads_on) => Ok(Some(leads_on)),
-			Err(walk::RangeError::Missing { .. }) => Ok(None),
-			Err(walk::RangeError::Unusable { reason }) => Err(FetchError::Unusable { reason }),
-			Err(walk::RangeError::TooLong) => Err(FetchError::TooLarge {
-				limit: "blocks of a range",
-			}),
-			Err(walk::RangeError::Source(error)) => Err(error.into()),
-		}
-	}
-
 	/// Stores blocks and tells peers that wait for them.
 	async fn put(&self, blocks: Vec<Block>) -> Result<(), FetchError> {
 		let store = self.exchange.store().clone();
@@ -339,19 +182,6 @@ impl Fetcher {
 		self.exchange.announce(cids);
 		Ok(())
 	}
-}
-
-/// Walks to the end. Returns whether there was more than nodes of a tree.
-fn walk_through<S: BlockSource>(walk: RangeWalk<S>) -> Result<bool, walk::RangeError> {
-	let mut leads_on = false;
-	for block in walk {
-		leads_on |= block?.cid().codec() != Codec::CodexRoot.code();
-	}
-	Ok(leads_on)
-}
-
-fn is_behind(range: &Range, size: u64) -> bool {
-	matches!(range, Range::Bytes { start, .. } if *start >= size)
 }
 
 /// Providers that are added to a session as they come.
@@ -455,6 +285,20 @@ impl From<cairn_dag::SourceError> for FetchError {
 	fn from(error: cairn_dag::SourceError) -> Self {
 		Self::Store {
 			reason: error.to_string(),
+		}
+	}
+}
+
+impl From<walk::RangeError> for FetchError {
+	fn from(error: walk::RangeError) -> Self {
+		match error {
+			walk::RangeError::Unusable { reason } => Self::Unusable { reason },
+			walk::RangeError::TooLong => Self::TooLarge {
+				limit: "blocks of a range",
+			},
+			error => Self::Store {
+				reason: error.to_string(),
+			},
 		}
 	}
 }

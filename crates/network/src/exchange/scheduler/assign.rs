@@ -90,18 +90,30 @@ impl Best {
 impl Scheduler {
 	/// Asks for the wants of a session that nobody is asked for.
 	pub(super) fn assign(&mut self, id: SessionId, now: Instant) {
-		self.assign_in_turn(id, Turn::Own, now);
+		let Some(session) = self.sessions.get_mut(&id) else {
+			return;
+		};
+		let fresh = std::mem::take(&mut session.fresh);
+		if !std::mem::take(&mut session.stirred) {
+			self.assign_in_turn(id, Turn::Own, fresh, now);
+			return;
+		}
+		self.assign_in_turn(id, Turn::Own, usize::MAX, now);
 		let own_are_asked = |session: &Session| session.ready.is_empty() && !session.deferred.is_empty();
 		if self.sessions.get(&id).is_some_and(own_are_asked) {
-			self.assign_in_turn(id, Turn::Others, now);
+			self.assign_in_turn(id, Turn::Others, usize::MAX, now);
 		}
 	}
 
-	fn assign_in_turn(&mut self, id: SessionId, turn: Turn, now: Instant) {
+	/// Looks at the first wants of a queue, at most so many.
+	fn assign_in_turn(&mut self, id: SessionId, turn: Turn, most: usize, now: Instant) {
 		/// Wants that are passed over because those who have them are busy, before others wait too.
 		const PASSED_OVER: usize = 32;
 		let mut passed = Vec::new();
-		while passed.len() < PASSED_OVER && self.has_room(id, now) {
+		for _ in 0..most {
+			if passed.len() >= PASSED_OVER || !self.has_room(id, now) {
+				break;
+			}
 			let Some(session) = self.sessions.get_mut(&id) else {
 				return;
 			};

@@ -85,7 +85,7 @@ impl Default for Config {
 			},
 			probes: 3,
 			max_session_peers: 64,
-			source_weight: 4.0,
+			source_weight: 8.0,
 			defer_for: Duration::from_millis(500),
 			last_wants: 16,
 			second_ask_after: Duration::from_millis(300),
@@ -169,12 +169,14 @@ pub struct Scheduler {
 	sessions: BTreeMap<SessionId, Session>,
 	next_session: u64,
 	wants: HashMap<Cid, Want>,
-	peers: BTreeMap<PeerId, Peer>,
+	peers: HashMap<PeerId, Peer>,
 	/// When to try a want again for which nobody could be asked.
 	retries: BinaryHeap<Reverse<(Instant, Cid)>>,
 	actions: Vec<Action>,
 	/// When to look next for asks that were not answered.
 	next_look: Option<Instant>,
+	/// Whether a peer may be asked for more than before.
+	freed: bool,
 	/// Priority of the next ask: earlier is sooner.
 	priority: i32,
 }
@@ -188,10 +190,11 @@ impl Scheduler {
 			sessions: BTreeMap::new(),
 			next_session: 0,
 			wants: HashMap::new(),
-			peers: BTreeMap::new(),
+			peers: HashMap::new(),
 			retries: BinaryHeap::new(),
 			actions: Vec::new(),
 			next_look: None,
+			freed: false,
 			priority: i32::MAX,
 		}
 	}
@@ -252,6 +255,7 @@ impl Scheduler {
 			.entry(peer)
 			.or_insert_with(|| Peer::new(self.config.window));
 		// What waits for a retry has a new chance.
+		session.stirred = true;
 		for cid in &session.wants {
 			if let Some(want) = self.wants.get_mut(cid) {
 				if want.is_idle() && !want.stands_in_a_queue() {
@@ -275,7 +279,7 @@ impl Scheduler {
 		want.sessions.push(session);
 		if want.is_idle() {
 			want.queued = true;
-			entry.ready.push_back(cid);
+			entry.push_back(cid);
 		}
 	}
 
@@ -315,6 +319,8 @@ impl Scheduler {
 			}
 		}
 		self.ask_second_peers(now);
+		// Peers that were away may not be any more.
+		self.freed = true;
 		Ticked {
 			expired: late,
 			timed_out,
@@ -325,9 +331,13 @@ impl Scheduler {
 	pub fn actions(&mut self, now: Instant) -> Vec<Action> {
 		let ids: Vec<_> = self.sessions.keys().copied().collect();
 		for id in ids {
+			if let Some(session) = self.sessions.get_mut(&id) {
+				session.stirred |= self.freed;
+			}
 			self.assign(id, now);
 			self.inquire(id, now);
 		}
+		self.freed = false;
 		std::mem::take(&mut self.actions)
 	}
 
@@ -350,6 +360,7 @@ impl Scheduler {
 				continue;
 			};
 			peer.answered(cid);
+			self.freed = true;
 			if Some(id) == except {
 				// One was answered with this block.
 				peer.may_cross(*cid, asks.saturating_sub(1));

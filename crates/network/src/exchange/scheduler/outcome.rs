@@ -66,6 +66,7 @@ impl Scheduler {
 			return peer.answered(cid).is_some() || peer.may_answer(cid);
 		};
 		let asked = peer.asks.get(cid).map(|ask| ask.kind);
+		self.freed |= asked == Some(WantKind::Block);
 		let known = asked.is_some() || want.was_asked(&from);
 		match answer {
 			// To a want for the block itself it announces the block that follows.
@@ -143,6 +144,7 @@ impl Scheduler {
 		lost.lost_times += 1;
 		lost.away_until = Some(now + wait);
 		let asks = lost.take_asks();
+		self.freed = true;
 		for cid in asks {
 			if let Some(want) = self.wants.get_mut(&cid) {
 				want.forget(&peer);
@@ -166,6 +168,7 @@ impl Scheduler {
 	pub fn back(&mut self, peer: PeerId) {
 		if let Some(back) = self.peers.get_mut(&peer) {
 			back.away_until = None;
+			self.freed = true;
 			self.revive();
 		}
 	}
@@ -243,7 +246,7 @@ impl Scheduler {
 		for id in &want.sessions {
 			if let Some(session) = self.sessions.get_mut(id) {
 				// What was asked for before is further up in a file than what was not.
-				session.ready.push_front(*cid);
+				session.push_front(*cid);
 			}
 		}
 	}

@@ -17,6 +17,10 @@ pub struct Session {
 	pub ready: VecDeque<Cid>,
 	/// As `ready`, of those that another node of a swarm is to fetch first.
 	pub deferred: VecDeque<Cid>,
+	/// Whether more than `fresh` of them may find a peer with room, since they were looked at.
+	pub stirred: bool,
+	/// How many of the first in `ready` were not looked at yet.
+	pub fresh: usize,
 }
 
 impl Session {
@@ -27,7 +31,21 @@ impl Session {
 			wants: BTreeSet::new(),
 			ready: VecDeque::new(),
 			deferred: VecDeque::new(),
+			stirred: false,
+			fresh: 0,
 		}
+	}
+
+	/// A want is to be asked for after the others.
+	pub fn push_back(&mut self, cid: Cid) {
+		self.ready.push_back(cid);
+		self.stirred = true;
+	}
+
+	/// A want is to be asked for before the others.
+	pub fn push_front(&mut self, cid: Cid) {
+		self.ready.push_front(cid);
+		self.fresh += 1;
 	}
 
 	pub fn member(&self, peer: &PeerId) -> Option<&Member> {

@@ -12,15 +12,19 @@ use crate::{
 };
 use bytes::Bytes;
 use cairn_dag::Block;
-use futures::{io::BufReader, AsyncWriteExt};
+use futures::{future::try_join, io::BufReader, AsyncWriteExt};
 use libp2p::{swarm::Stream, PeerId};
 use std::{io, sync::Arc};
 use tokio::{
 	sync::{mpsc, OwnedSemaphorePermit},
+	task::{spawn_blocking, JoinHandle},
 	time::timeout,
 };
 
-/// Reads the messages of a stream that a peer opened.
+/// Messages that are read before the one in front of them is decoded.
+const DECODED_AHEAD: usize = 2;
+
+/// Reads the messages of a stream that a peer opened. They are decoded while the next are read.
 pub(super) async fn read(
 	inbound: Inbound,
 	budget: Budget,
@@ -33,36 +37,70 @@ pub(super) async fn read(
 		permit: _permit,
 		..
 	} = inbound;
-	let reader = BufReader::with_capacity(4096, stream);
-	let mut frames = FrameReader::new(reader, MAX_MESSAGE, budget, shared.config.stall);
-	while let Some((bytes, share)) = frames.next().await? {
-		let (message, blocks, refused) = if bytes.len() <= SMALL {
-			decode(bytes)?
-		} else {
-			match tokio::task::spawn_blocking(move || decode(bytes)).await {
-				Ok(decoded) => decoded?,
-				// The runtime shuts down.
-				Err(_) => return Ok(()),
+	let (came, mut coming) = mpsc::channel(DECODED_AHEAD);
+	let reading = async move {
+		let reader = BufReader::with_capacity(4096, stream);
+		let mut frames = FrameReader::new(reader, MAX_MESSAGE, budget, shared.config.stall);
+		while let Some((bytes, share)) = frames.next().await? {
+			if came.send((Decoding::begin(bytes), share)).await.is_err() {
+				return Ok(());
 			}
-		};
-		let input = Input::BitswapMessage {
-			peer,
-			message,
-			blocks,
-			refused,
-			share,
-		};
-		if inputs.send(input).await.is_err() {
-			return Ok(());
+		}
+		// Both ends close, so that neither takes it for a failure.
+		let mut stream = frames.into_inner().into_inner();
+		Ok::<_, StreamError>(stream.close().await?)
+	};
+	let passing_on = async {
+		while let Some((decoding, share)) = coming.recv().await {
+			let Some(decoded) = decoding.end().await else {
+				break;
+			};
+			let (message, blocks, refused) = decoded?;
+			let input = Input::BitswapMessage {
+				peer,
+				message,
+				blocks,
+				refused,
+				share,
+			};
+			if inputs.send(input).await.is_err() {
+				break;
+			}
+		}
+		coming.close();
+		Ok(())
+	};
+	try_join(reading, passing_on).await?;
+	Ok(())
+}
+
+type Decoded = Result<(Message, Vec<Block>, usize), StreamError>;
+
+/// A message that is decoded, on a blocking thread if that takes a while.
+enum Decoding {
+	Done(Decoded),
+	Running(JoinHandle<Decoded>),
+}
+
+impl Decoding {
+	fn begin(bytes: Bytes) -> Self {
+		if bytes.len() <= SMALL {
+			return Self::Done(decode(bytes));
+		}
+		Self::Running(spawn_blocking(move || decode(bytes)))
+	}
+
+	/// What it says, unless the runtime shuts down.
+	async fn end(self) -> Option<Decoded> {
+		match self {
+			Self::Done(decoded) => Some(decoded),
+			Self::Running(decoding) => decoding.await.ok(),
 		}
 	}
-	// Both ends close, so that neither takes it for a failure.
-	let mut stream = frames.into_inner().into_inner();
-	Ok(stream.close().await?)
 }
 
 /// Reads a message and hashes its blocks; says how many of them have CIDs that Cairn does not trust.
-fn decode(bytes: Bytes) -> Result<(Message, Vec<Block>, usize), StreamError> {
+fn decode(bytes: Bytes) -> Decoded {
 	let mut message = Message::decode(bytes)?;
 	let payloads = std::mem::take(&mut message.blocks);
 	let all = payloads.len();

@@ -15,10 +15,13 @@
 //! Everything ends when the last [`Exchange`] is dropped.
 
 mod actor;
+mod asked;
+mod assembly;
 mod bitswap;
 mod native;
 mod range;
 
+pub(super) use range::RangeWatch;
 pub use range::{RangeError, RangeFetched};
 
 use super::{
@@ -236,9 +239,22 @@ impl Exchange {
 		range: Range,
 		deadline: Instant,
 	) -> Result<RangeFetched, RangeError> {
-		let (fetched, came) = range::fetch(&self.shared, peer, range, deadline).await;
-		self.announce(came);
-		fetched
+		let watch = RangeWatch::default();
+		let (result, fetched) = self.range_in_part(peer, range, deadline, &watch).await;
+		result.map(|()| fetched)
+	}
+
+	/// As [`range`](Self::range), under watch. Says also what came of a range that was not fetched to its end.
+	pub(super) async fn range_in_part(
+		&self,
+		peer: PeerId,
+		range: Range,
+		deadline: Instant,
+		watch: &RangeWatch,
+	) -> (Result<(), RangeError>, RangeFetched) {
+		let ended = range::fetch(&self.shared, peer, range, deadline, watch).await;
+		self.announce(ended.came);
+		(ended.result, ended.fetched)
 	}
 
 	/// Says that blocks have come to the store, for peers that wait for them.

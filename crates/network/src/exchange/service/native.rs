@@ -1,6 +1,11 @@
 //! Streams of the native exchange.
 
-use super::{actor::Input, Shared};
+use super::{
+	actor::Input,
+	asked::{Asked, AskedFor},
+	assembly::{Assembled, Assembly},
+	Shared,
+};
 use crate::{
 	exchange::{
 		framing::{Budget, FrameReader, FramingError, Share},
@@ -9,105 +14,24 @@ use crate::{
 	},
 	peers::Offence,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use cairn_dag::{Block, Cid};
 use futures::{
+	future::try_join,
 	io::{BufReader, ReadHalf, WriteHalf},
 	AsyncReadExt, AsyncWrite, AsyncWriteExt,
 };
 use libp2p::{swarm::Stream, PeerId};
-use std::{
-	collections::BTreeMap,
-	io,
-	sync::{Arc, Mutex, MutexGuard, PoisonError},
-	time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
 	sync::{mpsc, OwnedSemaphorePermit},
+	task::{spawn_blocking, JoinHandle},
 	time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 /// Blocks up to this size are hashed on the task's own thread: that takes less than handing them over.
 pub(super) const SMALL: usize = 16 << 10;
-
-/// Numbers of withdrawn asks that are remembered, for answers that cross the withdrawal.
-const WITHDRAWN: usize = 8192;
-
-/// What was asked on a stream: shared by the actor, which asks, and the stream's reader.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Asked(Arc<Mutex<AskedInner>>);
-
-#[derive(Debug, Default)]
-struct AskedInner {
-	/// The block of each ask, and whether it was withdrawn.
-	asks: BTreeMap<Id, (Cid, bool)>,
-	withdrawn: usize,
-	/// Withdrawn asks below this number are forgotten.
-	forgotten: Id,
-}
-
-/// Whether an answer was asked for.
-enum AskedFor {
-	Yes(Cid),
-	/// Not any more.
-	Late,
-	Never,
-}
-
-impl Asked {
-	fn inner(&self) -> MutexGuard<'_, AskedInner> {
-		// Nothing panics while it is held, and a map would be whole even then.
-		self.0.lock().unwrap_or_else(PoisonError::into_inner)
-	}
-
-	/// Something was asked.
-	pub fn ask(&self, id: Id, cid: Cid) {
-		self.inner().asks.insert(id, (cid, false));
-	}
-
-	/// It was withdrawn.
-	pub fn withdraw(&self, id: Id) {
-		let mut inner = self.inner();
-		let Some((_, withdrawn)) = inner.asks.get_mut(&id) else {
-			return;
-		};
-		if !std::mem::replace(withdrawn, true) {
-			inner.withdrawn += 1;
-		}
-		if inner.withdrawn > WITHDRAWN {
-			let oldest = inner
-				.asks
-				.iter()
-				.find(|(_, (_, withdrawn))| *withdrawn)
-				.map(|(id, _)| *id);
-			if let Some(oldest) = oldest {
-				inner.asks.remove(&oldest);
-				inner.withdrawn -= 1;
-				inner.forgotten = oldest + 1;
-			}
-		}
-	}
-
-	/// An answer came, after which no other may, except that "have" may follow "don't have".
-	fn answered(&self, id: Id, answer: Option<Answer>) -> AskedFor {
-		let mut inner = self.inner();
-		if answer == Some(Answer::DontHave) {
-			if let Some((cid, false)) = inner.asks.get(&id) {
-				return AskedFor::Yes(*cid);
-			}
-		}
-		match inner.asks.remove(&id) {
-			Some((cid, false)) => AskedFor::Yes(cid),
-			Some((_, true)) => {
-				inner.withdrawn -= 1;
-				AskedFor::Late
-			}
-			None if id < inner.forgotten => AskedFor::Late,
-			None => AskedFor::Never,
-		}
-	}
-}
 
 /// Writes requests until their sender is dropped.
 pub(super) async fn write_requests(
@@ -125,7 +49,7 @@ pub(super) async fn write_requests(
 	stream.close().await
 }
 
-/// Reads the answers to what a peer was asked.
+/// Reads the answers to what a peer was asked. Blocks are checked while the next are read.
 pub(super) async fn read_answers(
 	peer: PeerId,
 	link: u64,
@@ -136,35 +60,52 @@ pub(super) async fn read_answers(
 	shared: Arc<Shared>,
 ) -> Result<(), StreamError> {
 	let reader = BufReader::with_capacity(4096, stream);
-	let mut frames = FrameReader::new(reader, MAX_FRAME, budget, shared.config.stall);
+	let frames = FrameReader::new(reader, MAX_FRAME, budget, shared.config.stall);
+	let (came, coming) = mpsc::channel(CHECKED_AHEAD);
+	let reading = read_ahead(peer, frames, asked, came, shared.config.stall);
+	let passing_on = pass_on(peer, link, coming, inputs);
+	try_join(reading, passing_on).await?;
+	Ok(())
+}
+
+/// Answers that are read before the block in front of them is checked.
+const CHECKED_AHEAD: usize = 4;
+
+/// What a peer answered.
+enum Came {
+	Block { id: Id, block: Checking, share: Share },
+	Answers(Vec<(Id, Cid, Answer)>),
+	Offence(Offence),
+}
+
+async fn read_ahead(
+	peer: PeerId,
+	mut frames: FrameReader<BufReader<ReadHalf<Stream>>>,
+	asked: Asked,
+	came: mpsc::Sender<Came>,
+	stall: Duration,
+) -> Result<(), StreamError> {
 	let mut assembly = Assembly::default();
 	loop {
 		let next = if assembly.is_begun() {
 			// Within a block a stream may not rest.
-			timeout(shared.config.stall, frames.next())
-				.await
-				.map_err(io::Error::from)?
+			timeout(stall, frames.next()).await.map_err(io::Error::from)?
 		} else {
 			frames.next().await
 		};
 		let Some((frame, share)) = next? else {
 			return Ok(());
 		};
-		let input = match assembly.push(&frame, share)? {
+		let answer = match assembly.push(&frame, share)? {
 			Assembled::Pending => continue,
 			Assembled::Block { id, data, share } => match asked.answered(id, None) {
-				AskedFor::Yes(cid) => {
-					let block = verify(cid, data).await.ok_or(StreamError::BadBlock)?;
-					Input::NativeBlock {
-						peer,
-						link,
-						id,
-						block,
-						share,
-					}
-				}
+				AskedFor::Yes(cid) => Came::Block {
+					id,
+					block: Checking::begin(cid, data),
+					share,
+				},
 				AskedFor::Late => continue,
-				AskedFor::Never => Input::Offence(peer, Offence::Unrequested),
+				AskedFor::Never => Came::Offence(Offence::Unrequested),
 			},
 			Assembled::Answers { id, answers } => {
 				let mut known = Vec::with_capacity(answers.len());
@@ -175,11 +116,7 @@ pub(super) async fn read_answers(
 						Some((_, AskedFor::Never)) => return Err(StreamError::OutOfPlace),
 					}
 				}
-				Input::NativeAnswers {
-					peer,
-					link,
-					answers: known,
-				}
+				Came::Answers(known)
 			}
 			// Walks have streams of their own.
 			Assembled::WalkBlock { .. } | Assembled::WalkEnd { .. } => return Err(StreamError::OutOfPlace),
@@ -188,113 +125,58 @@ pub(super) async fn read_answers(
 				return Ok(());
 			}
 		};
-		if inputs.send(input).await.is_err() {
+		if came.send(answer).await.is_err() {
 			return Ok(());
 		}
 	}
 }
 
-/// Checks a block, on a blocking thread if that takes a while.
-pub(super) async fn verify(cid: Cid, data: Bytes) -> Option<Block> {
-	if data.len() <= SMALL {
-		return Block::new(cid, data).ok();
-	}
-	// The task is not cancelled, and hashing does not panic.
-	tokio::task::spawn_blocking(move || Block::new(cid, data).ok())
-		.await
-		.ok()
-		.flatten()
-}
-
-/// Puts the frames of blocks together.
-///
-/// A block that is not complete keeps no share of the memory for receiving, else many such blocks could
-/// keep each other from being completed; a stream has one at most.
-#[derive(Default)]
-pub(super) struct Assembly {
-	begun: Option<Begun>,
-}
-
-struct Begun {
-	id: Id,
-	/// The CID of a walk's block.
-	cid: Option<Cid>,
-	size: usize,
-	data: BytesMut,
-}
-
-/// What a frame completed.
-pub(super) enum Assembled {
-	/// Nothing yet.
-	Pending,
-	/// The block of a want.
-	Block { id: Id, data: Bytes, share: Share },
-	/// Answers without blocks.
-	Answers { id: Id, answers: Vec<Option<Answer>> },
-	/// The next block of a walk.
-	WalkBlock {
-		id: Id,
-		cid: Cid,
-		data: Bytes,
-		share: Share,
-	},
-	/// The end of a walk.
-	WalkEnd {
-		id: Id,
-		end: crate::exchange::wire::WalkEnd,
-	},
-	/// The peer closes the stream.
-	Close { reason: CloseReason, text: String },
-}
-
-impl Assembly {
-	/// Whether a block is not complete.
-	pub fn is_begun(&self) -> bool {
-		self.begun.is_some()
-	}
-
-	/// Takes the next frame of a stream.
-	pub fn push(&mut self, frame: &Bytes, share: Share) -> Result<Assembled, StreamError> {
-		let (id, cid, size, data) = match Response::decode(frame)? {
-			Response::More { data } => {
-				let mut begun = self.begun.take().ok_or(StreamError::OutOfPlace)?;
-				if begun.data.len() + data.len() > begun.size {
-					return Err(StreamError::OutOfPlace);
-				}
-				begun.data.extend_from_slice(&data);
-				if begun.data.len() < begun.size {
-					self.begun = Some(begun);
-					return Ok(Assembled::Pending);
-				}
-				return Ok(whole(begun.id, begun.cid, begun.data.freeze(), share));
-			}
-			// Nothing may come between the frames of a block.
-			_ if self.begun.is_some() => return Err(StreamError::OutOfPlace),
-			Response::Block { id, size, data } => (id, None, size as usize, data),
-			Response::WalkBlock { id, cid, size, data } => (id, Some(cid), size as usize, data),
-			Response::Answers { id, answers } => return Ok(Assembled::Answers { id, answers }),
-			Response::WalkEnd { id, end } => return Ok(Assembled::WalkEnd { id, end }),
-			Response::Close { reason, text } => return Ok(Assembled::Close { reason, text }),
+async fn pass_on(
+	peer: PeerId,
+	link: u64,
+	mut coming: mpsc::Receiver<Came>,
+	inputs: mpsc::Sender<Input>,
+) -> Result<(), StreamError> {
+	while let Some(came) = coming.recv().await {
+		let input = match came {
+			Came::Block { id, block, share } => Input::NativeBlock {
+				peer,
+				link,
+				id,
+				block: block.end().await.ok_or(StreamError::BadBlock)?,
+				share,
+			},
+			Came::Answers(answers) => Input::NativeAnswers { peer, link, answers },
+			Came::Offence(offence) => Input::Offence(peer, offence),
 		};
-		if data.len() == size {
-			return Ok(whole(id, cid, data, share));
+		if inputs.send(input).await.is_err() {
+			return Ok(());
 		}
-		let mut begun = Begun {
-			id,
-			cid,
-			size,
-			data: BytesMut::with_capacity(data.len() * 2),
-		};
-		begun.data.extend_from_slice(&data);
-		self.begun = Some(begun);
-		Ok(Assembled::Pending)
 	}
+	Ok(())
 }
 
-fn whole(id: Id, cid: Option<Cid>, data: Bytes, share: Share) -> Assembled {
-	match cid {
-		Some(cid) => Assembled::WalkBlock { id, cid, data, share },
-		None => Assembled::Block { id, data, share },
+/// A block that is checked, on a blocking thread if that takes a while.
+enum Checking {
+	Done(Option<Block>),
+	Running(JoinHandle<Option<Block>>),
+}
+
+impl Checking {
+	fn begin(cid: Cid, data: Bytes) -> Self {
+		if data.len() <= SMALL {
+			return Self::Done(Block::new(cid, data).ok());
+		}
+		Self::Running(spawn_blocking(move || Block::new(cid, data).ok()))
+	}
+
+	/// The block, unless the data is not its.
+	async fn end(self) -> Option<Block> {
+		match self {
+			Self::Done(block) => block,
+			// The thread is not cancelled, and hashing does not panic.
+			Self::Running(checking) => checking.await.ok().flatten(),
+		}
 	}
 }
 

@@ -4,7 +4,8 @@
 //! must come next, and puts it in the store.
 
 use super::{
-	native::{flush, split, write, Assembled, Assembly, StreamError},
+	assembly::{Assembled, Assembly},
+	native::{flush, split, write, StreamError},
 	Shared,
 };
 use crate::{
@@ -25,10 +26,14 @@ use libp2p::PeerId;
 use std::{
 	cell::RefCell,
 	collections::{HashMap, HashSet},
-	sync::Arc,
+	sync::{
+		atomic::{AtomicBool, AtomicU64, Ordering},
+		Arc,
+	},
 	time::Instant,
 };
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Blocks between the stream and the thread that checks them.
 const QUEUE: usize = 8;
@@ -92,30 +97,74 @@ pub enum RangeError {
 	},
 }
 
+/// Watches a range that is fetched, and ends it early.
+#[derive(Debug, Default)]
+pub(in crate::exchange) struct RangeWatch {
+	received: AtomicU64,
+	requested: AtomicBool,
+	given_up: CancellationToken,
+}
+
+impl RangeWatch {
+	/// Bytes of blocks that came so far.
+	pub fn received(&self) -> u64 {
+		self.received.load(Ordering::Relaxed)
+	}
+
+	/// Whether something is to come.
+	pub fn is_requested(&self) -> bool {
+		self.requested.load(Ordering::Relaxed)
+	}
+
+	/// Ends the fetch, as if the stream had been lost.
+	pub fn give_up(&self) {
+		self.given_up.cancel();
+	}
+}
+
+/// How a range ended.
+pub(super) struct Ended {
+	pub result: Result<(), RangeError>,
+	/// What came, also if not all did.
+	pub fetched: RangeFetched,
+	/// The blocks that came to the store.
+	pub came: Vec<Cid>,
+}
+
 /// What the stream brings.
 enum Item {
 	Block(Cid, Bytes, Share),
 	End(WalkEnd),
 }
 
-/// Fetches a range. Returns also the CIDs of the blocks that came to the store.
+/// Fetches a range.
 pub(super) async fn fetch(
 	shared: &Arc<Shared>,
 	peer: PeerId,
 	range: Range,
 	deadline: Instant,
-) -> (Result<RangeFetched, RangeError>, Vec<Cid>) {
+	watch: &RangeWatch,
+) -> Ended {
 	let (items, received) = mpsc::channel(QUEUE);
 	let store = shared.store.clone();
 	let begun = Instant::now();
 	// Ends with the channel, which ends with this future at the latest.
 	let checking = tokio::task::spawn_blocking(move || check(range, received, store));
-	let streamed = tokio::time::timeout_at(deadline.into(), stream(shared, peer, range, items)).await;
+	let streamed = tokio::select! {
+		streamed = tokio::time::timeout_at(deadline.into(), stream(shared, peer, range, items, watch)) => streamed,
+		() = watch.given_up.cancelled() => Ok(Err(RangeError::Lost {
+			reason: "it is given up".to_owned(),
+		})),
+	};
 	let (result, fetched, came) = match checking.await {
 		Ok(checked) => checked,
 		Err(error) => {
 			let reason = error.to_string();
-			return (Err(RangeError::Store { reason }), Vec::new());
+			return Ended {
+				result: Err(RangeError::Store { reason }),
+				fetched: RangeFetched::default(),
+				came: Vec::new(),
+			};
 		}
 	};
 	let cairn = ExchangeProtocol::Cairn.name();
@@ -138,7 +187,7 @@ pub(super) async fn fetch(
 		(Err(_), Err(_)) => Err(RangeError::Deadline),
 		(Err(_), Ok(Err(error))) => Err(error),
 		(Err(error), Ok(Ok(()))) => Err(error),
-		(Ok(()), _) => Ok(fetched),
+		(Ok(()), _) => Ok(()),
 	};
 	match &result {
 		Err(RangeError::Offence { .. }) => {
@@ -149,7 +198,11 @@ pub(super) async fn fetch(
 		}
 		_ => {}
 	}
-	(result, came)
+	Ended {
+		result,
+		fetched,
+		came,
+	}
 }
 
 /// Requests the range and passes on what comes.
@@ -158,6 +211,7 @@ async fn stream(
 	peer: PeerId,
 	range: Range,
 	items: mpsc::Sender<Item>,
+	watch: &RangeWatch,
 ) -> Result<(), RangeError> {
 	let lost = |error: StreamError| {
 		if let Some(offence) = error.offence() {
@@ -177,6 +231,7 @@ async fn stream(
 		flush(&mut writer, stall).await
 	};
 	requested.await.map_err(|error| lost(error.into()))?;
+	watch.requested.store(true, Ordering::Relaxed);
 	let budget = shared.receiving.of_peer(shared.config.receive_peer);
 	let mut frames = FrameReader::new(BufReader::with_capacity(4096, reader), MAX_FRAME, budget, stall);
 	let mut assembly = Assembly::default();
@@ -202,7 +257,10 @@ async fn stream(
 				cid,
 				data,
 				share,
-			} => Item::Block(cid, data, share),
+			} => {
+				watch.received.fetch_add(data.len() as u64, Ordering::Relaxed);
+				Item::Block(cid, data, share)
+			}
 			Assembled::WalkEnd { id: 0, end } => {
 				// The thread may have ended before, which it then tells itself.
 				let _ = items.send(Item::End(end)).await;

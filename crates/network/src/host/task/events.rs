@@ -3,7 +3,8 @@
 use super::{requests::connect_error, Task};
 use crate::{
 	address::PeerAddress,
-	host::{behaviour::BehaviourEvent, commands::ListenError, event::Event},
+	host::{behaviour::BehaviourEvent, commands::ListenError, event::Event, per_network::TooMany},
+	ip_network::{remote_ip, IpNetwork},
 	metrics::Carrier,
 };
 use libp2p::{
@@ -38,6 +39,12 @@ impl Task {
 					.connections
 					.with_label_values(&[carrier.name()])
 					.inc();
+				if let Some(kad) = self.swarm.behaviour_mut().kad.as_mut() {
+					// Those who call are told apart by where they call from, those whom this host calls by where
+					// it found them.
+					let origin = remote_ip(endpoint.get_remote_address()).map(IpNetwork::site);
+					kad.store_mut().connected(peer, origin);
+				}
 				let known = self.connected.entry(peer).or_default();
 				let is_first = known.connections.is_empty();
 				known
@@ -75,6 +82,9 @@ impl Task {
 				}
 				if known.connections.is_empty() {
 					self.connected.remove(&peer);
+					if let Some(kad) = self.swarm.behaviour_mut().kad.as_mut() {
+						kad.store_mut().disconnected(&peer);
+					}
 					self.emit(Event::Disconnected { peer });
 				}
 			}
@@ -232,6 +242,8 @@ impl Task {
 pub(super) fn refusal(cause: &ConnectionDenied) -> Option<&'static str> {
 	if cause.downcast_ref::<connection_limits::Exceeded>().is_some() {
 		Some("limit")
+	} else if cause.downcast_ref::<TooMany>().is_some() {
+		Some("address")
 	} else if cause
 		.downcast_ref::<memory_connection_limits::MemoryUsageLimitExceeded>()
 		.is_some()

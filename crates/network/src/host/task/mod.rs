@@ -12,7 +12,7 @@ use super::{
 	event::{DhtStatus, Event},
 	rendezvous::Rendezvous,
 	reservations::Reservations,
-	StartError,
+	routing, StartError,
 };
 use crate::{
 	address::PeerAddress,
@@ -69,6 +69,8 @@ pub(super) struct Task {
 	listening: HashMap<ListenerId, Reply<Result<Multiaddr, ListenError>>>,
 	/// Peers that the swarm was told to refuse.
 	blocked: HashSet<PeerId>,
+	/// Those of them that it is to refuse for ever.
+	refused: HashSet<PeerId>,
 	/// When the first of their bans ends.
 	next_pardon: Option<Duration>,
 	dht: Option<Dht>,
@@ -104,11 +106,13 @@ impl Task {
 			connecting: HashMap::new(),
 			listening: HashMap::new(),
 			blocked: HashSet::new(),
+			refused: config.refused.clone(),
 			next_pardon: None,
 			dht,
 			reservations: Reservations::new(&config.nat.relays, now),
 			rendezvous: Rendezvous::new(&config.rendezvous, now),
 		};
+		task.enforce_bans();
 		// Entries in the routing table are dialled by the first look around, bootstrap peers at once.
 		for peer in &neighbours {
 			task.add_dht_peer(peer);
@@ -140,6 +144,7 @@ impl Task {
 	/// Serves commands and the swarm until there is nobody left to serve.
 	pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
 		let mut bans = self.peers.changes();
+		// Those of the time before.
 		self.enforce_bans();
 		let done = loop {
 			self.do_what_is_due();
@@ -235,11 +240,13 @@ impl Task {
 		}
 	}
 
-	/// Tells a swarm to refuse those who are banned now, and nobody else.
+	/// Tells a swarm to refuse those who are banned now or by the configuration, and nobody else.
 	fn enforce_bans(&mut self) {
 		let bans = self.peers.bans();
 		self.next_pardon = bans.iter().map(|(_, ban)| ban.until).min();
-		let banned: HashSet<PeerId> = bans.into_iter().map(|(peer, _)| peer).collect();
+		self.metrics.banned.set(bans.len() as i64);
+		let bans = bans.into_iter().map(|(peer, _)| peer);
+		let banned: HashSet<PeerId> = bans.chain(self.refused.iter().copied()).collect();
 		let behaviour = self.swarm.behaviour_mut();
 		for peer in self.blocked.difference(&banned) {
 			behaviour.blocked.unblock_peer(*peer);
@@ -250,7 +257,6 @@ impl Task {
 				kad.remove_peer(peer);
 			}
 		}
-		self.metrics.banned.set(banned.len() as i64);
 		self.blocked = banned;
 	}
 
@@ -261,9 +267,7 @@ impl Task {
 
 	fn add_dht_peer(&mut self, peer: &PeerAddress) {
 		if let Some(kad) = self.swarm.behaviour_mut().kad.as_mut() {
-			for address in &peer.addresses {
-				kad.add_address(&peer.peer, address.clone());
-			}
+			routing::add(kad, peer);
 		}
 	}
 

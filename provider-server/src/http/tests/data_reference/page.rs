@@ -143,7 +143,7 @@ fn request_body(out: &mut String, body: &Value) {
 		out.push_str(", may be empty");
 	}
 	match body["description"].as_str() {
-		Some(description) => _ = writeln!(out, ". {description}"),
+		Some(description) => _ = writeln!(out, ". {}.", cell(description)),
 		None => out.push_str(".\n"),
 	}
 }

@@ -16,12 +16,23 @@ pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 	value[key].as_str().unwrap_or_default()
 }
 
-/// A text as it stands in a table's cell: one line, no columns.
+/// A text as it stands in a table's cell: one line, no columns, and no full stop after the only sentence.
 pub fn cell(text: &str) -> String {
-	text.split_whitespace()
-		.collect::<Vec<_>>()
-		.join(" ")
-		.replace('|', "\\|")
+	let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+	let line = line.replace('|', "\\|");
+	match line.strip_suffix('.') {
+		Some(sentence) if !sentence.contains(". ") => sentence.into(),
+		_ => line,
+	}
+}
+
+/// What is said about a field. Where it may also be null, that stands with the other choice.
+fn description(schema: &Value) -> &str {
+	let mut choices = list(&schema["oneOf"]).map(|choice| text(choice, "description"));
+	match text(schema, "description") {
+		"" => choices.find(|text| !text.is_empty()).unwrap_or_default(),
+		text => text,
+	}
 }
 
 /// The elements of an array; none if there is no array.
@@ -74,9 +85,10 @@ fn one_type(kind: &str, schema: &Value) -> String {
 	match kind {
 		"string" if schema["format"] == "binary" => "bytes".into(),
 		"integer" => match (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
-			(Some(least), Some(most)) => format!("integer, {least} to {most}"),
-			(Some(least), None) => format!("integer, at least {least}"),
-			(None, Some(most)) => format!("integer, at most {most}"),
+			(Some(least), Some(most)) => format!("integer from {least} to {most}"),
+			(Some(0.0), None) => "unsigned integer".into(),
+			(Some(least), None) => format!("integer from {least} on"),
+			(None, Some(most)) => format!("integer up to {most}"),
 			(None, None) => "integer".into(),
 		},
 		"array" => format!("array of {}", type_of(&schema["items"])),
@@ -141,7 +153,7 @@ pub fn write(out: &mut String, name: &str, schema: &Value) {
 				"| `{field}` | {} | {} | {} |",
 				type_of(of),
 				if required { "yes" } else { "no" },
-				cell(text(of, "description")),
+				cell(description(of)),
 			);
 		}
 	}
@@ -160,11 +172,11 @@ mod tests {
 			(json!({"type": ["null", "string"]}), "string or null"),
 			(
 				json!({"type": ["integer", "null"], "minimum": 0}),
-				"integer, at least 0 or null",
+				"unsigned integer or null",
 			),
 			(
 				json!({"type": "integer", "minimum": 1, "maximum": 9}),
-				"integer, 1 to 9",
+				"integer from 1 to 9",
 			),
 			(json!({"$ref": "#/components/schemas/Space"}), "[Space](#space)"),
 			(
@@ -192,6 +204,7 @@ mod tests {
 
 	#[test]
 	fn cells_hold_no_lines_and_columns() {
-		assert_eq!(cell("a\n b | c"), "a b \\| c");
+		assert_eq!(cell("a\n b | c."), "a b \\| c");
+		assert_eq!(cell("One. Two."), "One. Two.");
 	}
 }

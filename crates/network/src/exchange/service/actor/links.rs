@@ -6,8 +6,9 @@ use crate::{
 	exchange::{
 		scheduler::Action,
 		service::{
+			asked::Asked,
 			bitswap::{self, Letter},
-			native::{self, Asked},
+			native,
 		},
 		wire::{Id, Request, WantKind, MAX_CIDS, PROTOCOL},
 	},
@@ -141,6 +142,18 @@ impl Actor {
 		for ask in asks {
 			self.act(ask);
 		}
+	}
+
+	/// There is a better connection with a peer: what was asked is asked anew, over it. Its own streams stay.
+	pub(super) fn relink(&mut self, peer: PeerId) {
+		let Some(state) = self.peers.get_mut(&peer) else {
+			return;
+		};
+		state.link = Link::None;
+		// Whoever writes to it closes the stream when there is nothing left to write.
+		state.bitswap = None;
+		self.scheduler.lost(peer, Instant::now());
+		self.scheduler.back(peer);
 	}
 
 	fn link_native(&mut self, peer: PeerId, (stream, _): Opened) {

@@ -195,6 +195,7 @@ impl Actor {
 	fn on_event(&mut self, event: Event) {
 		match event {
 			Event::Connected(peer) => self.scheduler.back(peer),
+			Event::Direct(peer) => self.relink(peer),
 			Event::Disconnected(peer) => self.forget(peer),
 			Event::Inbound(inbound) => {
 				if self.shared.peers.is_banned(&inbound.peer) {
