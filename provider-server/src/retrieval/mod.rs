@@ -6,6 +6,7 @@
 
 mod blocks;
 mod payload;
+mod turns;
 pub mod unsealing;
 
 pub use blocks::PieceBlocks;
