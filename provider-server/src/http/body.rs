@@ -104,7 +104,11 @@ pub(super) fn blocking<H: Send + 'static>(
 	});
 	Body::from_stream(stream::unfold(
 		(receiver, held),
-		|(mut receiver, held)| async move { receiver.recv().await.map(|chunk| (chunk, (receiver, held))) },
+		|(mut receiver, held)| async move {
+			// A connection that takes all it is given would keep its thread from all others.
+			tokio::task::yield_now().await;
+			receiver.recv().await.map(|chunk| (chunk, (receiver, held)))
+		},
 	))
 }
 
