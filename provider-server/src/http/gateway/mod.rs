@@ -55,7 +55,7 @@ use axum::{
 	Router,
 };
 use cairn_dag::{Codec, SourceError};
-use cairn_provider_api::{ErrorKind, Problem};
+use cairn_provider_api::{cid_text, ErrorKind, Problem};
 use cid::Cid;
 use representation::{Content, Representation};
 use resolve::{load, resolve, Target};
@@ -141,9 +141,9 @@ impl Asked {
 		if is_worker && path.is_empty() {
 			return Err(malformed("a service worker cannot be registered here"));
 		}
-		// The CID's parser would skip a path in front of it.
-		let root = cid.parse().ok().filter(|_| !cid.contains('/')).ok_or_else(|| {
-			malformed("the path does not begin with a CID").hint("ask for /ipfs/{cid} or /ipfs/{cid}/{path}")
+		let root = cid_text::parse(cid).map_err(|error| {
+			malformed(format!("the path does not begin with a CID: {error}"))
+				.hint("ask for /ipfs/{cid} or /ipfs/{cid}/{path}")
 		})?;
 		let choice = choose(&parameters, &headers, api.provider.config.gateway.deserialized)?;
 		let only_if_cached = headers
