@@ -37,6 +37,7 @@ mod files;
 mod folders;
 mod hostile_paths;
 mod limits;
+mod own_blocks;
 
 mod trustless;
 

@@ -5,7 +5,7 @@ use super::{
 	resolve::{self, Target},
 	Asked, Car, CAR,
 };
-use crate::{http::body::BodyWriter, retrieval::PieceBlocks};
+use crate::{http::body::BodyWriter, retrieval::NodeBlocks};
 use cairn_car::{CarWriter, WriteError};
 use cairn_dag::{
 	walk::{walk, Scope, Walk},
@@ -21,7 +21,7 @@ use std::{io, sync::Arc};
 /// # Errors
 /// `NotImplemented` if all of a DAG is asked for whose root is of an unknown codec.
 pub(super) fn represent(
-	blocks: Arc<PieceBlocks>,
+	blocks: Arc<NodeBlocks>,
 	asked: &Asked,
 	target: Target,
 	car: Car,
@@ -61,7 +61,7 @@ fn etag(asked: &Asked, target: &Target, car: &Car) -> String {
 	format!("W/\"{}.car.{}\"", target.cid(), hex::encode(&hash[..8]))
 }
 
-fn write(blocks: &Arc<PieceBlocks>, target: &Target, car: &Car, out: &mut BodyWriter) -> io::Result<()> {
+fn write(blocks: &Arc<NodeBlocks>, target: &Target, car: &Car, out: &mut BodyWriter) -> io::Result<()> {
 	let mut writer = CarWriter::new(out, &[*target.cid()])
 		.map_err(write_error)?
 		.duplicates(car.duplicates);
@@ -69,7 +69,7 @@ fn write(blocks: &Arc<PieceBlocks>, target: &Target, car: &Car, out: &mut BodyWr
 		let block = resolve::load(blocks, cid).map_err(io::Error::other)?;
 		writer.put(&block).map_err(write_error)?;
 	}
-	let mut walking: Walk<Arc<PieceBlocks>> =
+	let mut walking: Walk<Arc<NodeBlocks>> =
 		walk(blocks.clone(), *target.cid(), car.scope).duplicates(car.duplicates);
 	if let Some(range) = car.range {
 		walking = walking.entity_bytes(range);

@@ -7,7 +7,7 @@ use super::{
 	resolve::{self, Target},
 	Asked,
 };
-use crate::retrieval::PieceBlocks;
+use crate::retrieval::NodeBlocks;
 use cairn_dag::{
 	unixfs::{self, DirectoryEntry, Node, ResolveError},
 	Block,
@@ -41,7 +41,7 @@ pub(super) const POLICY: &str =
 /// # Errors
 /// Failures to read it.
 pub(super) fn represent(
-	blocks: Arc<PieceBlocks>,
+	blocks: Arc<NodeBlocks>,
 	asked: &Asked,
 	target: &Target,
 ) -> Result<Representation, Problem> {
@@ -73,7 +73,7 @@ pub(super) fn represent(
 }
 
 /// The folder's `index.html` and its size, if it has one that is a file.
-fn index(blocks: &PieceBlocks, cid: &Cid) -> Result<Option<(Block, u64)>, Problem> {
+fn index(blocks: &NodeBlocks, cid: &Cid) -> Result<Option<(Block, u64)>, Problem> {
 	let found = match unixfs::resolve(blocks, cid, INDEX) {
 		Ok(found) => resolve::load(blocks, &found.cid)?,
 		Err(ResolveError::NotFound { .. }) => return Ok(None),
@@ -115,7 +115,7 @@ impl Place {
 	}
 }
 
-fn write_list(blocks: &PieceBlocks, place: &Place, out: &mut impl Write) -> io::Result<()> {
+fn write_list(blocks: &NodeBlocks, place: &Place, out: &mut impl Write) -> io::Result<()> {
 	write_head(place, out)?;
 	let here = place.url(place.names.len());
 	let mut entries = unixfs::entries(blocks, &place.cid)

@@ -6,7 +6,7 @@ use super::{
 	resolve::Target,
 	Asked, Found,
 };
-use crate::retrieval::PieceBlocks;
+use crate::retrieval::NodeBlocks;
 use cairn_dag::{
 	unixfs::{ByteRange, FileChunks, Node, NodeError, ReadError},
 	Block, CodecError,
@@ -26,7 +26,7 @@ const SANDBOX: &str = "sandbox allow-downloads allow-forms allow-modals allow-po
 ///
 /// # Errors
 /// `NotAcceptable` if the block is not UnixFS, and failures to read it.
-pub(super) fn represent(blocks: Arc<PieceBlocks>, asked: &Asked, target: Target) -> Result<Found, Problem> {
+pub(super) fn represent(blocks: Arc<NodeBlocks>, asked: &Asked, target: Target) -> Result<Found, Problem> {
 	match decode(&target.block)? {
 		Node::File(file) => {
 			let cid = *target.cid();
@@ -80,7 +80,7 @@ pub(super) fn decode(block: &Block) -> Result<Node, Problem> {
 /// # Errors
 /// Failures to read how it begins, where its name does not tell what it is.
 pub(super) fn serve(
-	blocks: Arc<PieceBlocks>,
+	blocks: Arc<NodeBlocks>,
 	asked: &Asked,
 	cid: Cid,
 	tagged: Cid,
@@ -116,7 +116,7 @@ fn requested_disposition(asked: &Asked) -> Option<String> {
 	})
 }
 
-fn read_start(blocks: &PieceBlocks, cid: Cid, size: u64) -> Result<Vec<u8>, Problem> {
+fn read_start(blocks: &NodeBlocks, cid: Cid, size: u64) -> Result<Vec<u8>, Problem> {
 	let range = ByteRange::from(0..size.min(content_type::SNIFFED));
 	let mut start = Vec::new();
 	for chunk in FileChunks::new(blocks, cid, range) {
@@ -139,7 +139,7 @@ fn read_start(blocks: &PieceBlocks, cid: Cid, size: u64) -> Result<Vec<u8>, Prob
 /// # Errors
 /// If a block is missing, damaged or no part of the file, or the client is gone.
 pub(super) fn write(
-	blocks: &PieceBlocks,
+	blocks: &NodeBlocks,
 	cid: Cid,
 	wanted: Range<u64>,
 	size: u64,

@@ -14,7 +14,8 @@
 //! modules above, which makes a [`Representation`](representation::Representation); that becomes the response, or
 //! the part of it that a range names, or 304.
 //!
-//! The gateway is not recursive: what is not stored here is 404. IPNS is not resolved.
+//! Blocks are those of stored pieces and of the node's own block store ([`NodeBlocks`]). The gateway is not recursive:
+//! what is in neither is 404. IPNS is not resolved.
 //!
 //! # Documents of strangers
 //!
@@ -42,7 +43,10 @@ pub use escape::disposition;
 pub use negotiation::{choose, content_location, parameter, Car, Choice, Format, Parameters};
 
 use super::{place, problem::Failure, Api};
-use crate::{provider::Provider, retrieval::PieceBlocks};
+use crate::{
+	provider::Provider,
+	retrieval::{NodeBlocks, PieceBlocks},
+};
 use axum::{
 	body::Body,
 	extract::{
@@ -238,11 +242,11 @@ enum Found {
 
 /// Reads what it takes to answer a request, up to the first bytes of large objects. Blocks.
 fn find(api: &Api, asked: &Asked) -> Result<Found, Problem> {
-	let mut blocks = PieceBlocks::new(api.provider.clone());
+	let mut pieces = PieceBlocks::new(api.provider.clone());
 	if asked.only_if_cached {
-		blocks = blocks.at_hand();
+		pieces = pieces.at_hand();
 	}
-	let blocks = Arc::new(blocks);
+	let blocks = Arc::new(NodeBlocks::new(pieces, api.provider.data.clone()));
 	let target = match resolve(&blocks, asked.root, &asked.path) {
 		Ok(target) => target,
 		Err(problem) => {
@@ -280,12 +284,7 @@ fn is_unixfs(target: &Target) -> bool {
 }
 
 /// What an object is to its reader, by its codec.
-fn deserialized(
-	api: &Api,
-	blocks: Arc<PieceBlocks>,
-	asked: &Asked,
-	target: Target,
-) -> Result<Found, Problem> {
+fn deserialized(api: &Api, blocks: Arc<NodeBlocks>, asked: &Asked, target: Target) -> Result<Found, Problem> {
 	let form = match (target.cid().codec(), Codec::of(target.cid())) {
 		(_, Ok(Codec::Raw | Codec::DagPb)) => return file::represent(blocks, asked, target),
 		(JSON_CODEC, _) => data::Form::JSON,

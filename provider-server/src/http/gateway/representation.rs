@@ -9,7 +9,7 @@ use super::{
 	},
 	escape, file, negotiation, served, Asked,
 };
-use crate::retrieval::PieceBlocks;
+use crate::retrieval::NodeBlocks;
 use axum::{
 	body::Body,
 	http::{Method, StatusCode},
@@ -48,7 +48,7 @@ pub(super) enum Content {
 	Bytes(Bytes),
 	/// A UnixFS file.
 	File {
-		blocks: Arc<PieceBlocks>,
+		blocks: Arc<NodeBlocks>,
 		cid: Cid,
 		size: u64,
 	},

@@ -6,7 +6,7 @@ use super::{
 	resolve::Target,
 	Asked, TAR,
 };
-use crate::{http::body::BodyWriter, retrieval::PieceBlocks};
+use crate::{http::body::BodyWriter, retrieval::NodeBlocks};
 use ::tar::{Builder, EntryType, Header};
 use bytes::{Buf, Bytes};
 use cairn_dag::{
@@ -33,7 +33,7 @@ const MAX_LINKS: usize = 4 << 20;
 /// # Errors
 /// `Malformed` if the target is not UnixFS, as the specification has it.
 pub(super) fn represent(
-	blocks: Arc<PieceBlocks>,
+	blocks: Arc<NodeBlocks>,
 	asked: &Asked,
 	target: Target,
 ) -> Result<Representation, Problem> {
@@ -56,7 +56,7 @@ pub(super) fn represent(
 	})
 }
 
-fn write(blocks: &PieceBlocks, root: &Block, out: &mut BodyWriter) -> io::Result<()> {
+fn write(blocks: &NodeBlocks, root: &Block, out: &mut BodyWriter) -> io::Result<()> {
 	let mut archive = Archive {
 		blocks,
 		builder: Builder::new(out),
@@ -70,7 +70,7 @@ fn write(blocks: &PieceBlocks, root: &Block, out: &mut BodyWriter) -> io::Result
 }
 
 struct Archive<'a> {
-	blocks: &'a PieceBlocks,
+	blocks: &'a NodeBlocks,
 	builder: Builder<&'a mut BodyWriter>,
 	entries: u64,
 	/// Symbolic links. They come last, the deepest first: a folder that has one name twice could else have a file
@@ -167,7 +167,7 @@ fn header(kind: EntryType, size: u64, mode: u32, metadata: Metadata) -> Header {
 
 /// A file's content as a stream of bytes.
 struct FileReader<'a> {
-	chunks: FileChunks<&'a PieceBlocks>,
+	chunks: FileChunks<&'a NodeBlocks>,
 	chunk: Bytes,
 }
 
