@@ -5,7 +5,10 @@ use crate::{
 	sector::SectorState,
 	store::{Store, StoreError},
 };
-use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+	Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+	TextEncoder,
+};
 use std::collections::HashMap;
 
 /// The metrics of one provider.
@@ -38,6 +41,14 @@ pub struct Metrics {
 	pub requests: IntCounterVec,
 	/// Plancks received for deals, as far as this process saw it.
 	pub earned: prometheus::Counter,
+	/// Open HTTP connections.
+	pub connections: IntGauge,
+	/// Connections closed at once because their client had its share.
+	pub connections_refused: IntCounter,
+	/// Requests being answered that proxies send for others.
+	pub proxied_requests: IntGauge,
+	/// Responses that read data at the moment.
+	pub retrievals: IntGauge,
 }
 
 impl Default for Metrics {
@@ -111,6 +122,19 @@ impl Metrics {
 			earned: register!(prometheus::Counter::new(
 				"earned_plancks_total",
 				"Plancks received for deals, as far as this process saw it"
+			)),
+			connections: register!(IntGauge::new("connections", "Open HTTP connections")),
+			connections_refused: register!(IntCounter::new(
+				"connections_refused_total",
+				"HTTP connections closed at once because their client had its share"
+			)),
+			proxied_requests: register!(IntGauge::new(
+				"proxied_requests",
+				"Requests being answered that proxies send for others"
+			)),
+			retrievals: register!(IntGauge::new(
+				"retrievals",
+				"Responses that read data at the moment"
 			)),
 			registry,
 		})

@@ -4,6 +4,7 @@ use super::{
 	super::{
 		body::{self, BodyWriter},
 		conditional::{not_modified, select, Selected},
+		places::Place,
 		problem::Failure,
 		response, Api,
 	},
@@ -18,7 +19,6 @@ use axum::{
 use bytes::Bytes;
 use cid::Cid;
 use std::{fmt::Write, io, sync::Arc, time::Duration};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Content under a CID never changes.
 pub(super) const IMMUTABLE: &str = "public, max-age=29030400, immutable";
@@ -70,7 +70,7 @@ impl Representation {
 	}
 
 	/// The response to `asked`: all of it, the part that a range names, its head, or 304.
-	pub fn respond(self, api: &Api, asked: &Asked, place: OwnedSemaphorePermit) -> Result<Response, Failure> {
+	pub fn respond(self, api: &Api, asked: &Asked, place: Place) -> Result<Response, Failure> {
 		let mut headers = self.headers(asked);
 		if not_modified(&asked.headers, &self.etag) {
 			return Ok(response(StatusCode::NOT_MODIFIED, &headers, Body::empty()));

@@ -115,6 +115,78 @@ async fn retrievals_beyond_the_limit_are_told_to_come_back() {
 	assert_eq!(get(&router, PROBE, &[]).await.status, StatusCode::OK);
 }
 
+/// A response that nobody reads, which holds its place until it is dropped.
+async fn held(router: &Router, peer: &str, headers: &[(&str, &str)]) -> axum::response::Response {
+	let mut request = Request::builder().uri(PROBE);
+	for (name, value) in headers {
+		request = request.header(*name, *value);
+	}
+	let mut request = request.body(Body::empty()).unwrap();
+	request.extensions_mut().insert(Peer(peer.parse().unwrap()));
+	let response = router.clone().call(request).await.unwrap();
+	assert_eq!(response.status(), StatusCode::OK);
+	response
+}
+
+#[tokio::test]
+async fn one_client_does_not_take_every_retrieval() {
+	let mut config = test_config();
+	config.server.max_retrievals = 4;
+	config.server.max_retrievals_per_client = 2;
+	let world = World::with(config).await;
+	let router = router(world.provider().clone()).unwrap();
+	let metrics = &world.provider().metrics;
+	let mut responses = vec![
+		held(&router, "1.2.3.4", &[]).await,
+		held(&router, "1.2.3.4", &[]).await,
+	];
+	// Nobody has to wait for as long as a request does.
+	tokio::time::pause();
+	let answer = from(&router, "1.2.3.4", PROBE, &[]).await;
+	tokio::time::resume();
+	assert_eq!(answer.problem(), ErrorKind::Busy);
+	assert_eq!(metrics.retrievals.get(), 2);
+	assert_eq!(from(&router, "1.2.3.5", PROBE, &[]).await.status, StatusCode::OK);
+	// The machine's own programs have no share: all that is left is theirs.
+	for _ in 0..2 {
+		responses.push(held(&router, "127.0.0.1", &[]).await);
+	}
+	tokio::time::pause();
+	let answer = from(&router, "1.2.3.5", PROBE, &[]).await;
+	tokio::time::resume();
+	assert_eq!(answer.problem(), ErrorKind::Busy);
+	drop(responses);
+	assert_eq!(from(&router, "1.2.3.4", PROBE, &[]).await.status, StatusCode::OK);
+	assert_eq!(metrics.retrievals.get(), 0);
+}
+
+#[tokio::test]
+async fn one_client_does_not_take_every_connection_of_a_proxy() {
+	let mut config = test_config();
+	config.server.max_connections_per_client = 2;
+	let world = World::with(config).await;
+	let router = router(world.provider().clone()).unwrap();
+	let one = [("x-forwarded-for", "5.6.7.8")];
+	let mut responses = vec![
+		held(&router, "127.0.0.1", &one).await,
+		held(&router, "127.0.0.1", &one).await,
+	];
+	assert_eq!(world.provider().metrics.proxied_requests.get(), 2);
+	let refused = from(&router, "127.0.0.1", PROBE, &one).await;
+	assert_eq!(refused.problem(), ErrorKind::RateLimited);
+	assert_eq!(refused.header("retry-after"), "1");
+	let other = [("x-forwarded-for", "5.6.7.9")];
+	for (peer, headers) in [("127.0.0.1", &other[..]), ("127.0.0.1", &[]), ("5.6.7.8", &[])] {
+		let answer = from(&router, peer, PROBE, headers).await;
+		assert_eq!(answer.status, StatusCode::OK, "{peer} {headers:?}");
+	}
+	responses.pop();
+	assert_eq!(
+		from(&router, "127.0.0.1", PROBE, &one).await.status,
+		StatusCode::OK
+	);
+}
+
 #[tokio::test]
 async fn request_ids() {
 	let (_world, router) = world().await;
