@@ -142,6 +142,9 @@ pub struct Server {
 pub struct Gateway {
 	/// Serve files and folders as browsers want them, beside raw blocks and CARs, which the client verifies.
 	pub deserialized: bool,
+	/// Most memory that all retrievals together take to remember what they have met of the objects that they walk
+	/// through: about 400 bytes for each block of a CAR.
+	pub walk_memory: ByteSize,
 }
 
 /// The disk.
@@ -266,7 +269,10 @@ impl Default for Gateway {
 	fn default() -> Self {
 		// Documents that can run scripts get an origin of their own each, so that being readable in a browser costs
 		// no safety: see `http::gateway`.
-		Gateway { deserialized: true }
+		Gateway {
+			deserialized: true,
+			walk_memory: ByteSize(128 << 20),
+		}
 	}
 }
 
@@ -387,6 +393,7 @@ impl Config {
 				server.max_retrievals_per_client as u64,
 				MAX_COUNT,
 			),
+			("gateway.walk_memory", self.gateway.walk_memory.0, u64::MAX),
 			(
 				"server.header_timeout_seconds",
 				server.header_timeout_seconds,

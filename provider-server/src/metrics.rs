@@ -49,6 +49,8 @@ pub struct Metrics {
 	pub proxied_requests: IntGauge,
 	/// Responses that read data at the moment.
 	pub retrievals: IntGauge,
+	/// Bytes that retrievals hold to walk through objects.
+	pub walk_memory: IntGauge,
 }
 
 impl Default for Metrics {
@@ -135,6 +137,10 @@ impl Metrics {
 			retrievals: register!(IntGauge::new(
 				"retrievals",
 				"Responses that read data at the moment"
+			)),
+			walk_memory: register!(IntGauge::new(
+				"walk_memory_bytes",
+				"Bytes that retrievals hold to walk through objects"
 			)),
 			registry,
 		})

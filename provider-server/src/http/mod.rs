@@ -61,6 +61,7 @@ use axum::{
 use body::Holding;
 use cairn_provider_api::{ErrorKind, Problem};
 use client_address::{client, Peer};
+use gateway::WalkMemory;
 use governor::clock::MonotonicClock;
 use places::{Place, Places};
 use problem::Failure;
@@ -86,6 +87,8 @@ pub(crate) struct Api {
 	provider: Arc<Provider>,
 	/// Responses that read data at the same time.
 	retrievals: Places,
+	/// What these remember of the objects that they walk through.
+	walks: WalkMemory,
 	/// Held while a block is converted to another encoding.
 	conversions: Arc<Mutex<()>>,
 }
@@ -103,6 +106,7 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 			server.max_retrievals_per_client,
 			metrics.retrievals.clone(),
 		),
+		walks: WalkMemory::new(provider.config.gateway.walk_memory.0, metrics.walk_memory.clone()),
 		conversions: Arc::default(),
 		provider: provider.clone(),
 	};

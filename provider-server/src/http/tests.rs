@@ -40,6 +40,7 @@ mod limits;
 mod own_blocks;
 
 mod trustless;
+mod walk_memory;
 
 struct Answer {
 	status: StatusCode,

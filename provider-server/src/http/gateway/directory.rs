@@ -5,6 +5,7 @@ use super::{
 	file,
 	representation::{Content, Representation, PAGE},
 	resolve::{self, Target},
+	walk_memory::{Held, Metered, Remembered, WalkMemory},
 	Asked,
 };
 use crate::retrieval::NodeBlocks;
@@ -39,16 +40,22 @@ pub(super) const POLICY: &str =
 /// What a folder shows.
 ///
 /// # Errors
-/// Failures to read it.
+/// Failures to read it; `Busy` if no memory is left to list it.
 pub(super) fn represent(
 	blocks: Arc<NodeBlocks>,
 	asked: &Asked,
 	target: &Target,
+	memory: &WalkMemory,
 ) -> Result<Representation, Problem> {
 	let cid = *target.cid();
 	if let Some((block, size)) = index(&blocks, &cid)? {
 		// The tag is the folder's: its URL is.
-		return file::serve(blocks, asked, *block.cid(), cid, size, Some(INDEX));
+		let file = file::File {
+			cid: *block.cid(),
+			tag: cid,
+			size,
+		};
+		return file::serve(blocks, asked, &file, Some(INDEX), memory);
 	}
 	let place = Place {
 		root: asked.root,
@@ -60,7 +67,9 @@ pub(super) fn represent(
 			.collect(),
 		cid,
 	};
-	let content = Content::Stream(Box::new(move |out| write_list(&blocks, &place, out)));
+	let blocks = Metered::new(blocks, Remembered::Always, memory)?;
+	let sorted = memory.hold(0)?;
+	let content = Content::Stream(Box::new(move |out| write_list(&blocks, &place, sorted, out)));
 	Ok(Representation {
 		cache_control: Some(PAGE),
 		policy: Some(POLICY),
@@ -115,7 +124,12 @@ impl Place {
 	}
 }
 
-fn write_list(blocks: &NodeBlocks, place: &Place, out: &mut impl Write) -> io::Result<()> {
+fn write_list(
+	blocks: &Metered<Arc<NodeBlocks>>,
+	place: &Place,
+	mut memory: Held,
+	out: &mut impl Write,
+) -> io::Result<()> {
 	write_head(place, out)?;
 	let here = place.url(place.names.len());
 	let mut entries = unixfs::entries(blocks, &place.cid)
@@ -127,6 +141,7 @@ fn write_list(blocks: &NodeBlocks, place: &Place, out: &mut impl Write) -> io::R
 	for entry in entries.by_ref() {
 		let entry = entry.map_err(io::Error::other)?;
 		bytes += entry.name.len() + size_of::<DirectoryEntry>();
+		memory.grow_to(bytes as u64).map_err(io::Error::other)?;
 		sorted.push(entry);
 		if bytes > MAX_SORTED {
 			break;

@@ -36,10 +36,13 @@ mod representation;
 mod resolve;
 mod tar;
 mod value;
+mod walk_memory;
 
 pub use accept::media_ranges;
 pub use content_type::by_content;
 pub use escape::disposition;
+pub(super) use walk_memory::WalkMemory;
+
 pub use negotiation::{choose, content_location, parameter, Car, Choice, Format, Parameters};
 
 use super::{place, problem::Failure, Api};
@@ -261,8 +264,8 @@ fn find(api: &Api, asked: &Asked) -> Result<Found, Problem> {
 	let roots = target.roots.clone();
 	let mut found = match asked.choice.format {
 		Format::Raw => Found::Here(raw(asked, target)),
-		Format::Car(car) => Found::Here(car::represent(blocks, asked, target, car)?),
-		Format::Tar => Found::Here(tar::represent(blocks, asked, target)?),
+		Format::Car(car) => Found::Here(car::represent(blocks, asked, target, car, &api.walks)?),
+		Format::Tar => Found::Here(tar::represent(blocks, asked, target, &api.walks)?),
 		Format::DagJson => Found::Here(data::represent(api, asked, target, data::Form::DAG_JSON)?),
 		Format::DagCbor => Found::Here(data::represent(api, asked, target, data::Form::DAG_CBOR)?),
 		Format::Json if !is_unixfs(&target) => {
@@ -286,7 +289,7 @@ fn is_unixfs(target: &Target) -> bool {
 /// What an object is to its reader, by its codec.
 fn deserialized(api: &Api, blocks: Arc<NodeBlocks>, asked: &Asked, target: Target) -> Result<Found, Problem> {
 	let form = match (target.cid().codec(), Codec::of(target.cid())) {
-		(_, Ok(Codec::Raw | Codec::DagPb)) => return file::represent(blocks, asked, target),
+		(_, Ok(Codec::Raw | Codec::DagPb)) => return file::represent(blocks, asked, target, &api.walks),
 		(JSON_CODEC, _) => data::Form::JSON,
 		(CBOR_CODEC, _) => data::Form::CBOR,
 		(_, Ok(Codec::DagJson)) => data::Form::DAG_JSON,

@@ -8,7 +8,9 @@ use super::{
 		problem::Failure,
 		response, Api,
 	},
-	escape, file, negotiation, served, Asked,
+	escape, file, negotiation, served,
+	walk_memory::Metered,
+	Asked,
 };
 use crate::retrieval::NodeBlocks;
 use axum::{
@@ -17,6 +19,7 @@ use axum::{
 	response::Response,
 };
 use bytes::Bytes;
+use cairn_provider_api::Problem;
 use cid::Cid;
 use std::{fmt::Write, io, sync::Arc, time::Duration};
 
@@ -48,7 +51,7 @@ pub(super) enum Content {
 	Bytes(Bytes),
 	/// A UnixFS file.
 	File {
-		blocks: Arc<NodeBlocks>,
+		blocks: Metered<Arc<NodeBlocks>>,
 		cid: Cid,
 		size: u64,
 	},
@@ -113,8 +116,10 @@ impl Representation {
 			Content::Bytes(bytes) => {
 				// Within the bytes, whose number is a usize.
 				let part = bytes.slice(wanted.start as usize..wanted.end as usize);
+				// All of the block stays in memory, also for a part of it.
+				let memory = api.walks.hold_block(bytes.len()).map_err(Problem::from)?;
 				done(part.len() as u64);
-				body::at_hand(part, place)
+				body::at_hand(part, (place, memory))
 			}
 			Content::File { blocks, cid, size } => body::blocking(timeout, place, done, move |out| {
 				file::write(&blocks, cid, wanted, size, out)
