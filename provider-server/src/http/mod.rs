@@ -10,7 +10,7 @@
 //! | `GET /healthz`, `GET /metrics` | for operators ([`health`]) |
 //!
 //! Every response carries `x-request-id`; errors are [`cairn_provider_api::Problem`] as JSON. What a client may
-//! send is limited by its address ([`rate_limit`], [`client_address`]), except for what operators ask; of connections and
+//! send is limited by its address ([`rate_limit`], [`client_address`]), apart for what operators ask; of connections and
 //! of responses that read data it has a share ([`places`]).
 
 mod body;
@@ -23,6 +23,7 @@ mod piece;
 mod places;
 mod problem;
 mod rate_limit;
+mod recent;
 mod request_id;
 mod rpc;
 mod server;
@@ -66,6 +67,7 @@ use governor::clock::MonotonicClock;
 use places::{Place, Places};
 use problem::Failure;
 use rate_limit::RateLimits;
+use recent::Recent;
 use std::{
 	net::IpAddr,
 	num::NonZeroU32,
@@ -77,6 +79,12 @@ use tracing::Instrument;
 
 /// How long a request waits for a place among the retrievals.
 const PLACE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Requests a second for `/healthz` and `/metrics` that one client may send for long: they have limits of their own, so
+/// that whoever looks after the server is heard also from where much is retrieved.
+const OPERATOR_REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+/// Such requests that a client may send at once.
+const OPERATOR_BURST: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
 
 /// Characters of a path that the log shows.
 const MAX_LOGGED_PATH: usize = 256;
@@ -91,6 +99,9 @@ pub(crate) struct Api {
 	walks: WalkMemory,
 	/// Held while a block is converted to another encoding.
 	conversions: Arc<Mutex<()>>,
+	/// What operators ask for, as it was found lately.
+	disk_available: Recent<Option<u64>>,
+	counts: Recent<Result<(), String>>,
 }
 
 /// The routes.
@@ -108,6 +119,8 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 		),
 		walks: WalkMemory::new(provider.config.gateway.walk_memory.0, metrics.walk_memory.clone()),
 		conversions: Arc::default(),
+		disk_available: Recent::default(),
+		counts: Recent::default(),
 		provider: provider.clone(),
 	};
 	let at_least_one = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
@@ -117,6 +130,7 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 			at_least_one(server.request_burst),
 			MonotonicClock,
 		),
+		operators: RateLimits::new(OPERATOR_REQUESTS_PER_SECOND, OPERATOR_BURST, MonotonicClock),
 		proxied: Places::new(
 			server.max_connections,
 			server.max_connections_per_client,
@@ -209,6 +223,8 @@ fn open_cors() -> CorsLayer {
 struct Door {
 	provider: Arc<Provider>,
 	limits: RateLimits,
+	/// The same for what operators ask.
+	operators: RateLimits,
 	/// Requests that proxies send for others: on their connections, which are not counted.
 	proxied: Places,
 }
@@ -225,9 +241,11 @@ impl Door {
 
 	/// Lets a request of `client` in, or says why not. What it returns is to be held until the response is sent.
 	fn admit(&self, client: IpAddr, peer: IpAddr, route: &str) -> Result<Option<Place>, Failure> {
-		if !matches!(route, "healthz" | "metrics") {
-			self.limits.take(client).map_err(too_many)?;
-		}
+		let limits = match route {
+			"healthz" | "metrics" => &self.operators,
+			_ => &self.limits,
+		};
+		limits.take(client).map_err(too_many)?;
 		if client == peer.to_canonical() {
 			// Its connections are counted.
 			return Ok(None);

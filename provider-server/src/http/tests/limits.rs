@@ -188,6 +188,26 @@ async fn one_client_does_not_take_every_connection_of_a_proxy() {
 }
 
 #[tokio::test]
+async fn what_operators_ask_for_has_limits_of_its_own() {
+	let (_world, router) = world().await;
+	for path in ["/healthz", "/metrics"] {
+		let peer = if path == "/healthz" { "1.2.3.4" } else { "1.2.3.5" };
+		let mut refused = false;
+		for _ in 0..500 {
+			let answer = from(&router, peer, path, &[]).await;
+			refused |= answer.status == StatusCode::TOO_MANY_REQUESTS;
+		}
+		assert!(refused, "{path}");
+		// Other requests of the same client are counted apart, and programs on this machine not at all.
+		assert_eq!(from(&router, peer, PROBE, &[]).await.status, StatusCode::OK);
+		for _ in 0..100 {
+			let answer = from(&router, "127.0.0.1", path, &[]).await;
+			assert_eq!(answer.status, StatusCode::OK, "{path}");
+		}
+	}
+}
+
+#[tokio::test]
 async fn request_ids() {
 	let (_world, router) = world().await;
 	let own = get(&router, "/ipfs/x", &[("x-request-id", "trace-7.a_B")]).await;
