@@ -339,6 +339,19 @@ async fn place(retrievals: &Places) -> Result<Place, Problem> {
 		})
 }
 
+/// Runs `work` on a thread that may block. It runs to its end also if nobody waits for it any more.
+async fn on_blocking_thread<T: Send + 'static>(
+	work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+	let span = tracing::Span::current();
+	tokio::task::spawn_blocking(move || span.in_scope(work))
+		.await
+		.unwrap_or_else(|error| {
+			tracing::error!(%error, "a request failed");
+			Err(Problem::new(ErrorKind::Internal, "the server failed").hint("its log has the cause"))
+		})
+}
+
 /// A response with headers whose values are visible ASCII; others are left out.
 fn response(status: StatusCode, headers: &[(&'static str, String)], body: Body) -> Response {
 	let mut response = Response::new(body);

@@ -28,7 +28,7 @@ mod uploads;
 
 pub use headers::{content_disposition, media_type};
 
-use super::{client_address::Peer, problem::Failure, request_id, Api};
+use super::{client_address::Peer, on_blocking_thread, problem::Failure, request_id, Api};
 use crate::data::Data;
 use axum::{
 	body::Body,
@@ -149,19 +149,6 @@ impl DataApi {
 		let data = self.data.clone();
 		on_blocking_thread(move || work(&data)).await
 	}
-}
-
-/// Runs `work` on a thread that may block. It runs to its end also if nobody waits for it any more.
-async fn on_blocking_thread<T: Send + 'static>(
-	work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-	let span = tracing::Span::current();
-	tokio::task::spawn_blocking(move || span.in_scope(work))
-		.await
-		.unwrap_or_else(|error| {
-			tracing::error!(%error, "a request failed");
-			Err(Problem::new(ErrorKind::Internal, "the server failed").hint("its log has the cause"))
-		})
 }
 
 /// The other end of the connection, for [`DataApi::check_access`].
