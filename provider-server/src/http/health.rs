@@ -77,5 +77,9 @@ fn count(provider: &Provider) -> Result<(), String> {
 		.metrics
 		.count(&provider.store)
 		.map_err(|error| error.to_string())?;
+	if let Some(data) = &provider.data {
+		let space = data.repo.space().map_err(|error| error.to_string())?;
+		provider.metrics.show_space(&space);
+	}
 	Ok(())
 }

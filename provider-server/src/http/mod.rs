@@ -303,7 +303,13 @@ async fn observe(door: Arc<Door>, request: Request, next: Next) -> Response {
 		.requests
 		.with_label_values(&[&route, &class])
 		.inc();
-	let milliseconds = started.elapsed().as_millis() as u64;
+	let elapsed = started.elapsed();
+	door.provider
+		.metrics
+		.request_seconds
+		.with_label_values(&[&route])
+		.observe(elapsed.as_secs_f64());
+	let milliseconds = elapsed.as_millis() as u64;
 	span.in_scope(|| {
 		tracing::debug!(target: "cairn_provider_server::access", status = status.as_u16(), milliseconds, "answered")
 	});

@@ -458,4 +458,12 @@ async fn health_and_metrics() {
 		text.contains("cairn_provider_requests_total{route=\"healthz\",status=\"2xx\"} 1"),
 		"{text}"
 	);
+	for line in [
+		"cairn_provider_request_seconds_count{route=\"healthz\"} 1",
+		"cairn_provider_connections 0",
+		"cairn_provider_retrievals 0",
+		"cairn_provider_walk_memory_bytes 0",
+	] {
+		assert!(text.lines().any(|found| found == line), "{line}: {text}");
+	}
 }
