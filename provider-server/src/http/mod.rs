@@ -86,6 +86,9 @@ const OPERATOR_REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("not
 /// Such requests that a client may send at once.
 const OPERATOR_BURST: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
 
+/// Requests that take longer to be answered are logged by default.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// Characters of a path that the log shows.
 const MAX_LOGGED_PATH: usize = 256;
 
@@ -309,9 +312,13 @@ async fn observe(door: Arc<Door>, request: Request, next: Next) -> Response {
 		.request_seconds
 		.with_label_values(&[&route])
 		.observe(elapsed.as_secs_f64());
-	let milliseconds = elapsed.as_millis() as u64;
+	let (code, milliseconds) = (status.as_u16(), elapsed.as_millis() as u64);
 	span.in_scope(|| {
-		tracing::debug!(target: "cairn_provider_server::access", status = status.as_u16(), milliseconds, "answered")
+		if status.is_server_error() || elapsed >= SLOW {
+			tracing::info!(target: "cairn_provider_server::access", status = code, milliseconds, "answered");
+		} else {
+			tracing::debug!(target: "cairn_provider_server::access", status = code, milliseconds, "answered");
+		}
 	});
 	if let Ok(id) = HeaderValue::from_str(&id) {
 		response.headers_mut().insert(request_id::HEADER, id);

@@ -273,6 +273,38 @@ async fn the_log_names_requests_and_no_queries() {
 }
 
 #[tokio::test]
+async fn requests_that_fail_are_in_the_log_by_default() {
+	let mut config = test_config();
+	config.server.max_retrievals = 1;
+	let world = World::with(config.clone()).await;
+	let router = router(world.provider().clone()).unwrap();
+	let log = Log::default();
+	let subscriber = tracing_subscriber::fmt()
+		.json()
+		.with_env_filter(tracing_subscriber::EnvFilter::new(&config.log.filter))
+		.with_writer(log.clone())
+		.finish();
+	let guard = tracing::subscriber::set_default(subscriber);
+	let served = [("x-request-id", "served")];
+	from(&router, "1.2.3.4", PROBE, &served).await;
+	let held = held(&router, "1.2.3.4", &[("x-request-id", "held")]).await;
+	tokio::time::pause();
+	let failed = from(&router, "1.2.3.4", PROBE, &[("x-request-id", "failed")]).await;
+	assert_eq!(failed.status, StatusCode::SERVICE_UNAVAILABLE);
+	drop((guard, held));
+	let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+	let of = |id: &str| {
+		log.lines()
+			.map(|line| serde_json::from_str(line).unwrap())
+			.find(|line: &serde_json::Value| {
+				line["target"] == "cairn_provider_server::access" && line["span"]["id"] == id
+			})
+	};
+	assert_eq!(of("failed").unwrap()["fields"]["status"], 503);
+	assert!(of("served").is_none(), "the others take a filter: {log}");
+}
+
+#[tokio::test]
 async fn pages_of_any_origin_may_read() {
 	let (_world, router, offer, _) = with_file().await;
 	let origin = ("origin", "https://example.org");
