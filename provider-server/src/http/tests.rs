@@ -38,7 +38,6 @@ mod folders;
 mod hostile_paths;
 mod limits;
 mod own_blocks;
-
 mod trustless;
 mod walk_memory;
 
@@ -65,7 +64,9 @@ impl Answer {
 	}
 }
 
+/// Sends a request. Answers of the data API are checked against its description.
 async fn send(router: &Router, request: Request<Body>) -> Answer {
+	let (method, path) = (request.method().clone(), request.uri().path().to_owned());
 	let response = router.clone().call(request).await.unwrap();
 	let (parts, body) = response.into_parts();
 	assert!(parts.headers.contains_key("x-request-id"));
@@ -74,11 +75,13 @@ async fn send(router: &Router, request: Request<Body>) -> Answer {
 		.await
 		.map(|body| body.to_bytes())
 		.unwrap_or_else(|_| Bytes::from_static(b"<cut>"));
-	Answer {
+	let answer = Answer {
 		status: parts.status,
 		headers: parts.headers,
 		body,
-	}
+	};
+	data_openapi::check(router, &method, &path, &answer).await;
+	answer
 }
 
 async fn get(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {

@@ -45,14 +45,15 @@ const POLICY: &str = "sandbox; default-src 'none'";
 		("if-none-match" = Option<String>, Header, description = "Entity tags of data that need not be sent"),
 	),
 	responses(
-		(status = 200, description = "The data", body = Vec<u8>, content_type = "application/octet-stream",
+		(status = 200, description = "The data, of the media type that it was uploaded with", body = Vec<u8>, content_type = "*/*",
 			headers(("etag" = String), ("content-length" = u64), ("content-disposition" = String))),
-		(status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream",
+		(status = 206, description = "The range", body = Vec<u8>, content_type = "*/*",
 			headers(("etag" = String), ("content-range" = String))),
 		(status = 304, description = "The client has it"),
 		(status = 400, description = "The CID is malformed", body = ProblemShape),
 		(status = 404, description = "Not stored here", body = ProblemShape),
 		(status = 416, description = "The range begins beyond the data's end", body = ProblemShape),
+		(status = 422, description = "The CID is a manifest's, and the block is none", body = ProblemShape),
 		(status = 503, description = "Too many downloads are running", body = ProblemShape),
 	),
 )]

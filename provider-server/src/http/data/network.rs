@@ -29,6 +29,7 @@ use cairn_provider_api::{ErrorKind, Problem};
 		(status = 401, description = "A token is needed", body = ProblemShape),
 		(status = 403, description = "Not from this machine", body = ProblemShape),
 		(status = 404, description = "It cannot be found", body = ProblemShape),
+		(status = 422, description = "It is malformed", body = ProblemShape),
 	),
 	security((), ("token" = [])),
 )]
@@ -52,12 +53,13 @@ pub(super) async fn store(
 	tag = "network",
 	params(("cid" = String, Path, description = "The dataset, or a block")),
 	responses(
-		(status = 200, description = "The data", body = Vec<u8>, content_type = "application/octet-stream"),
-		(status = 206, description = "The range", body = Vec<u8>, content_type = "application/octet-stream"),
+		(status = 200, description = "The data, of the media type that it was uploaded with", body = Vec<u8>, content_type = "*/*"),
+		(status = 206, description = "The range", body = Vec<u8>, content_type = "*/*"),
 		(status = 304, description = "The client has it"),
 		(status = 400, description = "The CID is malformed", body = ProblemShape),
 		(status = 404, description = "It cannot be found", body = ProblemShape),
 		(status = 416, description = "The range begins beyond the data's end", body = ProblemShape),
+		(status = 422, description = "It is malformed", body = ProblemShape),
 		(status = 503, description = "Too many downloads are running", body = ProblemShape),
 	),
 )]
@@ -81,6 +83,7 @@ pub(super) async fn stream(
 		(status = 200, description = "The manifest", body = ManifestOf),
 		(status = 400, description = "The CID is malformed, or no manifest's", body = ProblemShape),
 		(status = 404, description = "It cannot be found", body = ProblemShape),
+		(status = 422, description = "It is malformed", body = ProblemShape),
 	),
 )]
 pub(super) async fn manifest(

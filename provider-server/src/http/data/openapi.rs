@@ -1,12 +1,15 @@
 //! The routes under `/api/cairn/v1`, and their description in OpenAPI 3.1. Both come from the annotation of each
 //! handler, so that no route is without a description, and none is described that is not there.
 
-use super::{blocks, datasets, download, network, uploads, DataApi};
+use super::{blocks, datasets, download, network, shapes::Problem, uploads, DataApi};
 use axum::{http::header, routing::get, Router};
 use bytes::Bytes;
 use utoipa::{
-	openapi::security::{Http, HttpAuthScheme, SecurityScheme},
-	OpenApi,
+	openapi::{
+		security::{Http, HttpAuthScheme, SecurityScheme},
+		ContentBuilder, Header, Object, Ref, RefOr, ResponseBuilder, Type,
+	},
+	OpenApi, ToSchema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -51,9 +54,43 @@ fn described() -> OpenApiRouter<DataApi> {
 		.routes(routes!(datasets::space))
 }
 
+/// Describes what any request can get, whatever it asks for.
+fn describe_common_answers(description: &mut utoipa::openapi::OpenApi) {
+	for item in description.paths.paths.values_mut() {
+		let operations = [
+			&mut item.get,
+			&mut item.put,
+			&mut item.post,
+			&mut item.patch,
+			&mut item.delete,
+		];
+		for operation in operations.into_iter().flatten() {
+			let answers = &mut operation.responses.responses;
+			answers.entry("429".to_owned()).or_insert_with(|| {
+				let wait = Header::new(Object::with_type(Type::Integer));
+				let answer = problem("Too many requests from one client").header("retry-after", wait);
+				RefOr::T(answer.build())
+			});
+			answers
+				.entry("500".to_owned())
+				.or_insert_with(|| RefOr::T(problem("A failure of the node; its log has the cause").build()));
+		}
+	}
+}
+
+/// An answer that is a problem.
+fn problem(description: &str) -> ResponseBuilder {
+	let schema = Ref::from_schema_name(Problem::name());
+	ResponseBuilder::new().description(description).content(
+		"application/json",
+		ContentBuilder::new().schema(Some(schema)).build(),
+	)
+}
+
 /// The routes, with the description among them.
 pub(super) fn routes() -> Router<DataApi> {
-	let (router, description) = described().split_for_parts();
+	let (router, mut description) = described().split_for_parts();
+	describe_common_answers(&mut description);
 	// Made of strings and lists: this cannot fail.
 	let description = Bytes::from(serde_json::to_vec_pretty(&description).unwrap_or_default());
 	router.route(
