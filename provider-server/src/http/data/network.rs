@@ -102,8 +102,8 @@ pub(super) async fn store(
 	tag = "network",
 	params(("cid" = String, Path, description = "The dataset, or a block")),
 	responses(
-		(status = 200, description = "The data", body = inline(super::shapes::Binary), content_type = "application/octet-stream"),
-		(status = 206, description = "The range", body = inline(super::shapes::Binary), content_type = "application/octet-stream"),
+		(status = 200, description = "The data, of the media type that it was uploaded with", body = inline(super::shapes::Binary), content_type = "*/*"),
+		(status = 206, description = "The range", body = inline(super::shapes::Binary), content_type = "*/*"),
 		(status = 304, description = "The client has it"),
 		(status = 400, description = "The CID is malformed", body = ProblemShape),
 		(status = 401, description = "It is not here, and a token is needed", body = ProblemShape),
