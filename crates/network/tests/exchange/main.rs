@@ -3,6 +3,7 @@
 mod bitswap_ledger;
 mod fetching;
 mod hostile;
+mod hostile_ranges;
 mod native_server;
 mod nodes;
 mod ranges;
