@@ -1,6 +1,7 @@
 //! Block exchange: the engines under random schedules, and both protocols between hosts.
 
 mod bitswap_ledger;
+mod dying;
 mod fetching;
 mod hostile;
 mod hostile_ranges;
