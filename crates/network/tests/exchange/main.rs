@@ -3,10 +3,12 @@
 mod bitswap_ledger;
 mod dying;
 mod fetching;
+mod framing;
 mod hostile;
 mod hostile_ranges;
 mod native_server;
 mod nodes;
 mod ranges;
 mod scheduling;
+mod stream_limits;
 mod versions;
