@@ -34,7 +34,7 @@ struct Machine {
 impl Machine {
 	/// A node with these blocks, on a machine of its own. Returns where it is reached too.
 	async fn start(rng: &mut ChaCha8Rng, config: Config, blocks: Vec<Block>) -> (Self, PeerAddress) {
-		let (power, mut cut) = oneshot::channel::<()>();
+		let (power, cut) = oneshot::channel::<()>();
 		let (remains, gone) = mpsc::channel::<()>();
 		let (ready, address) = oneshot::channel();
 		let mut rng = ChaCha8Rng::seed_from_u64(rng.next_u64());
@@ -47,7 +47,7 @@ impl Machine {
 				let node = Node::start(&mut rng, config, &blocks).await;
 				ready.send(node.host.address().await.unwrap()).unwrap();
 				// It ends with an error, when its other half is dropped.
-				let _ = (&mut cut).await;
+				let _ = cut.await;
 				node
 			});
 			// The tasks are still there, and none of them is run any more.

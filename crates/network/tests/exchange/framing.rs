@@ -168,7 +168,7 @@ async fn frames_wait_for_memory_of_their_peer_first() {
 	// All together wait for what all have.
 	let third = all.of_peer(600);
 	let (mut near, mut frames) = stream(1 << 20, third);
-	near.write_all(&frame(&vec![3; 500])).await.unwrap();
+	near.write_all(&frame(&[3; 500])).await.unwrap();
 	let mut waiting = Box::pin(frames.next());
 	assert!(timeout(Duration::from_secs(3600), &mut waiting).await.is_err());
 	drop(large_held);

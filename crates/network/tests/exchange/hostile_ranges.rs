@@ -227,7 +227,11 @@ fn cases(blocks: &[Block]) -> Vec<Case> {
 		),
 		case(
 			"a block after the end",
-			[answer(blocks, None), answer(&[stranger.clone()], None)].concat(),
+			[
+				answer(blocks, None),
+				answer(std::slice::from_ref(&stranger), None),
+			]
+			.concat(),
 			Verdict::Offence,
 			all,
 		),

@@ -106,7 +106,8 @@ async fn so_many_streams_wait_for_a_connection() {
 	let mut secret = [0; 32];
 	rng.fill_bytes(&mut secret);
 	let peer = Identity::from_secret(&mut secret).unwrap().peer_id();
-	let dial = tokio::spawn(async move { host.connect(PeerAddress::new(peer, [address])).await });
+	let dialling = host.clone();
+	let dial = tokio::spawn(async move { dialling.connect(PeerAddress::new(peer, [address])).await });
 	let (silent, _) = within("the dial", listener.accept()).await.unwrap();
 	let protocols = [PROTOCOL];
 	let mut waiting = FuturesOrdered::new();
