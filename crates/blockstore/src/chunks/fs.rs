@@ -217,22 +217,31 @@ impl ChunkStore for FsChunks {
 	fn delete_many(&self, hashes: &[Multihash]) -> Result<(), ChunkError> {
 		let file_system = self.file_system()?;
 		let mut shards = BTreeSet::new();
+		// One that cannot be removed keeps none from being removed for good.
+		let mut failure = None;
 		for hash in hashes {
 			let path = self.path(hash);
-			match disk::remove_file(&path) {
+			let removed = match disk::remove_file(&path) {
+				Ok(()) => {
+					fault_injection::reached("fs:removed");
+					Ok(())
+				}
+				// Perhaps by a call that could not sync the folder.
+				Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+				Err(error) if error.kind() == io::ErrorKind::IsADirectory => self.move_aside(&path),
+				Err(error) => Err(ChunkError::from_io("remove", &path, error)),
+			};
+			match removed {
 				Ok(()) => {
 					shards.insert(shard_of(&hash.to_bytes()));
-					fault_injection::reached("fs:removed");
 				}
-				Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-				Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-					self.move_aside(&path)?;
-					shards.insert(shard_of(&hash.to_bytes()));
+				Err(error) => {
+					failure.get_or_insert(error);
 				}
-				Err(error) => return Err(ChunkError::from_io("remove", &path, error)),
 			}
 		}
-		self.sync_shards(&file_system, &shards)
+		self.sync_shards(&file_system, &shards)?;
+		failure.map_or(Ok(()), Err)
 	}
 
 	fn list(&self, visit: &mut dyn FnMut(ListedChunk) -> ControlFlow<()>) -> Result<(), ChunkError> {
