@@ -159,6 +159,13 @@ fn chunks_are_on_the_disk_when_writing_and_removing_return() {
 		disk.borrow().assert_settled("incoming");
 	}
 	assert_eq!(chunk_files(&disk.borrow(), &chunks), stored as usize - 20);
+	// A folder that somebody removed is made again, for good.
+	drop(store);
+	fs::remove_dir_all(chunks.join("7f")).unwrap();
+	let store = followed(&disk, || FsChunks::open(&chunks).unwrap());
+	disk.borrow().assert_settled("incoming");
+	followed(&disk, || store.put_many(&again).unwrap());
+	disk.borrow().assert_settled("incoming");
 }
 
 /// A chunk that cannot be removed: those that were removed beside it are removed for good.

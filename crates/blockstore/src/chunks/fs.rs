@@ -113,6 +113,9 @@ impl FsChunks {
 			let place = tempfile::Builder::new().prefix("").tempdir_in(&foreign)?;
 			disk::rename(path, &place.path().join("folder"))?;
 			let place = place.keep();
+			for folder in [&place, &foreign, &self.folder] {
+				disk::sync(folder)?;
+			}
 			tracing::warn!(
 				from = %path.display(),
 				to = %place.display(),
@@ -350,9 +353,13 @@ fn check_format(folder: &Path) -> Result<bool, OpenChunksError> {
 /// Makes the folders that are not there.
 fn create_layout(folder: &Path) -> Result<(), OpenChunksError> {
 	let shards = (0..=u8::MAX).map(shard_name);
+	let mut created = false;
 	for name in shards.chain([INCOMING.to_owned()]) {
 		let path = folder.join(name);
-		disk::create_folder(&path).map_err(|source| open_error("create", &path, source))?;
+		created |= disk::create_folder(&path).map_err(|source| open_error("create", &path, source))?;
+	}
+	if created {
+		disk::sync(folder).map_err(|source| open_error("sync", folder, source))?;
 	}
 	Ok(())
 }
@@ -365,7 +372,6 @@ fn write_format(folder: &Path) -> Result<(), OpenChunksError> {
 		writeln!(file, "{FORMAT_PREFIX}{FORMAT}")?;
 		disk::wrote(file.path());
 		disk::sync(file.path())?;
-		disk::sync(folder)?;
 		disk::persist(file.into_temp_path(), &path).map_err(|error| error.error)?;
 		disk::sync(folder)
 	};
