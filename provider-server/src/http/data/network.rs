@@ -17,7 +17,7 @@ use crate::{
 use axum::{
 	body::Body,
 	extract::{rejection::PathRejection, Path, State},
-	http::{HeaderMap, Method, StatusCode},
+	http::{header, HeaderMap, Method, StatusCode},
 	response::Response,
 };
 use cairn_dag::{
@@ -134,7 +134,9 @@ pub(super) async fn stream(
 		None => {
 			state.check_access(address(&peer), &headers)?;
 			let known = download::common_headers(&cid);
-			if not_modified(&headers, &known[0].1) {
+			// Any (`*`) means any that is here.
+			let names_one = headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag != "*");
+			if names_one && not_modified(&headers, &known[0].1) {
 				// Before anybody is asked for what the client has.
 				return Ok(response(StatusCode::NOT_MODIFIED, &known, Body::empty()));
 			}
