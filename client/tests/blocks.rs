@@ -138,7 +138,7 @@ fn a_file_becomes_a_block() {
 	let output = user.run(&put);
 	let text = String::from_utf8(output.stdout).unwrap();
 	assert!(
-		text.starts_with(&format!("{cid}\n7 B was there already, {}", node.url)),
+		text.starts_with(&format!("{cid}\nits 7 B were at {}", node.url)),
 		"{text}"
 	);
 }

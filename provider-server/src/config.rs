@@ -108,6 +108,9 @@ pub struct Server {
 	pub addresses: Vec<String>,
 	/// Open connections at the same time; further ones wait in the system's queue.
 	pub max_connections: usize,
+	/// Open connections of one client, or requests that a proxy sends for it, at the same time; further ones are
+	/// refused.
+	pub max_connections_per_client: usize,
 	/// Seconds that a client may take to send its request's head.
 	pub header_timeout_seconds: u64,
 	/// Seconds that a client may take to send the body of a JSON-RPC request. Uploads have a limit of
@@ -115,16 +118,21 @@ pub struct Server {
 	pub body_timeout_seconds: u64,
 	/// Seconds that a reader may take to accept a part of a response.
 	pub write_timeout_seconds: u64,
+	/// Least data that a reader must take within that time.
+	pub min_progress: ByteSize,
 	/// Retrievals at the same time.
 	pub max_retrievals: usize,
+	/// Retrievals of one client at the same time.
+	pub max_retrievals_per_client: usize,
 	/// Seconds that running requests get to finish when the server stops.
 	pub shutdown_seconds: u64,
-	/// Requests a second that one client may send for long. A client is an IPv4 address or an IPv6 network of
-	/// 64 bits.
+	/// Requests a second that one client may send for long. A client, here and above, is an IPv4 address or an IPv6
+	/// network of 64 bits.
 	pub requests_per_second: u32,
 	/// Requests that a client may send at once after it has been quiet.
 	pub request_burst: u32,
-	/// Proxies whose `x-forwarded-for` says who the client is. What they send without it is not limited.
+	/// Proxies whose `x-forwarded-for` says who the client is. What they send without it is not limited, nor are their
+	/// connections.
 	pub trusted_proxies: Vec<IpAddr>,
 }
 
@@ -134,6 +142,9 @@ pub struct Server {
 pub struct Gateway {
 	/// Serve files and folders as browsers want them, beside raw blocks and CARs, which the client verifies.
 	pub deserialized: bool,
+	/// Most memory that all retrievals together take to remember what they have met of the objects that they walk
+	/// through: about 400 bytes for each block of a CAR.
+	pub walk_memory: ByteSize,
 }
 
 /// The disk.
@@ -241,10 +252,13 @@ impl Default for Server {
 			listen: SocketAddr::from(([127, 0, 0, 1], 7600)),
 			addresses: Vec::new(),
 			max_connections: 512,
+			max_connections_per_client: 128,
 			header_timeout_seconds: 10,
 			body_timeout_seconds: 10,
 			write_timeout_seconds: 30,
+			min_progress: ByteSize(512 << 10),
 			max_retrievals: 64,
+			max_retrievals_per_client: 16,
 			shutdown_seconds: 10,
 			requests_per_second: 100,
 			request_burst: 1000,
@@ -257,7 +271,10 @@ impl Default for Gateway {
 	fn default() -> Self {
 		// Documents that can run scripts get an origin of their own each, so that being readable in a browser costs
 		// no safety: see `http::gateway`.
-		Gateway { deserialized: true }
+		Gateway {
+			deserialized: true,
+			walk_memory: ByteSize(128 << 20),
+		}
 	}
 }
 
@@ -369,6 +386,17 @@ impl Config {
 		let bounded = [
 			("server.max_connections", server.max_connections as u64, MAX_COUNT),
 			("server.max_retrievals", server.max_retrievals as u64, MAX_COUNT),
+			(
+				"server.max_connections_per_client",
+				server.max_connections_per_client as u64,
+				MAX_COUNT,
+			),
+			(
+				"server.max_retrievals_per_client",
+				server.max_retrievals_per_client as u64,
+				MAX_COUNT,
+			),
+			("gateway.walk_memory", self.gateway.walk_memory.0, u64::MAX),
 			(
 				"server.header_timeout_seconds",
 				server.header_timeout_seconds,

@@ -5,7 +5,11 @@ use crate::{
 	sector::SectorState,
 	store::{Store, StoreError},
 };
-use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use cairn_blockstore::repo::Space;
+use prometheus::{
+	Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+	TextEncoder,
+};
 use std::collections::HashMap;
 
 /// The metrics of one provider.
@@ -44,6 +48,24 @@ pub struct Metrics {
 	pub requests: IntCounterVec,
 	/// Plancks received for deals, as far as this process saw it.
 	pub earned: prometheus::Counter,
+	/// Seconds until a request is answered, up to the response's head, by route.
+	pub request_seconds: HistogramVec,
+	/// Open HTTP connections.
+	pub connections: IntGauge,
+	/// Connections closed at once because their client had its share.
+	pub connections_refused: IntCounter,
+	/// Requests being answered that proxies send for others.
+	pub proxied_requests: IntGauge,
+	/// Responses that read data at the moment.
+	pub retrievals: IntGauge,
+	/// Bytes that retrievals hold to walk through objects.
+	pub walk_memory: IntGauge,
+	/// The block store's bytes: `quota`, `used`, `reserved`, `pending_delete`.
+	pub repo_bytes: IntGaugeVec,
+	/// Blocks in the block store.
+	pub repo_blocks: IntGauge,
+	/// Datasets in the block store: `live`, and `hidden` while they are uploaded or deleted.
+	pub repo_datasets: IntGaugeVec,
 }
 
 impl Default for Metrics {
@@ -130,6 +152,42 @@ impl Metrics {
 				"earned_plancks_total",
 				"Plancks received for deals, as far as this process saw it"
 			)),
+			request_seconds: register!(HistogramVec::new(
+				HistogramOpts::new(
+					"request_seconds",
+					"Seconds until a request is answered, up to the response's head, by route"
+				),
+				&["route"]
+			)),
+			connections: register!(IntGauge::new("connections", "Open HTTP connections")),
+			connections_refused: register!(IntCounter::new(
+				"connections_refused_total",
+				"HTTP connections closed at once because their client had its share"
+			)),
+			proxied_requests: register!(IntGauge::new(
+				"proxied_requests",
+				"Requests being answered that proxies send for others"
+			)),
+			retrievals: register!(IntGauge::new(
+				"retrievals",
+				"Responses that read data at the moment"
+			)),
+			walk_memory: register!(IntGauge::new(
+				"walk_memory_bytes",
+				"Bytes that retrievals hold to walk through objects"
+			)),
+			repo_bytes: register!(IntGaugeVec::new(
+				Opts::new("repo_bytes", "The block store's bytes by what they are"),
+				&["kind"]
+			)),
+			repo_blocks: register!(IntGauge::new("repo_blocks", "Blocks in the block store")),
+			repo_datasets: register!(IntGaugeVec::new(
+				Opts::new(
+					"repo_datasets",
+					"Datasets in the block store: live, and hidden while they are uploaded or deleted"
+				),
+				&["state"]
+			)),
 			registry,
 		})
 	}
@@ -164,6 +222,24 @@ impl Metrics {
 				.set(sectors.get(name).copied().unwrap_or(0));
 		}
 		Ok(())
+	}
+
+	/// Shows how full the block store is.
+	pub fn show_space(&self, space: &Space) {
+		for (kind, bytes) in [
+			("quota", space.quota),
+			("used", space.used),
+			("reserved", space.reserved),
+			("pending_delete", space.pending_delete),
+		] {
+			self.repo_bytes.with_label_values(&[kind]).set(bytes as i64);
+		}
+		self.repo_blocks.set(space.blocks as i64);
+		for (state, datasets) in [("live", space.datasets), ("hidden", space.hidden_datasets)] {
+			self.repo_datasets
+				.with_label_values(&[state])
+				.set(datasets as i64);
+		}
 	}
 
 	/// The exposition text.

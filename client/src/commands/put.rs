@@ -96,7 +96,7 @@ What the proofs show:
           32 GiB it rests on sealing anew costing more than storing, not on
           time alone. Sealing takes seconds (8 MiB) to hours (32 GiB).
   Neither tier shows that a provider will hand the data out to you. `get` asks
-  one provider after the other; copies with independent providers matter.
+  several, and needs one; copies with independent providers matter.
   A provider is not paid for time in which it misses proofs; the price of that
   time returns to you.
 

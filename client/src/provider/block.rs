@@ -88,7 +88,7 @@ impl ProviderClient {
 			let response = request.send().await.map_err(|error| self.unreachable(error))?;
 			let response = self.check(response).await?;
 			let is_new = response.status() == StatusCode::CREATED;
-			Ok((is_new, self.bounded(response).await?))
+			Ok::<_, ProviderError>((is_new, self.bounded(response).await?))
 		};
 		let (is_new, body) = tokio::time::timeout(IDLE_TIMEOUT, exchange)
 			.await

@@ -9,7 +9,7 @@ use axum::{
 	routing::{any, get},
 	Router,
 };
-use cairn_car::{CarReader, CarWriter};
+use cairn_car::{CarReader, CarWriter, ReadOptions};
 use cairn_dag::{
 	unixfs::resolve,
 	walk::{walk, EntityBytes, Scope},
@@ -281,7 +281,11 @@ async fn ipfs(
 	let (mut car, _) = writer.finish().unwrap();
 	let stops = [state.faults.cut_blocks_after, state.faults.stall_blocks_after];
 	let stop = stops.into_iter().flatten().min().unwrap_or(car.len()) as u64;
-	let mut reader = CarReader::new(&car[..]).unwrap();
+	let options = ReadOptions {
+		verify: false,
+		..ReadOptions::default()
+	};
+	let mut reader = CarReader::with_options(&car[..], options).unwrap();
 	while let Some(section) = reader.next_section().unwrap() {
 		if section.offset + section.len <= stop {
 			state.sent.lock().unwrap().push(*section.block.cid());

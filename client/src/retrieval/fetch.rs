@@ -339,7 +339,7 @@ impl Retrieval<'_, '_> {
 	fn begin(&mut self, job: Job) {
 		let gateway = &mut self.gateways[job.gateway];
 		gateway.running += 1;
-		let transfer = transfer(gateway.provider.clone(), gateway.speaks, job, self.shared.clone());
+		let transfer = transfer(gateway.provider.clone(), job, self.shared.clone());
 		self.running.push(transfer.boxed());
 	}
 
@@ -391,7 +391,7 @@ impl Retrieval<'_, '_> {
 				source,
 			});
 		}
-		let failed = match gateway.judge(&job.ask, result, ended, job.flow.new_bytes(), received) {
+		let failed = match gateway.judge(&job, result, ended, received) {
 			Verdict::Fine => return Ok(()),
 			Verdict::Otherwise(error) => {
 				self.note(job.gateway, error);

@@ -3,8 +3,9 @@
 use super::{
 	candidates::Candidate,
 	fetch::FetchError,
+	flow::Flow,
 	pieces::{Ask, Speaks},
-	work::{Ended, Offer},
+	work::{Ended, Job, Offer},
 };
 use crate::provider::{ProviderClient, ProviderError};
 use cairn_car::ReadError;
@@ -107,7 +108,7 @@ impl Gateway {
 	}
 
 	/// Learns from a transfer.
-	pub fn learn(&mut self, flow: &super::flow::Flow) {
+	pub fn learn(&mut self, flow: &Flow) {
 		let new = flow.new_bytes();
 		self.delivered += new;
 		if new > 0 {
@@ -123,12 +124,12 @@ impl Gateway {
 	/// Decides what follows from the end of a job. `received` is what all gateways have brought so far.
 	pub fn judge(
 		&mut self,
-		ask: &Ask,
+		job: &Job,
 		result: Result<(), FetchError>,
 		ended: Ended,
-		new: u64,
 		received: u64,
 	) -> Verdict {
+		let new = job.flow.new_bytes();
 		let error = match result {
 			Ok(()) if ended == Ended::Done || new > 0 => {
 				self.failures = 0;
@@ -146,17 +147,19 @@ impl Gateway {
 			return Verdict::Failed(error);
 		}
 		if is_about_the_request(&error) {
-			if let Some(lesser) = self.lesser(ask, &error) {
+			if let Some(lesser) = lesser(job, &error) {
 				self.speaks = self.speaks.min(lesser);
 				return Verdict::Otherwise(error);
 			}
 			self.state = State::Aside(received);
 			return Verdict::Failed(error);
 		}
-		self.failures += 1;
+		// When a connection breaks, or it has too much to do, several requests fail at once.
+		let is_resting = matches!(self.state, State::Resting(_));
+		self.failures += u32::from(!is_resting);
 		let rest = match &error {
 			FetchError::Provider(ProviderError::Busy { wait, .. }) => Some(*wait),
-			_ if new > 0 => Some(FIRST_REST * (1 << self.failures.min(6))),
+			_ if new > 0 || is_resting => Some(FIRST_REST * (1 << self.failures.min(6))),
 			_ => None,
 		};
 		self.state = match rest {
@@ -171,17 +174,16 @@ impl Gateway {
 		};
 		Verdict::Failed(error)
 	}
+}
 
-	/// How to ask instead of what it did not answer.
-	fn lesser(&self, ask: &Ask, error: &FetchError) -> Option<Speaks> {
-		match ask {
-			Ask::Bytes(..) => Some(Speaks::Subtrees),
-			Ask::Subtree(_) if self.speaks > Speaks::Whole => Some(Speaks::Whole),
-			// It does not know the object, however it is asked.
-			Ask::Target if is_absence(error) => None,
-			Ask::Target if self.speaks > Speaks::Whole => Some(Speaks::Whole),
-			Ask::Subtree(_) | Ask::Target => None,
-		}
+/// How to ask instead of what was not answered.
+fn lesser(job: &Job, error: &FetchError) -> Option<Speaks> {
+	match job.ask {
+		Ask::Bytes(..) => Some(Speaks::Subtrees),
+		Ask::Subtree(_) => Some(Speaks::Whole),
+		// It does not know the object, however it is asked.
+		Ask::Target if is_absence(error) => None,
+		Ask::Target => (job.speaks > Speaks::Whole).then_some(Speaks::Whole),
 	}
 }
 
@@ -215,5 +217,152 @@ fn status(error: &ProviderError) -> Option<u16> {
 		ProviderError::Refused { problem, .. } => Some(problem.kind.http_status()),
 		ProviderError::Status { status, .. } => Some(*status),
 		_ => None,
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::{provider::http_client, retrieval::candidates::Reason};
+	use cairn_dag::Cid;
+	use std::io;
+
+	fn gateway() -> Gateway {
+		let candidate = Candidate {
+			url: "http://127.0.0.1:1/".parse().unwrap(),
+			reason: Reason::Named,
+		};
+		Gateway::new(http_client().unwrap(), candidate)
+	}
+
+	fn job(ask: Ask, speaks: Speaks, new: usize) -> Job {
+		let job = Job {
+			id: 0,
+			gateway: 0,
+			ask,
+			speaks,
+			flow: Default::default(),
+		};
+		job.flow.count_new(new);
+		job
+	}
+
+	fn status(status: u16) -> FetchError {
+		let url = "http://127.0.0.1:1/".parse().unwrap();
+		ProviderError::Status { url, status }.into()
+	}
+
+	fn busy(seconds: u64) -> FetchError {
+		let url = "http://127.0.0.1:1/".parse().unwrap();
+		let wait = Duration::from_secs(seconds);
+		ProviderError::Busy { url, wait }.into()
+	}
+
+	fn broken() -> FetchError {
+		FetchError::Broken(io::ErrorKind::ConnectionReset.into())
+	}
+
+	fn is_resting(gateway: &Gateway) -> bool {
+		matches!(gateway.state, State::Resting(_))
+	}
+
+	#[test]
+	fn liars_are_banned_for_good() {
+		let cid = Cid::default();
+		let truncated = FetchError::Car(ReadError::Truncated { offset: 1 });
+		let damaged = FetchError::Car(ReadError::InvalidCid { offset: 1 });
+		for (error, is_lie) in [
+			(FetchError::Unrequested { cid }, true),
+			(FetchError::TooMany, true),
+			(damaged, true),
+			(truncated, false),
+			(FetchError::Stalled, false),
+		] {
+			let mut gateway = gateway();
+			gateway.judge(&job(Ask::Target, Speaks::Ranges, 5), Err(error), Ended::Left, 9);
+			assert_eq!(gateway.state == State::Banned, is_lie);
+			gateway.judge(
+				&job(Ask::Target, Speaks::Ranges, 5),
+				Err(broken()),
+				Ended::Left,
+				9,
+			);
+			assert_eq!(gateway.state == State::Banned, is_lie);
+		}
+	}
+
+	#[test]
+	fn what_it_does_not_answer_is_asked_otherwise() {
+		let cid = Cid::default();
+		let mut gateway = gateway();
+		let bytes = job(Ask::Bytes(cid, 0..9), Speaks::Ranges, 0);
+		let verdict = gateway.judge(&bytes, Err(FetchError::IgnoresRange), Ended::Left, 0);
+		assert!(matches!(verdict, Verdict::Otherwise(_)));
+		assert_eq!((gateway.speaks, gateway.state), (Speaks::Subtrees, State::Ready));
+		// Several at once.
+		for _ in 0..3 {
+			let subtree = job(Ask::Subtree(cid), Speaks::Subtrees, 0);
+			gateway.judge(&subtree, Err(status(404)), Ended::Left, 0);
+			assert_eq!((gateway.speaks, gateway.state), (Speaks::Whole, State::Ready));
+		}
+		gateway.judge(&bytes, Err(status(501)), Ended::Left, 0);
+		assert_eq!(gateway.speaks, Speaks::Whole, "it does not rise again");
+		let target = job(Ask::Target, Speaks::Whole, 0);
+		gateway.judge(&target, Err(status(400)), Ended::Left, 7);
+		assert_eq!(gateway.state, State::Aside(7));
+	}
+
+	#[test]
+	fn who_does_not_have_the_object_is_set_aside() {
+		for result in [Err(status(404)), Err(status(500)), Ok(()), Err(broken())] {
+			let mut gateway = gateway();
+			gateway.judge(&job(Ask::Target, Speaks::Ranges, 0), result, Ended::Left, 3);
+			assert_eq!(gateway.state, State::Aside(3));
+		}
+	}
+
+	#[test]
+	fn failures_in_the_middle_are_forgiven_so_many_times() {
+		let mut gateway = gateway();
+		let some = || job(Ask::Target, Speaks::Ranges, 10);
+		for _ in 0..MAX_FAILURES {
+			gateway.state = State::Ready;
+			gateway.judge(&some(), Err(broken()), Ended::Left, 0);
+			assert!(is_resting(&gateway));
+			// Its other requests fail for the same reason.
+			let other = job(Ask::Subtree(Cid::default()), Speaks::Ranges, 0);
+			gateway.judge(&other, Err(broken()), Ended::Left, 0);
+			assert!(is_resting(&gateway));
+		}
+		gateway.state = State::Ready;
+		gateway.judge(&some(), Err(broken()), Ended::Left, 0);
+		assert_eq!(gateway.state, State::Aside(0));
+		// Unless it delivers in between.
+		gateway.state = State::Ready;
+		gateway.judge(&some(), Ok(()), Ended::Done, 0);
+		gateway.judge(&some(), Err(broken()), Ended::Left, 0);
+		assert!(is_resting(&gateway));
+	}
+
+	#[test]
+	fn who_asks_to_wait_is_waited_for_within_bounds() {
+		let mut gateway = gateway();
+		gateway.judge(
+			&job(Ask::Target, Speaks::Ranges, 0),
+			Err(busy(60)),
+			Ended::Left,
+			0,
+		);
+		assert!(matches!(gateway.state, State::Resting(until)
+			if until > Instant::now() + Duration::from_secs(50)));
+		assert!(gateway.offer(0).is_none());
+		gateway.state = State::Ready;
+		gateway.judge(
+			&job(Ask::Target, Speaks::Ranges, 0),
+			Err(busy(61)),
+			Ended::Left,
+			0,
+		);
+		assert_eq!(gateway.state, State::Aside(0));
 	}
 }

@@ -84,8 +84,6 @@ async fn honest_servers_share_the_work() {
 
 #[tokio::test]
 async fn servers_that_misbehave_neither_stop_nor_corrupt_it() {
-	let good = server(Faults::default()).await;
-	let first = waiting_for(&good).await;
 	let misbehaving = [
 		Faults {
 			stall_blocks_after: Some(3_000),
@@ -112,20 +110,19 @@ async fn servers_that_misbehave_neither_stop_nor_corrupt_it() {
 			..Faults::default()
 		},
 	];
+	let good = server(Faults::default()).await;
 	let mut servers = Vec::new();
 	for faults in misbehaving {
+		// The first is asked for everything.
+		let bad = server(faults.clone()).await;
+		fetch_all(&place(), &[&bad, &good]).await;
 		servers.push(server(faults).await);
 	}
-	// Whoever comes first is asked for everything.
-	for at in 0..=servers.len() {
-		let mut asked: Vec<&FakeServer> = servers.iter().collect();
-		asked.rotate_left(at % servers.len());
-		match at == servers.len() {
-			true => asked.extend([&first, &good]),
-			false => asked.push(&good),
-		}
-		fetch_all(&place(), &asked).await;
-	}
+	let first = waiting_for(&good).await;
+	let mut all: Vec<&FakeServer> = vec![&first];
+	all.extend(&servers);
+	all.push(&good);
+	fetch_all(&place(), &all).await;
 }
 
 #[tokio::test]

@@ -72,14 +72,9 @@ pub(super) struct Outcome {
 }
 
 /// Does a job.
-pub(super) async fn transfer(
-	provider: ProviderClient,
-	speaks: Speaks,
-	job: Job,
-	shared: Arc<Shared>,
-) -> Outcome {
+pub(super) async fn transfer(provider: ProviderClient, job: Job, shared: Arc<Shared>) -> Outcome {
 	let response = tokio::select! {
-		response = ask(&provider, speaks, &job.ask, &shared.wanted) => response.map(Some),
+		response = ask(&provider, &job, &shared.wanted) => response.map(Some),
 		() = job.flow.stopped() => Ok(None),
 	};
 	let result = match response {
@@ -96,17 +91,12 @@ pub(super) async fn transfer(
 	}
 }
 
-async fn ask(
-	provider: &ProviderClient,
-	speaks: Speaks,
-	ask: &Ask,
-	wanted: &Wanted,
-) -> Result<reqwest::Response, FetchError> {
+async fn ask(provider: &ProviderClient, job: &Job, wanted: &Wanted) -> Result<reqwest::Response, FetchError> {
 	let bytes = |start: u64, end: Option<u64>| match end {
 		Some(end) => format!("{start}:{}", end.saturating_sub(1)),
 		None => format!("{start}:*"),
 	};
-	let (path, scope, bytes) = match ask {
+	let (path, scope, bytes) = match &job.ask {
 		Ask::Subtree(cid) => (cid.to_string(), Some("all"), None),
 		Ask::Bytes(cid, range) => (
 			cid.to_string(),
@@ -119,7 +109,7 @@ async fn ask(
 				path => format!("{}/{path}", wanted.root),
 			};
 			match wanted.part {
-				_ if speaks == Speaks::Whole => (path, None, None),
+				_ if job.speaks == Speaks::Whole => (path, None, None),
 				Part::Whole => (path, Some("all"), None),
 				Part::Block => (path, Some("block"), None),
 				Part::Bytes(range) => (path, Some("entity"), Some(bytes(range.start, range.end))),

@@ -55,6 +55,8 @@ pub(super) struct Job {
 	pub gateway: usize,
 	/// For what.
 	pub ask: Ask,
+	/// What it answers, as far as was known.
+	pub speaks: Speaks,
 	/// How it goes.
 	pub flow: Arc<Flow>,
 }
@@ -147,11 +149,17 @@ impl Work {
 		if let Some(job) = self.take_waiting(offer, 0)? {
 			return Ok(Some(job));
 		}
-		// One that gives objects as a whole would bring what others are about to bring.
-		if offer.speaks == Speaks::Whole {
+		// One that gives objects as a whole would bring what others are about to bring; one that does not deliver
+		// what it owes would keep more from coming.
+		if offer.speaks == Speaks::Whole || self.is_anything_late(offer.gateway) {
 			return Ok(None);
 		}
 		self.take_from_others(offer)
+	}
+
+	fn is_anything_late(&self, gateway: usize) -> bool {
+		let mut jobs = self.jobs.values().filter(|job| job.gateway == gateway);
+		jobs.any(|job| job.flow.is_slow(self.division.patience, LEAST_RATE))
 	}
 
 	/// Bytes that a gateway has been asked for and that have not come.
@@ -176,7 +184,7 @@ impl Work {
 				Ask::Subtree(_) => offer.speaks < Speaks::Ranges,
 				Ask::Bytes(..) => false,
 			};
-			let job = self.begin(offer.gateway, ask, pieces, handed_over);
+			let job = self.begin(offer, ask, pieces, handed_over);
 			if brings_more {
 				// It is ended when what is owed is there.
 				job.flow.contest();
@@ -185,16 +193,17 @@ impl Work {
 		}))
 	}
 
-	fn begin(&mut self, gateway: usize, ask: Ask, pieces: Pieces, handed_over: u32) -> Job {
+	fn begin(&mut self, offer: &Offer, ask: Ask, pieces: Pieces, handed_over: u32) -> Job {
 		let job = Job {
 			id: self.next,
-			gateway,
+			gateway: offer.gateway,
 			ask,
+			speaks: offer.speaks,
 			flow: Arc::default(),
 		};
 		self.next += 1;
 		let running = Running {
-			gateway,
+			gateway: offer.gateway,
 			duty: Duty::Owes(pieces),
 			handed_over,
 			flow: job.flow.clone(),
@@ -295,6 +304,7 @@ impl Work {
 		let Some(running) = self.jobs.remove(&id) else {
 			return Ok(Ended::Relieved);
 		};
+		let was_stopped = running.flow.is_stopped();
 		let mut view = View::new(&self.blocks, &self.wanted, &mut self.seen);
 		let ended = match running.duty {
 			Duty::Relieved(_) => Ended::Relieved,
@@ -308,7 +318,8 @@ impl Work {
 		};
 		for job in self.jobs.values_mut() {
 			let is_needless = match &mut job.duty {
-				Duty::Relieved(by) => *by == id && ended == Ended::Done,
+				// It may have been relieved by one that was relieved itself.
+				Duty::Relieved(by) => *by == id && (ended == Ended::Done || was_stopped),
 				Duty::Owes(pieces) => job.flow.is_contested() && !pieces.trim_back(&mut view)?,
 			};
 			if is_needless {

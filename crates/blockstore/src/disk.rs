@@ -135,14 +135,14 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
 	Ok(())
 }
 
-/// Creates a folder, if there is none. Its name is not synced.
-pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+/// Creates a folder, if there is none; whether there was none. Its name is not synced.
+pub(crate) fn create_folder(path: &Path) -> io::Result<bool> {
 	match fs::create_dir(path) {
 		Ok(()) => {
 			fault_injection::disk(|| DiskOperation::CreatedFolder(path.to_owned()));
-			Ok(())
+			Ok(true)
 		}
-		Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+		Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
 		Err(error) => Err(error),
 	}
 }

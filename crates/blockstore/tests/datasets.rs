@@ -4,9 +4,9 @@ mod fixture;
 
 use cairn_blockstore::{
 	repo::{CommitOptions, DatasetError, UploadError},
-	ChunkError, ChunkStore, Cid, Expiry, MemoryChunks, Multihash, PinId, Repo,
+	ChunkError, Cid, Expiry, Multihash, PinId, Repo,
 };
-use cairn_dag::{Block, BlockSink, Codec, HashFunction};
+use cairn_dag::{Block, BlockSink, Codec};
 use fixture::{assert_absent, assert_readable, block, blocks, repo, seconds, store, upload, START};
 use std::sync::{
 	atomic::{AtomicBool, Ordering},
@@ -515,58 +515,4 @@ fn the_generation_rises_with_every_dataset_that_comes_or_goes_and_with_nothing_e
 	rises("a commit that may be evicted", true);
 	drop(repo.reserve(1000).unwrap());
 	rises("an eviction", true);
-}
-
-/// What a peer asks for must not make a sound block look lost.
-#[test]
-fn asking_for_a_block_under_a_codec_that_its_hash_is_not_accepted_for_changes_nothing() {
-	for read_cache in [0, 1 << 20] {
-		let (_, mut config) = fixture::config(1 << 20);
-		config.read_cache = read_cache;
-		let repo = Repo::in_memory(&config).unwrap();
-		let git = Block::encode_with(Codec::Raw, HashFunction::Sha1, &b"blob 3\0abc"[..]);
-		store(&repo, std::slice::from_ref(&git));
-		for _ in 0..2 {
-			for codec in [0x70, 0x71, 0x90] {
-				let cid = Cid::new_v1(codec, *git.cid().hash());
-				assert_absent_cid(&repo, &cid);
-			}
-			assert_readable(&repo, std::slice::from_ref(&git));
-			assert!(!repo.stat(git.cid()).unwrap().unwrap().damaged);
-		}
-		let other = Block::encode_with(Codec::DagPb, HashFunction::Sha1, &b"else"[..]);
-		let refused = repo.upload(0).unwrap().put(other);
-		assert!(
-			matches!(refused, Err(UploadError::Chunks(ChunkError::WeakHash { .. }))),
-			"{refused:?}"
-		);
-	}
-}
-
-fn assert_absent_cid(repo: &Repo, cid: &Cid) {
-	assert_eq!(repo.get(cid).unwrap(), None);
-	assert!(!repo.has(cid).unwrap());
-	assert_eq!(repo.stat(cid).unwrap(), None);
-}
-
-/// An upload that was acknowledged is there, whatever had become of the chunks that it shares.
-#[test]
-fn what_is_stored_again_is_whole_although_it_was_damaged_unnoticed() {
-	for batch_bytes in [1, 8 << 20] {
-		let (_, mut config) = fixture::config(1 << 20);
-		config.batch_bytes = batch_bytes;
-		config.read_cache = 0;
-		let chunks = std::sync::Arc::new(MemoryChunks::new());
-		let repo = Repo::in_memory_with(&config, chunks.clone()).unwrap();
-		let stored = blocks(0..5);
-		store(&repo, &stored);
-		let wrong = |n: usize, data: &[u8]| Block::assume_verified(*stored[n].cid(), data.to_vec());
-		chunks
-			.put_many(&[wrong(1, &[7; 100]), wrong(2, b"short")])
-			.unwrap();
-		chunks.delete_many(&[*stored[3].cid().hash()]).unwrap();
-		store(&repo, &[&blocks(9..10)[..], &stored].concat());
-		assert_readable(&repo, &stored);
-		assert_eq!(used(&repo), 600);
-	}
 }

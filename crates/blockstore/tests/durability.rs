@@ -18,6 +18,7 @@ use fixture::block;
 use std::{
 	cell::RefCell,
 	collections::{BTreeMap, BTreeSet},
+	fs,
 	path::{Path, PathBuf},
 	rc::Rc,
 };
@@ -158,6 +159,56 @@ fn chunks_are_on_the_disk_when_writing_and_removing_return() {
 		disk.borrow().assert_settled("incoming");
 	}
 	assert_eq!(chunk_files(&disk.borrow(), &chunks), stored as usize - 20);
+	// A folder that somebody removed is made again, for good.
+	drop(store);
+	fs::remove_dir_all(chunks.join("7f")).unwrap();
+	let store = followed(&disk, || FsChunks::open(&chunks).unwrap());
+	disk.borrow().assert_settled("incoming");
+	followed(&disk, || store.put_many(&again).unwrap());
+	disk.borrow().assert_settled("incoming");
+}
+
+/// A chunk that cannot be removed: those that were removed beside it are removed for good.
+#[test]
+fn what_is_removed_by_a_call_that_fails_is_removed_for_good() {
+	let folder = fixture::folder();
+	let store = FsChunks::open(folder.path()).unwrap();
+	let blocks: Vec<_> = (0..50).map(|n| block(n, 50)).collect();
+	let disk = Rc::new(RefCell::new(Disk::default()));
+	followed(&disk, || store.put_many(&blocks).unwrap());
+	// Files in place of two of its folders.
+	let shard = |n: usize| {
+		let hash = blocks[n].cid().hash().to_bytes();
+		folder.path().join(format!("{:02x}", hash.last().unwrap()))
+	};
+	let obstructed = [shard(3), shard(20)];
+	for shard in &obstructed {
+		if !shard.is_file() {
+			let name = shard.file_name().unwrap().to_str().unwrap();
+			fs::rename(shard, folder.path().join(format!("aside-{name}"))).unwrap();
+			fs::write(shard, "").unwrap();
+		}
+	}
+	let hashes: Vec<_> = blocks.iter().map(|block| *block.cid().hash()).collect();
+	followed(&disk, || store.delete_many(&hashes).unwrap_err());
+	disk.borrow().assert_settled("incoming");
+	let left = blocks
+		.iter()
+		.enumerate()
+		.filter(|(n, _)| obstructed.contains(&shard(*n)))
+		.count();
+	assert_eq!(chunk_files(&disk.borrow(), folder.path()), left);
+	// Also those that an earlier call removed and could not sync.
+	let gone = Rc::new(RefCell::new(Disk::default()));
+	followed(&gone, || {
+		gone.borrow_mut().unsynced_names.extend(
+			(0..50)
+				.filter(|n| !obstructed.contains(&shard(*n)))
+				.map(|n| shard(n).join("removed")),
+		);
+		store.delete_many(&hashes).unwrap_err()
+	});
+	gone.borrow().assert_settled("incoming");
 }
 
 /// Another writer's sync between two writes of this one must not take its errors away.

@@ -87,17 +87,17 @@ fn small_datasets_leave_nothing_to_look_at_and_go_together() {
 	let (repo, ..) = repo(4);
 	let kept = blocks(5000..5004);
 	store(&repo, &kept);
-	for n in 0..1000 {
+	for n in 0..200 {
 		store(&repo, &[block(n, 10), kept[0].clone()]);
 		assert!(repo.delete(block(n, 10).cid()).unwrap());
 	}
 	let space = repo.space().unwrap();
 	assert_eq!((space.hidden_datasets, space.datasets), (0, 1));
-	assert_eq!((space.used, space.pending_delete), (10_400, 10_000));
+	assert_eq!((space.used, space.pending_delete), (2400, 2000));
 	assert_clean(&repo);
-	let step = repo.collect_step(1000).unwrap();
-	assert_eq!((step.freed_blocks, step.freed_bytes), (1000, 10_000));
-	assert!(repo.collect_step(1000).unwrap().idle);
+	let step = repo.collect_step(200).unwrap();
+	assert_eq!((step.freed_blocks, step.freed_bytes), (200, 2000));
+	assert!(repo.collect_step(200).unwrap().idle);
 	assert_readable(&repo, &kept);
 	assert_eq!(repo.space().unwrap().used, 400);
 	assert_clean(&repo);
@@ -106,30 +106,30 @@ fn small_datasets_leave_nothing_to_look_at_and_go_together() {
 #[test]
 fn a_step_takes_as_many_datasets_as_fit() {
 	let (repo, ..) = repo(0);
-	for n in 0..100 {
+	for n in 0..40 {
 		store(&repo, &blocks(3 * n..3 * n + 3));
 		repo.delete(block(3 * n, 100).cid()).unwrap();
 	}
-	assert_eq!(repo.space().unwrap().hidden_datasets, 100);
-	let step = repo.collect_step(200).unwrap();
-	assert_eq!((step.freed_blocks, step.datasets), (200, 66));
-	let step = repo.collect_step(200).unwrap();
-	assert_eq!((step.freed_blocks, step.datasets), (100, 34));
-	assert!(repo.collect_step(200).unwrap().idle);
+	assert_eq!(repo.space().unwrap().hidden_datasets, 40);
+	let step = repo.collect_step(80).unwrap();
+	assert_eq!((step.freed_blocks, step.datasets), (80, 26));
+	let step = repo.collect_step(80).unwrap();
+	assert_eq!((step.freed_blocks, step.datasets), (40, 14));
+	assert!(repo.collect_step(80).unwrap().idle);
 }
 
 #[test]
 fn who_deletes_very_many_large_datasets_helps_to_collect_them() {
 	let (repo, ..) = repo(0);
-	for n in 0..400 {
+	for n in 0..150 {
 		store(&repo, &blocks(n..n + 1));
 	}
-	for n in 0..400 {
+	for n in 0..150 {
 		repo.delete(block(n, 100).cid()).unwrap();
 		assert!(repo.space().unwrap().hidden_datasets <= 129);
 	}
 	// Replacing is deleting too.
-	for n in 0..400 {
+	for n in 0..150 {
 		store(&repo, &[block(9999, 100), block(n, 100)]);
 		assert!(repo.space().unwrap().hidden_datasets <= 129);
 	}

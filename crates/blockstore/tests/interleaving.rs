@@ -16,8 +16,8 @@ mod random;
 
 use cairn_blockstore::{
 	fault_injection::{with_observer, Event},
-	repo::{CommitOptions, FsckOptions, ReadError},
-	ChunkStore, Expiry, ManualClock, MemoryChunks, PinId, Repo,
+	repo::{Backend, CommitOptions, FsckOptions, ReadError},
+	ChunkStore, Expiry, FsChunks, ManualClock, MemoryChunks, PinId, Repo, SqliteChunks,
 };
 use cairn_dag::Block;
 use fixture::{block, blocks, seconds, store, upload, START};
@@ -27,20 +27,25 @@ use std::{
 	panic::{catch_unwind, AssertUnwindSafe},
 	sync::{Arc, Condvar, Mutex},
 };
+use tempfile::TempDir;
 
 thread_local! {
 	/// Datasets of so many blocks are released at once: every order is run with none and with all.
 	static AT_ONCE: Cell<usize> = const { Cell::new(0) };
+	/// Where chunks are kept: most tests keep them in memory.
+	static STORE: Cell<Option<Backend>> = const { Cell::new(None) };
 }
 
 /// A repository, its chunks and its clock.
 struct World {
 	repo: Repo,
-	chunks: Arc<MemoryChunks>,
+	chunks: Arc<dyn ChunkStore>,
 	clock: Arc<ManualClock>,
 	universe: Vec<Block>,
 	/// Chunks were taken away from outside: blocks may be readable and not there until that is noticed.
 	disordered: bool,
+	/// Where the chunks are, if they are on a disk.
+	_folder: Option<TempDir>,
 }
 
 impl World {
@@ -48,13 +53,20 @@ impl World {
 		let (clock, mut config) = fixture::config(quota);
 		config.read_cache = 0;
 		config.release_at_once = AT_ONCE.get();
-		let chunks = Arc::new(MemoryChunks::new());
+		let folder = STORE.get().map(|_| fixture::folder());
+		let path = |name| folder.as_ref().unwrap().path().join(name);
+		let chunks: Arc<dyn ChunkStore> = match STORE.get() {
+			None => Arc::new(MemoryChunks::new()),
+			Some(Backend::Fs) => Arc::new(FsChunks::open(path("chunks")).unwrap()),
+			Some(Backend::Sqlite) => Arc::new(SqliteChunks::open(path("chunks.sqlite")).unwrap()),
+		};
 		Self {
 			repo: Repo::in_memory_with(&config, chunks.clone()).unwrap(),
 			chunks,
 			clock,
 			universe: blocks(0..10),
 			disordered: false,
+			_folder: folder,
 		}
 	}
 
@@ -269,20 +281,21 @@ fn interruptions_allowed() -> usize {
 	}
 }
 
-/// Runs every order with at most [`interruptions_allowed`]. Returns how many there are.
+/// Runs every order with a few interruptions. Returns how many there are.
 fn every_order(setup: fn() -> World, threads: &[Thread], end: fn(&World)) -> usize {
-	let orders = [0, 10].map(|at_once| {
+	let allowed = interruptions_allowed();
+	// A deletion at once has fewer steps, and fewer ways to go wrong.
+	let orders = [(0, allowed), (10, allowed - 1)].map(|(at_once, allowed)| {
 		AT_ONCE.set(at_once);
-		every_order_of(setup, threads, end)
+		orders_with(allowed, setup, threads, end)
 	});
 	orders.iter().sum()
 }
 
-fn every_order_of(setup: fn() -> World, threads: &[Thread], end: fn(&World)) -> usize {
+fn orders_with(allowed: usize, setup: fn() -> World, threads: &[Thread], end: fn(&World)) -> usize {
 	// What was chosen, of how many, at each step of the order that comes next.
 	let mut path: Vec<(usize, usize)> = Vec::new();
 	let mut orders = 0;
-	let allowed = interruptions_allowed();
 	loop {
 		let (mut step, mut interruptions) = (0, 0);
 		run_in_order(&setup(), threads, end, &mut |choice| {
@@ -316,9 +329,10 @@ fn every_order_of(setup: fn() -> World, threads: &[Thread], end: fn(&World)) -> 
 
 fn random_orders(setup: fn() -> World, threads: &[Thread], end: fn(&World)) {
 	let mut rng = random::rng();
-	let count = match fixture::thorough() {
-		true => 2000,
-		false => 100,
+	let count = match (fixture::thorough(), STORE.get()) {
+		(true, _) => 2000,
+		(false, None) => 60,
+		(false, Some(_)) => 12,
 	};
 	for at_once in [0, 10] {
 		AT_ONCE.set(at_once);
@@ -366,22 +380,22 @@ fn an_upload_that_shares_a_block_with_a_dataset_that_is_collected() {
 
 #[test]
 fn a_dataset_that_is_stored_again_while_it_is_deleted() {
-	every_order(
-		stored,
-		&[
-			|world| {
-				store(&world.repo, &blocks(1..3));
-			},
-			delete_and_collect,
-		],
+	let threads: [Thread; 2] = [
 		|world| {
-			// Whichever came last.
-			match world.repo.dataset(block(1, 100).cid()).unwrap() {
-				Some(_) => readable(world, 1..3),
-				None => fixture::assert_absent(&world.repo, &blocks(1..3)),
-			}
+			store(&world.repo, &blocks(1..3));
 		},
-	);
+		delete_and_collect,
+	];
+	let end: fn(&World) = |world| {
+		// Whichever came last.
+		match world.repo.dataset(block(1, 100).cid()).unwrap() {
+			Some(_) => readable(world, 1..3),
+			None => fixture::assert_absent(&world.repo, &blocks(1..3)),
+		}
+	};
+	every_order(stored, &threads, end);
+	AT_ONCE.set(10);
+	orders_with(interruptions_allowed(), stored, &threads, end);
 }
 
 #[test]
@@ -577,6 +591,13 @@ fn a_reader_while_a_dataset_goes_and_comes() {
 
 #[test]
 fn three_threads_in_random_orders() {
+	for store in [None, Some(Backend::Fs), Some(Backend::Sqlite)] {
+		STORE.set(store);
+		three_threads();
+	}
+}
+
+fn three_threads() {
 	random_orders(
 		stored,
 		&[

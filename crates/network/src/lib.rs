@@ -3,7 +3,7 @@
 //! Start with [`host`]: one task owns the libp2p swarm, and [`host::Host`] is its handle. [`discovery`] finds the
 //! providers of a CID (by a DHT whose records outlive restarts, by a registry, by a list) and connects to
 //! them. [`exchange`] and [`bitswap`] get blocks from peers and serve them, on the host's [`streams`]. All of
-//! them report to [`peers`], which ranks peers and bans those who cheat, and count in [`metrics`].
+//! them report to [`peers`], which bans those who cheat, and count in [`metrics`].
 //!
 //! Every peer is taken for hostile: what it may send, open, ask for and have remembered of it is bounded, and each
 //! bound is documented where it is set. The book's chapters on the network and on block exchange hold protocol

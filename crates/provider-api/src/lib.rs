@@ -1,7 +1,7 @@
 //! What a provider server and its clients say to each other.
 //!
 //! A deal is proposed over JSON-RPC 2.0 ([`rpc`], [`deal`]), its data uploaded over HTTP ([`upload`])
-//! and read back over HTTP (the IPFS trustless gateway and [`piece_cid`]). Errors carry a stable kind
+//! and read back over HTTP (the IPFS trustless gateway and [`piece_cid`]; [`cid_text`] reads what paths name). Errors carry a stable kind
 //! and a hint ([`error`]). The chain says where a server is ([`endpoint`]). This crate holds types and names
 //! only: no server, no client, no chain.
 //!
@@ -9,6 +9,7 @@
 //! only ever added under the same version, so readers ignore what they do not know.
 #![deny(missing_docs)]
 
+pub mod cid_text;
 pub mod deal;
 pub mod endpoint;
 pub mod error;

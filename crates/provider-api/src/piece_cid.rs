@@ -6,6 +6,7 @@
 //!
 //! [FRC-0069]: https://github.com/filecoin-project/FIPs/blob/master/FRCs/frc-0069.md
 
+use crate::cid_text::{self, CidTextError};
 use cairn_primitives::{piece::capacity, Commitment, PieceInfo};
 use cid::{multihash::Multihash, Cid};
 
@@ -22,8 +23,8 @@ const RAW: u64 = 0x55;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PieceCidError {
 	/// Not a CID.
-	#[error("not a CID")]
-	NotACid,
+	#[error(transparent)]
+	NotACid(#[from] CidTextError),
 	/// A CID of something else.
 	#[error("a CID, but not of a piece (codec {codec:#x}, hash {hash:#x})")]
 	NotAPiece {
@@ -92,7 +93,7 @@ pub fn of(piece: &PieceInfo) -> Cid {
 /// # Errors
 /// See [`PieceCidError`].
 pub fn parse(text: &str) -> Result<NamedPiece, PieceCidError> {
-	from_cid(&text.parse().map_err(|_| PieceCidError::NotACid)?)
+	from_cid(&cid_text::parse(text)?)
 }
 
 /// Reads a piece CID of either version.
@@ -177,7 +178,13 @@ mod tests {
 
 	#[test]
 	fn other_cids_and_digests_are_refused() {
-		assert_eq!(parse("hello"), Err(PieceCidError::NotACid));
+		for (text, error) in [
+			("z".repeat(60_000), CidTextError::TooLong),
+			(format!("/ipfs/{}", v1(&[7; 32])), CidTextError::Path),
+		] {
+			assert_eq!(parse(&text), Err(PieceCidError::NotACid(error)));
+		}
+		assert!(matches!(parse("hello"), Err(PieceCidError::NotACid(_))));
 		let short = Cid::new_v1(
 			FIL_COMMITMENT_UNSEALED,
 			Multihash::wrap(SHA2_256_TRUNC254_PADDED, &[1; 31]).unwrap(),

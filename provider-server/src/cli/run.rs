@@ -149,8 +149,8 @@ impl Run {
 		})?;
 
 		let server = tokio::spawn({
-			let shutdown = shutdown.clone();
-			async move { serve(listener, router, &config.server, shutdown).await }
+			let (shutdown, metrics) = (shutdown.clone(), provider.metrics.clone());
+			async move { serve(listener, router, &config.server, &metrics, shutdown).await }
 		});
 		let outcome = Pipeline::new(provider).run(shutdown.clone()).await;
 		// Also when the pipeline could not start.

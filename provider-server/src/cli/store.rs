@@ -435,7 +435,8 @@ mod tests {
 		let server = tokio::spawn({
 			let router = crate::http::router(world.provider().clone()).unwrap();
 			let (config, stop) = (world.config.server.clone(), stop.clone());
-			async move { crate::http::serve(listener, router, &config, stop).await }
+			let metrics = world.provider().metrics.clone();
+			async move { crate::http::serve(listener, router, &config, &metrics, stop).await }
 		});
 		let found: Stat = contact_server::get(&session, "/api/cairn/v1/space")
 			.await

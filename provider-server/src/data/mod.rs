@@ -116,6 +116,7 @@ impl Data {
 				running: config.repo.max_fetches,
 				find: Duration::from_secs(config.repo.fetch_find_seconds),
 				idle: Duration::from_secs(config.repo.fetch_idle_seconds),
+				min_progress: config.uploads.min_progress.0,
 			},
 		);
 		Ok(Some(Data {

@@ -1,16 +1,16 @@
 //! Response bodies made by blocking code.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use futures::stream;
+use hyper::body::{Frame, SizeHint};
 use std::{
 	io::{self, Write},
+	pin::Pin,
+	task::{Context, Poll},
 	time::Duration,
 };
-use tokio::{
-	runtime::Handle,
-	sync::{mpsc, OwnedSemaphorePermit},
-};
+use tokio::{runtime::Handle, sync::mpsc};
 
 /// Bytes that are sent together.
 const CHUNK: usize = 256 << 10;
@@ -104,14 +104,50 @@ pub(super) fn blocking<H: Send + 'static>(
 	});
 	Body::from_stream(stream::unfold(
 		(receiver, held),
-		|(mut receiver, held)| async move { receiver.recv().await.map(|chunk| (chunk, (receiver, held))) },
+		|(mut receiver, held)| async move {
+			// A connection that takes all it is given would keep its thread from all others.
+			tokio::task::yield_now().await;
+			receiver.recv().await.map(|chunk| (chunk, (receiver, held)))
+		},
 	))
 }
 
-/// A body of bytes that are at hand. `place` is held as by [`blocking`].
-pub(super) fn at_hand(bytes: Bytes, place: OwnedSemaphorePermit) -> Body {
-	Body::from_stream(stream::unfold(
-		(Some(bytes), place),
-		|(bytes, place)| async move { bytes.map(|bytes| (io::Result::Ok(bytes), (None, place))) },
-	))
+/// A body of bytes that are at hand. `held` is held as by [`blocking`].
+pub(super) fn at_hand<H: Send + 'static>(bytes: Bytes, held: H) -> Body {
+	Body::from_stream(stream::unfold((Some(bytes), held), |(bytes, held)| async move {
+		bytes.map(|bytes| (io::Result::Ok(bytes), (None, held)))
+	}))
+}
+
+/// Any body, with what is held until it is taken or dropped.
+pub(super) struct Holding<H> {
+	body: Body,
+	_held: H,
+}
+
+impl<H> Holding<H> {
+	/// `body`, with `held`.
+	pub fn new(body: Body, held: H) -> Self {
+		Holding { body, _held: held }
+	}
+}
+
+impl<H: Unpin> HttpBody for Holding<H> {
+	type Data = Bytes;
+	type Error = axum::Error;
+
+	fn poll_frame(
+		mut self: Pin<&mut Self>,
+		context: &mut Context<'_>,
+	) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+		Pin::new(&mut self.body).poll_frame(context)
+	}
+
+	fn is_end_stream(&self) -> bool {
+		self.body.is_end_stream()
+	}
+
+	fn size_hint(&self) -> SizeHint {
+		self.body.size_hint()
+	}
 }

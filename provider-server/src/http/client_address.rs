@@ -1,7 +1,29 @@
 //! Who sends a request: the connection's peer, or whom a trusted proxy names.
 
 use axum::http::HeaderMap;
-use std::net::{IpAddr, SocketAddr};
+use std::{
+	future::Future,
+	net::{IpAddr, SocketAddr},
+};
+
+tokio::task_local! {
+	/// Whose request the task works on, if limits hold for them.
+	static CLIENT: Option<IpAddr>;
+}
+
+/// Runs a request's handler so that [`limited`] knows whose it is.
+pub(super) fn with_client<T>(
+	client: Option<IpAddr>,
+	handler: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+	CLIENT.scope(client, handler)
+}
+
+/// The client whose request the task works on; `None` for programs on the provider's own machine, for which there
+/// are no limits.
+pub(super) fn limited() -> Option<IpAddr> {
+	CLIENT.try_with(|client| *client).ok().flatten()
+}
 
 /// The other end of the connection, as an extension of its requests.
 #[derive(Clone, Copy, Debug)]

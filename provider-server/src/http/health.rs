@@ -1,6 +1,7 @@
-//! For operators: is it alive, and how is it doing.
+//! For operators: is it alive, and how is it doing. What takes a look at the disk is looked up at most once a second.
 
 use super::{problem::Failure, Api};
+use crate::provider::Provider;
 use axum::{
 	extract::State,
 	http::{header, StatusCode},
@@ -25,7 +26,12 @@ struct Health {
 pub(super) async fn healthz(State(api): State<Api>) -> Response {
 	let view = api.provider.view();
 	let age = view.seen.elapsed().as_secs();
-	let disk_available = api.provider.disk().available().ok();
+	let provider = api.provider.clone();
+	let disk_available = api
+		.disk_available
+		.get(move || provider.disk().available().ok())
+		.await
+		.unwrap_or_default();
 	let healthy = age < STALE_AFTER_SECONDS && disk_available.is_some();
 	let health = Health {
 		schema: "cairn.provider.health/1",
@@ -54,19 +60,26 @@ pub(super) async fn healthz(State(api): State<Api>) -> Response {
 /// Prometheus' exposition text.
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Failure> {
 	let provider = api.provider.clone();
-	let text = tokio::task::spawn_blocking(move || {
-		provider
-			.metrics
-			.count(&provider.store)
-			.map_err(|error| error.to_string())?;
-		provider.metrics.encode().map_err(|error| error.to_string())
-	})
-	.await
-	.map_err(|error| error.to_string())
-	.and_then(|text| text)
-	.map_err(|error| {
-		tracing::error!(error, "metrics failed");
-		Problem::new(ErrorKind::Internal, "the metrics cannot be read")
-	})?;
+	let counted = api.counts.get(move || count(&provider)).await;
+	let text = counted
+		.unwrap_or_else(|error| Err(error.to_string()))
+		.and_then(|()| api.provider.metrics.encode().map_err(|error| error.to_string()))
+		.map_err(|error| {
+			tracing::error!(error, "metrics failed");
+			Problem::new(ErrorKind::Internal, "the metrics cannot be read")
+		})?;
 	Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+/// Counts what the databases hold. Blocks.
+fn count(provider: &Provider) -> Result<(), String> {
+	provider
+		.metrics
+		.count(&provider.store)
+		.map_err(|error| error.to_string())?;
+	if let Some(data) = &provider.data {
+		let space = data.repo.space().map_err(|error| error.to_string())?;
+		provider.metrics.show_space(&space);
+	}
+	Ok(())
 }

@@ -10,7 +10,8 @@
 //! | `GET /healthz`, `GET /metrics` | for operators ([`health`]) |
 //!
 //! Every response carries `x-request-id`; errors are [`cairn_provider_api::Problem`] as JSON. What a client may
-//! send is limited by its address ([`rate_limit`], [`client_address`]), except for what operators ask.
+//! send is limited by its address ([`rate_limit`], [`client_address`]), apart for what operators ask; of connections and
+//! of responses that read data it has a share ([`places`]).
 
 mod body;
 mod client_address;
@@ -19,8 +20,10 @@ mod data;
 mod gateway;
 mod health;
 mod piece;
+mod places;
 mod problem;
 mod rate_limit;
+mod recent;
 mod request_id;
 mod rpc;
 mod server;
@@ -56,23 +59,35 @@ use axum::{
 	routing::{any, get, post},
 	Router,
 };
+use body::Holding;
 use cairn_provider_api::{ErrorKind, Problem};
 use client_address::{client, Peer};
+use gateway::WalkMemory;
 use governor::clock::MonotonicClock;
+use places::{Place, Places};
 use problem::Failure;
 use rate_limit::RateLimits;
+use recent::Recent;
 use std::{
 	net::IpAddr,
 	num::NonZeroU32,
 	sync::{Arc, Mutex},
 	time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::cors::{self, CorsLayer};
 use tracing::Instrument;
 
 /// How long a request waits for a place among the retrievals.
 const PLACE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Requests a second for `/healthz` and `/metrics` that one client may send for long: they have limits of their own, so
+/// that whoever looks after the server is heard also from where much is retrieved.
+const OPERATOR_REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+/// Such requests that a client may send at once.
+const OPERATOR_BURST: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
+
+/// Requests that take longer to be answered are logged by default.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Characters of a path that the log shows.
 const MAX_LOGGED_PATH: usize = 256;
@@ -82,9 +97,14 @@ const MAX_LOGGED_PATH: usize = 256;
 pub(crate) struct Api {
 	provider: Arc<Provider>,
 	/// Responses that read data at the same time.
-	retrievals: Arc<Semaphore>,
+	retrievals: Places,
+	/// What these remember of the objects that they walk through.
+	walks: WalkMemory,
 	/// Held while a block is converted to another encoding.
 	conversions: Arc<Mutex<()>>,
+	/// What operators ask for, as it was found lately.
+	disk_available: Recent<Option<u64>>,
+	counts: Recent<Result<(), String>>,
 }
 
 /// The routes.
@@ -93,10 +113,17 @@ pub(crate) struct Api {
 /// Never: the names of the JSON-RPC methods are distinct.
 pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::RegisterMethodError> {
 	let rpc = rpc::Service::new(provider.clone())?;
-	let server = &provider.config.server;
+	let (server, metrics) = (&provider.config.server, &provider.metrics);
 	let api = Api {
-		retrievals: Arc::new(Semaphore::new(server.max_retrievals)),
+		retrievals: Places::new(
+			server.max_retrievals,
+			server.max_retrievals_per_client,
+			metrics.retrievals.clone(),
+		),
+		walks: WalkMemory::new(provider.config.gateway.walk_memory.0, metrics.walk_memory.clone()),
 		conversions: Arc::default(),
+		disk_available: Recent::default(),
+		counts: Recent::default(),
 		provider: provider.clone(),
 	};
 	let at_least_one = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
@@ -105,6 +132,12 @@ pub fn router(provider: Arc<Provider>) -> Result<Router, jsonrpsee::core::Regist
 			at_least_one(server.requests_per_second),
 			at_least_one(server.request_burst),
 			MonotonicClock,
+		),
+		operators: RateLimits::new(OPERATOR_REQUESTS_PER_SECOND, OPERATOR_BURST, MonotonicClock),
+		proxied: Places::new(
+			server.max_connections,
+			server.max_connections_per_client,
+			metrics.proxied_requests.clone(),
 		),
 		provider: provider.clone(),
 	});
@@ -193,6 +226,10 @@ fn open_cors() -> CorsLayer {
 struct Door {
 	provider: Arc<Provider>,
 	limits: RateLimits,
+	/// The same for what operators ask.
+	operators: RateLimits,
+	/// Requests that proxies send for others: on their connections, which are not counted.
+	proxied: Places,
 }
 
 impl Door {
@@ -203,6 +240,23 @@ impl Door {
 			request.headers(),
 			&self.provider.config.server.trusted_proxies,
 		)
+	}
+
+	/// Lets a request of `client` in, or says why not. What it returns is to be held until the response is sent.
+	fn admit(&self, client: IpAddr, peer: IpAddr, route: &str) -> Result<Option<Place>, Failure> {
+		let limits = match route {
+			"healthz" | "metrics" => &self.operators,
+			_ => &self.limits,
+		};
+		limits.take(client).map_err(too_many)?;
+		if client == peer.to_canonical() {
+			// Its connections are counted.
+			return Ok(None);
+		}
+		self.proxied
+			.try_take(client)
+			.map(Some)
+			.ok_or_else(too_many_at_once)
 	}
 }
 
@@ -217,6 +271,7 @@ async fn observe(door: Arc<Door>, request: Request, next: Next) -> Response {
 	}
 	.to_owned();
 	let client = door.client(&request);
+	let peer = request.extensions().get::<Peer>().map(|Peer(peer)| *peer);
 	// Paths hold CIDs, hashes and names, no secrets; queries are left out all the same.
 	let path = request.uri().path();
 	let span = tracing::info_span!(
@@ -226,16 +281,21 @@ async fn observe(door: Arc<Door>, request: Request, next: Next) -> Response {
 		path = &path[..path.floor_char_boundary(MAX_LOGGED_PATH)],
 		client = client.map(tracing::field::display),
 	);
-	let allowed = match client {
-		Some(client) if !matches!(&*route, "healthz" | "metrics") => door.limits.take(client),
-		_ => Ok(()),
+	let admitted = match (client, peer) {
+		(Some(client), Some(peer)) => door.admit(client, peer, &route),
+		_ => Ok(None),
 	};
 	let answer = async {
-		match allowed {
-			Ok(()) => next.run(request).await,
-			Err(wait) => too_many(wait).into_response(),
+		match admitted {
+			Ok(None) => next.run(request).await,
+			Ok(Some(place)) => {
+				let response = next.run(request).await;
+				response.map(|body| Body::new(Holding::new(body, place)))
+			}
+			Err(refused) => refused.into_response(),
 		}
 	};
+	let answer = client_address::with_client(client, answer);
 	let mut response = problem::with_request_id(id.clone(), answer)
 		.instrument(span.clone())
 		.await;
@@ -246,9 +306,19 @@ async fn observe(door: Arc<Door>, request: Request, next: Next) -> Response {
 		.requests
 		.with_label_values(&[&route, &class])
 		.inc();
-	let milliseconds = started.elapsed().as_millis() as u64;
+	let elapsed = started.elapsed();
+	door.provider
+		.metrics
+		.request_seconds
+		.with_label_values(&[&route])
+		.observe(elapsed.as_secs_f64());
+	let (code, milliseconds) = (status.as_u16(), elapsed.as_millis() as u64);
 	span.in_scope(|| {
-		tracing::debug!(target: "cairn_provider_server::access", status = status.as_u16(), milliseconds, "answered")
+		if status.is_server_error() || elapsed >= SLOW {
+			tracing::info!(target: "cairn_provider_server::access", status = code, milliseconds, "answered");
+		} else {
+			tracing::debug!(target: "cairn_provider_server::access", status = code, milliseconds, "answered");
+		}
 	});
 	if let Ok(id) = HeaderValue::from_str(&id) {
 		response.headers_mut().insert(request_id::HEADER, id);
@@ -264,14 +334,35 @@ fn too_many(wait: Duration) -> Failure {
 	Failure::from(problem).header("retry-after", seconds.max(1).to_string())
 }
 
-/// Takes a place among the retrievals.
-async fn place(retrievals: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
-	let busy =
-		|| Problem::new(ErrorKind::Busy, "too many retrievals are running").hint("try again in a moment");
-	match tokio::time::timeout(PLACE_PATIENCE, retrievals.clone().acquire_owned()).await {
-		Ok(Ok(place)) => Ok(place),
-		_ => Err(busy()),
-	}
+fn too_many_at_once() -> Failure {
+	let problem = Problem::new(
+		ErrorKind::RateLimited,
+		"too many requests from your address at the same time",
+	)
+	.hint("wait for the answers to others");
+	Failure::from(problem).header("retry-after", "1")
+}
+
+/// Takes a place among the retrievals for the request that the task works on.
+async fn place(retrievals: &Places) -> Result<Place, Problem> {
+	tokio::time::timeout(PLACE_PATIENCE, retrievals.take(client_address::limited()))
+		.await
+		.map_err(|_| {
+			Problem::new(ErrorKind::Busy, "too many retrievals are running").hint("try again in a moment")
+		})
+}
+
+/// Runs `work` on a thread that may block. It runs to its end also if nobody waits for it any more.
+async fn on_blocking_thread<T: Send + 'static>(
+	work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+	let span = tracing::Span::current();
+	tokio::task::spawn_blocking(move || span.in_scope(work))
+		.await
+		.unwrap_or_else(|error| {
+			tracing::error!(%error, "a request failed");
+			Err(Problem::new(ErrorKind::Internal, "the server failed").hint("its log has the cause"))
+		})
 }
 
 /// A response with headers whose values are visible ASCII; others are left out.

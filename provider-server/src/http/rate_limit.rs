@@ -63,7 +63,8 @@ impl<C: Clock + Clone> RateLimits<C> {
 	}
 }
 
-fn network(address: IpAddr) -> IpAddr {
+/// The client that an address counts as.
+pub(super) fn network(address: IpAddr) -> IpAddr {
 	match address.to_canonical() {
 		IpAddr::V6(address) => {
 			let mask = u128::MAX << (u128::BITS - IPV6_PREFIX);

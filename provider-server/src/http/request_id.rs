@@ -1,7 +1,11 @@
 //! Names of requests, which log, response and error body share.
 
 use axum::http::HeaderMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use rand_core::{OsRng, RngCore};
+use std::sync::{
+	atomic::{AtomicU64, Ordering},
+	LazyLock,
+};
 
 /// The header that carries it, in either direction.
 pub(super) const HEADER: &str = "x-request-id";
@@ -17,14 +21,16 @@ pub fn given(headers: &HeaderMap) -> Option<&str> {
 	(!id.is_empty() && id.len() <= MAX_LEN && id.bytes().all(fit)).then_some(id)
 }
 
-/// An id that no other request of this process has.
+/// An id that no other request has, of this process or, most likely, of any other.
 pub(super) fn fresh() -> String {
+	static PROCESS: LazyLock<String> = LazyLock::new(process_name);
 	static NEXT: AtomicU64 = AtomicU64::new(1);
-	format!(
-		"{:x}-{}",
-		std::process::id(),
-		NEXT.fetch_add(1, Ordering::Relaxed)
-	)
+	format!("{}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Part of a process's ids. Drawn: in a container every process has the same number.
+fn process_name() -> String {
+	format!("{:016x}", OsRng.next_u64())
 }
 
 #[cfg(test)]
@@ -48,6 +54,19 @@ mod tests {
 			assert_eq!(given(&headers), taken.then_some(id), "{id}");
 		}
 		assert_eq!(given(&HeaderMap::new()), None);
-		assert_ne!(fresh(), fresh());
+	}
+
+	#[test]
+	fn ids_are_made_once() {
+		let (one, other) = (fresh(), fresh());
+		assert_ne!(one, other);
+		let process = |id: &str| id.split_once('-').unwrap().0.to_owned();
+		assert_eq!(process(&one), process(&other));
+		assert_eq!(process(&one).len(), 16);
+		// Of two processes, whatever their numbers.
+		assert_ne!(process_name(), process_name());
+		let mut headers = HeaderMap::new();
+		headers.insert(HEADER, one.parse().unwrap());
+		assert_eq!(given(&headers), Some(&*one), "other servers take it");
 	}
 }

@@ -40,9 +40,10 @@ mod files;
 mod folders;
 mod hostile_paths;
 mod limits;
+mod own_blocks;
 mod sealed;
-
 mod trustless;
+mod walk_memory;
 
 struct Answer {
 	status: StatusCode,
@@ -67,7 +68,9 @@ impl Answer {
 	}
 }
 
+/// Sends a request. Answers of the data API are checked against its description.
 async fn send(router: &Router, request: Request<Body>) -> Answer {
+	let (method, path) = (request.method().clone(), request.uri().path().to_owned());
 	let response = router.clone().call(request).await.unwrap();
 	let (parts, body) = response.into_parts();
 	assert!(parts.headers.contains_key("x-request-id"));
@@ -76,11 +79,13 @@ async fn send(router: &Router, request: Request<Body>) -> Answer {
 		.await
 		.map(|body| body.to_bytes())
 		.unwrap_or_else(|_| Bytes::from_static(b"<cut>"));
-	Answer {
+	let answer = Answer {
 		status: parts.status,
 		headers: parts.headers,
 		body,
-	}
+	};
+	data_openapi::check(router, &method, &path, &answer).await;
+	answer
 }
 
 async fn get(router: &Router, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -460,4 +465,12 @@ async fn health_and_metrics() {
 		text.contains("cairn_provider_requests_total{route=\"healthz\",status=\"2xx\"} 1"),
 		"{text}"
 	);
+	for line in [
+		"cairn_provider_request_seconds_count{route=\"healthz\"} 1",
+		"cairn_provider_connections 0",
+		"cairn_provider_retrievals 0",
+		"cairn_provider_walk_memory_bytes 0",
+	] {
+		assert!(text.lines().any(|found| found == line), "{line}: {text}");
+	}
 }

@@ -1,6 +1,6 @@
 //! `/upload/{proposal hash}`; the protocol is described in `cairn_provider_api::upload`.
 
-use super::{problem::Failure, Api};
+use super::{on_blocking_thread, problem::Failure, Api};
 use crate::{
 	deal::{Deal, DealState, ProposalHash},
 	ingest::{Progress, Start},
@@ -73,18 +73,24 @@ async fn deal(api: &Api, hash: ProposalHash) -> Result<Deal, Failure> {
 }
 
 /// Bytes held of a deal's payload.
-fn held(api: &Api, hash: &ProposalHash, deal: &Deal) -> u64 {
+async fn held(api: &Api, hash: ProposalHash, deal: &Deal) -> Result<u64, Problem> {
 	match deal.state {
-		DealState::Accepted => api.provider.uploads.received(hash),
-		DealState::Failed { .. } => 0,
-		_ => deal.proposal.piece.payload_size,
+		DealState::Accepted => received(api, hash).await,
+		DealState::Failed { .. } => Ok(0),
+		_ => Ok(deal.proposal.piece.payload_size),
 	}
+}
+
+/// Bytes received of a deal's upload.
+async fn received(api: &Api, hash: ProposalHash) -> Result<u64, Problem> {
+	let provider = api.provider.clone();
+	on_blocking_thread(move || Ok(provider.uploads.received(&hash))).await
 }
 
 async fn head(api: &Api, hash: ProposalHash) -> Result<Response, Failure> {
 	let deal = deal(api, hash).await?;
 	let headers = [
-		(OFFSET_HEADER, held(api, &hash, &deal).to_string()),
+		(OFFSET_HEADER, held(api, hash, &deal).await?.to_string()),
 		(LENGTH_HEADER, deal.proposal.piece.payload_size.to_string()),
 		("cache-control", "no-store".to_owned()),
 	];
@@ -96,7 +102,8 @@ async fn discard(api: &Api, hash: ProposalHash) -> Result<Response, Failure> {
 	if deal.state != DealState::Accepted {
 		return Err(wrong_state(&deal).into());
 	}
-	api.provider.uploads.discard(&hash)?;
+	let provider = api.provider.clone();
+	on_blocking_thread(move || provider.uploads.discard(&hash)).await?;
 	Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -252,10 +259,13 @@ async fn take(
 		.uploads
 		.receive(&hash, &deal, start, len, counted)
 		.await;
-	outcome.map_err(|problem| {
-		let held = api.provider.uploads.received(&hash);
-		Failure::from(problem).header(OFFSET_HEADER, held.to_string())
-	})
+	match outcome {
+		Ok(progress) => Ok(progress),
+		Err(problem) => {
+			let held = received(api, hash).await?;
+			Err(Failure::from(problem).header(OFFSET_HEADER, held.to_string()))
+		}
+	}
 }
 
 /// Reads a little of a body that is not wanted.

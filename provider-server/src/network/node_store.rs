@@ -1,6 +1,9 @@
-//! The node's blocks as the exchange asks for them: those of stored pieces, then those of its own block store.
+//! The node's blocks as the exchange asks for them.
 
-use crate::{data::Data, retrieval::PieceBlocks};
+use crate::{
+	data::Data,
+	retrieval::{NodeBlocks, PieceBlocks},
+};
 use cairn_dag::{Block, BlockSource, SinkError, SourceError};
 use cairn_network::blocks::BlockStore;
 use cid::Cid;
@@ -13,32 +16,25 @@ struct ReadOnly;
 
 /// Serves blocks, and keeps none.
 pub(super) struct NodeStore {
-	pieces: PieceBlocks,
-	data: Option<Arc<Data>>,
+	blocks: NodeBlocks,
 }
 
 impl NodeStore {
 	/// Blocks of these pieces, and of the block store if there is one.
 	pub fn new(pieces: PieceBlocks, data: Option<Arc<Data>>) -> Self {
-		Self { pieces, data }
+		Self {
+			blocks: NodeBlocks::new(pieces, data),
+		}
 	}
 }
 
 impl BlockSource for NodeStore {
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, SourceError> {
-		let in_pieces = self.pieces.get(cid);
-		let (Ok(None) | Err(_), Some(data)) = (&in_pieces, &self.data) else {
-			return in_pieces;
-		};
-		// Also after an error: a piece that cannot be read is no reason not to look further.
-		match data.repo.get(cid).map_err(SourceError::new)? {
-			Some(block) => Ok(Some(block)),
-			None => in_pieces,
-		}
+		self.blocks.get(cid)
 	}
 
 	fn has(&self, cid: &Cid) -> Result<bool, SourceError> {
-		Ok(self.size(cid)?.is_some())
+		self.blocks.has(cid)
 	}
 }
 
@@ -47,16 +43,31 @@ impl BlockStore for NodeStore {
 		Err(SinkError::new(ReadOnly))
 	}
 
-	/// From the indexes: whoever only asks whether a block is here does not have it read or unsealed.
 	fn size(&self, cid: &Cid) -> Result<Option<u64>, SourceError> {
-		if let Some(size) = self.pieces.size(cid)? {
-			return Ok(Some(size));
-		}
-		let Some(data) = &self.data else {
-			return Ok(None);
-		};
-		let stat = data.repo.stat(cid).map_err(SourceError::new)?;
-		Ok(stat.filter(|stat| !stat.damaged).map(|stat| stat.size.into()))
+		self.blocks.size(cid)
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::simulation::{offer, World};
+	use cairn_dag::Codec;
+	use cairn_primitives::Tier;
+
+	#[tokio::test]
+	async fn peers_read_and_keep_nothing() {
+		let world = World::new().await;
+		let offer = offer(1, Tier::Hot);
+		world.store(&offer).await;
+		let provider = world.provider();
+		let store = NodeStore::new(PieceBlocks::new(provider.clone()), provider.data.clone());
+		assert_eq!(store.size(&offer.root).unwrap(), Some(200));
+		let root = store.get(&offer.root).unwrap().unwrap();
+		assert_eq!(root.data().len(), 200);
+		let strange = Block::encode(Codec::Raw, &b"strange"[..]);
+		assert!(store.put(std::slice::from_ref(&strange)).is_err());
+		assert!(!store.has(strange.cid()).unwrap());
 	}
 }
 

@@ -128,7 +128,10 @@ fn addresses(texts: &[String]) -> Result<Vec<Multiaddr>, SettingsError> {
 }
 
 fn peers(texts: &[String]) -> Result<Vec<PeerAddress>, SettingsError> {
-	Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
+	Ok(texts
+		.iter()
+		.map(|text| text.parse::<PeerAddress>())
+		.collect::<Result<_, _>>()?)
 }
 
 fn ids(key: &'static str, texts: &[String]) -> Result<HashSet<PeerId>, SettingsError> {

@@ -1,6 +1,6 @@
 //! Blocks out of the pieces.
 
-use super::{open_payload, payload::open_at_hand, Payload, PayloadError};
+use super::{open_payload, payload::open_at_hand, turns, Payload, PayloadError};
 use crate::provider::Provider;
 use cairn_dag::{Block, BlockSource, SourceError};
 use cairn_primitives::PieceInfo;
@@ -122,6 +122,7 @@ impl BlockSource for PieceBlocks {
 					continue;
 				}
 			};
+			let _turn = turns::take();
 			let mut data = vec![0; place.len as usize];
 			if let Err(error) = payload.read_exact_at(&mut data, place.offset) {
 				failure = Some(SourceError::new(error));

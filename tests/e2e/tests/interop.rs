@@ -38,6 +38,17 @@ fn piece_cids_are_those_of_other_implementations() -> Result<()> {
 	run(&["pieces.mjs", "table"])
 }
 
+/// What the tests of `crates/dag` compare with is what the libraries say.
+#[test]
+fn golden_files_are_what_the_libraries_say_today() -> Result<()> {
+	let workspace = Workspace::locate()?;
+	let scripts = Scripts::interop(&workspace)?;
+	for script in ["unixfs.mjs", "ipld.mjs"] {
+		scripts.run(&[script, "--check"], &[])?;
+	}
+	Ok(())
+}
+
 /// Files of one block and of several, and a folder of which one folder is sharded.
 #[test]
 fn files_and_folders_come_from_helia_over_bitswap() -> Result<()> {

@@ -19,7 +19,9 @@ pub fn provider_config(data: &[u8]) {
 	// Beyond these, semaphores and clocks panic.
 	for count in [
 		config.server.max_connections,
+		config.server.max_connections_per_client,
 		config.server.max_retrievals,
+		config.server.max_retrievals_per_client,
 		config.uploads.max_concurrent,
 	] {
 		assert!(count <= usize::MAX >> 3, "a count that cannot be run with");

@@ -91,15 +91,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 		.output
 		.result_or_line("cairn.block-put/1", &report, &report.cid, |out| {
 			writeln!(out, "{}", report.cid)?;
-			writeln!(
-				out,
-				"{} at {}",
-				HumanBytes(report.size as u64),
-				match report.new {
-					true => format!("stored, {}", report.provider),
-					false => format!("was there already, {}", report.provider),
-				}
-			)
+			let (size, node) = (HumanBytes(report.size as u64), &report.provider);
+			match report.new {
+				true => writeln!(out, "stored {size} at {node}"),
+				false => writeln!(out, "its {size} were at {node} already"),
+			}
 		})
 }
 

@@ -113,6 +113,9 @@ impl FsChunks {
 			let place = tempfile::Builder::new().prefix("").tempdir_in(&foreign)?;
 			disk::rename(path, &place.path().join("folder"))?;
 			let place = place.keep();
+			for folder in [&place, &foreign, &self.folder] {
+				disk::sync(folder)?;
+			}
 			tracing::warn!(
 				from = %path.display(),
 				to = %place.display(),
@@ -217,22 +220,31 @@ impl ChunkStore for FsChunks {
 	fn delete_many(&self, hashes: &[Multihash]) -> Result<(), ChunkError> {
 		let file_system = self.file_system()?;
 		let mut shards = BTreeSet::new();
+		// One that cannot be removed keeps none from being removed for good.
+		let mut failure = None;
 		for hash in hashes {
 			let path = self.path(hash);
-			match disk::remove_file(&path) {
+			let removed = match disk::remove_file(&path) {
+				Ok(()) => {
+					fault_injection::reached("fs:removed");
+					Ok(())
+				}
+				// Perhaps by a call that could not sync the folder.
+				Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+				Err(error) if error.kind() == io::ErrorKind::IsADirectory => self.move_aside(&path),
+				Err(error) => Err(ChunkError::from_io("remove", &path, error)),
+			};
+			match removed {
 				Ok(()) => {
 					shards.insert(shard_of(&hash.to_bytes()));
-					fault_injection::reached("fs:removed");
 				}
-				Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-				Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-					self.move_aside(&path)?;
-					shards.insert(shard_of(&hash.to_bytes()));
+				Err(error) => {
+					failure.get_or_insert(error);
 				}
-				Err(error) => return Err(ChunkError::from_io("remove", &path, error)),
 			}
 		}
-		self.sync_shards(&file_system, &shards)
+		self.sync_shards(&file_system, &shards)?;
+		failure.map_or(Ok(()), Err)
 	}
 
 	fn list(&self, visit: &mut dyn FnMut(ListedChunk) -> ControlFlow<()>) -> Result<(), ChunkError> {
@@ -341,9 +353,13 @@ fn check_format(folder: &Path) -> Result<bool, OpenChunksError> {
 /// Makes the folders that are not there.
 fn create_layout(folder: &Path) -> Result<(), OpenChunksError> {
 	let shards = (0..=u8::MAX).map(shard_name);
+	let mut created = false;
 	for name in shards.chain([INCOMING.to_owned()]) {
 		let path = folder.join(name);
-		disk::create_folder(&path).map_err(|source| open_error("create", &path, source))?;
+		created |= disk::create_folder(&path).map_err(|source| open_error("create", &path, source))?;
+	}
+	if created {
+		disk::sync(folder).map_err(|source| open_error("sync", folder, source))?;
 	}
 	Ok(())
 }
@@ -356,7 +372,6 @@ fn write_format(folder: &Path) -> Result<(), OpenChunksError> {
 		writeln!(file, "{FORMAT_PREFIX}{FORMAT}")?;
 		disk::wrote(file.path());
 		disk::sync(file.path())?;
-		disk::sync(folder)?;
 		disk::persist(file.into_temp_path(), &path).map_err(|error| error.error)?;
 		disk::sync(folder)
 	};

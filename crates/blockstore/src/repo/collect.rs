@@ -9,7 +9,7 @@ use super::{
 		decode_hash, member_key, members_of, BlockRow, DatasetRow, DatasetState, MetadataError, Tables,
 		Total, Wraps, BLOCKS, GARBAGE, HIDDEN, MEMBERS,
 	},
-	release::Chunk,
+	release::{Chunk, Released},
 	Repo,
 };
 use crate::{fault_injection, ChunkError, Multihash};
@@ -383,19 +383,18 @@ fn finish(
 	locked: &HashSet<Multihash>,
 	removal: &Removal,
 ) -> Result<(CollectStep, u64), MetadataError> {
-	let mut step = CollectStep::default();
+	let mut released = Released::default();
 	for hash in work.garbage.iter().filter(|hash| locked.contains(hash)) {
-		tables.clear_garbage(hash, removal.outcome(hash), &mut step)?;
+		tables.clear_garbage(hash, removal.outcome(hash), &mut released)?;
 	}
 	for (number, hashes) in &work.datasets {
 		for hash in hashes.iter().filter(|hash| locked.contains(hash)) {
-			tables.release(*number, hash, removal.outcome(hash), &mut step)?;
+			tables.release(*number, hash, removal.outcome(hash), &mut released)?;
 		}
-		step.datasets += u64::from(tables.forget_dataset(*number)?);
+		released.step.datasets += u64::from(tables.forget_dataset(*number)?);
 	}
-	tables.subtract(Total::UsedBytes, step.freed_bytes)?;
-	tables.subtract(Total::Blocks, step.freed_blocks)?;
-	Ok((step, tables.total(Total::UsedBytes)?))
+	tables.count(&released)?;
+	Ok((released.step, tables.total(Total::UsedBytes)?))
 }
 
 /// The row of a dataset that an index names.

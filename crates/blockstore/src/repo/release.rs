@@ -22,6 +22,14 @@ pub(super) enum Chunk {
 	Failed,
 }
 
+/// What one transaction released, for [`Tables::count`].
+#[derive(Debug, Default)]
+pub(super) struct Released {
+	pub(super) step: CollectStep,
+	/// Bytes that do not wait to be freed any more: they are freed, or other datasets have them.
+	bytes: u64,
+}
+
 impl Tables<'_> {
 	/// Deletes a dataset, whatever state it is in. One of at most `at_once` blocks is gone then; a larger
 	/// one is invisible, in the same time for any number of blocks, and is released later.
@@ -39,13 +47,21 @@ impl Tables<'_> {
 		// Counted, whatever the row says.
 		let members = self.members(number, at_once.saturating_add(1))?;
 		if members.len() <= at_once {
-			let mut step = CollectStep::default();
+			let mut released = Released::default();
 			for hash in &members {
-				self.release(number, hash, Chunk::Untouched, &mut step)?;
+				self.release(number, hash, Chunk::Untouched, &mut released)?;
 			}
 			self.forget_dataset(number)?;
+			self.count(&released)?;
 		}
 		Ok(())
+	}
+
+	/// Takes what was released out of the totals.
+	pub(super) fn count(&mut self, released: &Released) -> Result<(), MetadataError> {
+		self.subtract(Total::DeletingBytes, released.bytes)?;
+		self.subtract(Total::UsedBytes, released.step.freed_bytes)?;
+		self.subtract(Total::Blocks, released.step.freed_blocks)
 	}
 
 	/// At most `limit` blocks of a dataset, in the order of their hashes.
@@ -82,7 +98,7 @@ impl Tables<'_> {
 		number: u64,
 		hash: &Multihash,
 		chunk: Chunk,
-		step: &mut CollectStep,
+		released: &mut Released,
 	) -> Result<(), MetadataError> {
 		let key = hash.to_bytes();
 		if self
@@ -93,7 +109,7 @@ impl Tables<'_> {
 			// Another collector was faster.
 			return Ok(());
 		}
-		step.released += 1;
+		released.step.released += 1;
 		let Some(mut row) = self.block(&key)? else {
 			// `fsck` would have mended it; nothing is left to release.
 			return Ok(());
@@ -101,17 +117,18 @@ impl Tables<'_> {
 		if row.refs > 1 {
 			row.refs -= 1;
 			self.blocks.insert(key.as_slice(), row.encode())?;
-			return self.subtract(Total::DeletingBytes, row.size.into());
+			released.bytes += u64::from(row.size);
+			return Ok(());
 		}
 		if chunk == Chunk::Removed {
-			return self.free(&key, &row, step);
+			return self.free(&key, &row, released);
 		}
 		// Its bytes stay among those to be freed.
 		row.refs = 0;
 		self.blocks.insert(key.as_slice(), row.encode())?;
 		self.garbage.insert((0, key.as_slice()), ())?;
 		if chunk == Chunk::Failed {
-			self.set_aside(&key, step)?;
+			self.set_aside(&key, released)?;
 		}
 		Ok(())
 	}
@@ -121,15 +138,15 @@ impl Tables<'_> {
 		&mut self,
 		hash: &Multihash,
 		chunk: Chunk,
-		step: &mut CollectStep,
+		released: &mut Released,
 	) -> Result<(), MetadataError> {
 		let key = hash.to_bytes();
 		match (self.block(&key)?, chunk) {
 			(Some(row), Chunk::Removed) if row.refs == 0 => {
 				self.remove_garbage(&key)?;
-				self.free(&key, &row, step)
+				self.free(&key, &row, released)
 			}
-			(Some(row), Chunk::Failed) if row.refs == 0 => self.set_aside(&key, step),
+			(Some(row), Chunk::Failed) if row.refs == 0 => self.set_aside(&key, released),
 			(Some(row), Chunk::Untouched) if row.refs == 0 => Ok(()),
 			// It was taken up again, or another collector was faster.
 			_ => self.remove_garbage(&key),
@@ -149,8 +166,8 @@ impl Tables<'_> {
 	}
 
 	/// Keeps garbage from being tried again with every step.
-	fn set_aside(&mut self, key: &[u8], step: &mut CollectStep) -> Result<(), MetadataError> {
-		step.failed_blocks += 1;
+	fn set_aside(&mut self, key: &[u8], released: &mut Released) -> Result<(), MetadataError> {
+		released.step.failed_blocks += 1;
 		self.garbage.remove((0, key))?;
 		self.garbage.insert((1, key), ())?;
 		Ok(())
@@ -169,11 +186,12 @@ impl Tables<'_> {
 		Ok(keys.len())
 	}
 
-	fn free(&mut self, key: &[u8], row: &BlockRow, step: &mut CollectStep) -> Result<(), MetadataError> {
+	fn free(&mut self, key: &[u8], row: &BlockRow, released: &mut Released) -> Result<(), MetadataError> {
 		self.blocks.remove(key)?;
-		step.freed_blocks += 1;
-		step.freed_bytes += u64::from(row.size);
-		self.subtract(Total::DeletingBytes, row.size.into())
+		released.step.freed_blocks += 1;
+		released.step.freed_bytes += u64::from(row.size);
+		released.bytes += u64::from(row.size);
+		Ok(())
 	}
 
 	pub(super) fn block(&self, key: &[u8]) -> Result<Option<BlockRow>, MetadataError> {

@@ -1,9 +1,11 @@
 //! What is remembered of other peers: strikes, bans, and how well they deliver.
 //!
 //! The exchange engines report to [`Peers`] what a peer did ([`Peers::strike`], [`Peers::delivered`],
-//! [`Peers::failed`]) and ask it whom to prefer ([`Peers::rank`]). The host obeys its bans: it closes the
-//! connections of a banned peer and refuses new ones until the ban ends. Everything is kept in memory and
-//! bounded by [`PeersConfig`]; a restart forgives.
+//! [`Peers::failed`]). The host obeys its bans: it closes the connections of a banned peer and refuses new ones until
+//! the ban ends. Everything is kept in memory and bounded by [`PeersConfig`]; a restart forgives.
+//!
+//! Whom to ask for which block is not decided here: the exchange measures that anew in each session
+//! ([`crate::exchange::scheduler`]), where it changes within seconds.
 
 mod bans;
 mod standing;
@@ -287,26 +289,6 @@ impl Peers {
 	pub fn standing(&self, peer: &PeerId) -> Option<Standing> {
 		self.state().standings.get(peer).cloned()
 	}
-
-	/// Sorts peers by how soon each is likely to deliver `bytes`, the soonest first, and drops those that are
-	/// banned. Peers of whom nothing is known count as mediocre, so that they are tried.
-	pub fn rank(&self, peers: &mut Vec<PeerId>, bytes: u64) {
-		let now = self.0.clock.now();
-		let state = self.state();
-		let mut ranked: Vec<(f64, PeerId)> = peers
-			.drain(..)
-			.filter(|peer| state.bans.get(peer, now).is_none())
-			.map(|peer| {
-				let expected = match state.standings.get(&peer) {
-					Some(standing) => standing.expected_seconds(bytes),
-					None => Standing::default().expected_seconds(bytes),
-				};
-				(expected, peer)
-			})
-			.collect();
-		ranked.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-		peers.extend(ranked.into_iter().map(|(_, peer)| peer));
-	}
 }
 
 #[cfg(test)]
@@ -423,25 +405,22 @@ mod tests {
 	}
 
 	#[test]
-	fn the_fast_and_reliable_come_first_and_the_banned_not_at_all() {
+	fn what_is_measured_is_averaged() {
 		let (peers, _) = peers();
-		let [fast, slow, flaky, unknown, banned] = std::array::from_fn(|_| PeerId::random());
+		let [fast, flaky, unknown] = std::array::from_fn(|_| PeerId::random());
 		for _ in 0..20 {
 			peers.delivered(fast, 1 << 20, Duration::from_millis(20));
-			peers.delivered(slow, 1 << 20, Duration::from_secs(20));
-			peers.delivered(flaky, 1 << 20, Duration::from_millis(20));
 			peers.failed(flaky);
 		}
-		for peer in [fast, slow, flaky] {
-			peers.round_trip(peer, Duration::from_millis(10));
-		}
-		peers.ban(banned, Duration::from_secs(1));
-		let mut ranked = vec![banned, unknown, slow, flaky, fast];
-		peers.rank(&mut ranked, 1 << 20);
-		assert_eq!(ranked, [fast, flaky, unknown, slow]);
+		peers.round_trip(fast, Duration::from_millis(10));
+		peers.round_trip(fast, Duration::from_millis(60));
 		let standing = peers.standing(&fast).unwrap();
-		assert_eq!(standing.rtt, Some(Duration::from_millis(10)));
+		assert_eq!(standing.rtt, Some(Duration::from_millis(20)));
 		assert!((5.2e7..5.3e7).contains(&standing.throughput.unwrap()));
+		assert_eq!(standing.failure_rate, 0.0);
+		let standing = peers.standing(&flaky).unwrap();
+		assert!((0.98..1.0).contains(&standing.failure_rate), "{standing:?}");
+		assert_eq!(standing.throughput, None);
 		assert!(peers.standing(&unknown).is_none());
 	}
 

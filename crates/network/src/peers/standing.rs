@@ -5,10 +5,6 @@ use std::{collections::HashMap, time::Duration};
 
 /// Weight of the newest of the measurements in an average.
 const NEWEST: f64 = 0.2;
-/// Of a peer that never delivered: bytes per second.
-const UNKNOWN_THROUGHPUT: f64 = 1_048_576.0;
-/// Of a peer that was never measured.
-const UNKNOWN_RTT: Duration = Duration::from_millis(100);
 
 /// What is known of one peer. Averages are exponentially weighted, the newest measurement with a fifth.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,14 +31,6 @@ impl Standing {
 	pub fn strikes(&self, now: Duration, half_life: Duration) -> f64 {
 		let halves = now.saturating_sub(self.struck_at).as_secs_f64() / half_life.as_secs_f64();
 		self.strikes * (-halves).exp2()
-	}
-
-	/// Seconds in which it is likely to deliver that many bytes, failures counted in.
-	pub fn expected_seconds(&self, bytes: u64) -> f64 {
-		let rtt = self.rtt.unwrap_or(UNKNOWN_RTT).as_secs_f64();
-		let transfer = bytes as f64 / self.throughput.unwrap_or(UNKNOWN_THROUGHPUT);
-		// Of a peer that always fails one in a hundred is expected to succeed, so that it is tried again.
-		(rtt + transfer) / (1.0 - self.failure_rate).max(0.01)
 	}
 
 	/// Adds strikes, and returns how many there are now.

@@ -6,6 +6,7 @@ use cairn_network::{
 	host::{ConnectError, Event, Host, HostConfig, HostParts, Limits, NatConfig},
 	metrics::Metrics,
 	peers::{Offence, Verdict},
+	PeerId,
 };
 use std::{collections::HashSet, time::Duration};
 
@@ -92,7 +93,7 @@ async fn one_address_does_not_take_all_the_places() {
 		let mut network = Network::new();
 		let server = network.start(HostConfig { limits, ..on_tcp() }).await;
 		let mut seen = Events::of(&server);
-		let mut until_in = async |peer| {
+		let mut until_in = async |peer: PeerId| {
 			seen.until(
 				"a connection",
 				|event| matches!(event, Event::Connected { peer: connected, .. } if *connected == peer),

@@ -6,4 +6,5 @@ mod hostile;
 mod limits;
 mod nat;
 mod providers;
+mod reachability;
 mod transports;

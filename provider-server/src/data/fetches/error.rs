@@ -22,8 +22,8 @@ pub enum FetchError {
 		/// What was looked for.
 		cid: Cid,
 	},
-	/// Peers were found, and send nothing.
-	#[error("{peers} peers were asked for {}, and sent nothing of it for {} s", cid_text(cid), waited.as_secs())]
+	/// Peers were found, and send nothing, or too little.
+	#[error("{peers} peers were asked for {}, and sent nothing or too little of it within {} s", cid_text(cid), waited.as_secs())]
 	Silent {
 		/// What is fetched.
 		cid: Cid,

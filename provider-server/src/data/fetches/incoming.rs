@@ -1,6 +1,6 @@
 //! Blocks from peers: those who may have them are looked for while what they send is taken.
 
-use super::{FetchError, Limits, Peers};
+use super::{Amount, FetchError, Limits, Peers};
 use cairn_dag::Block;
 use cairn_network::{
 	exchange::service::{Session, SessionEvent},
@@ -13,6 +13,9 @@ use tokio::time::{sleep_until, Instant};
 
 /// The exchange asks for a time by which a session ends; what ends a fetch is silence.
 const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Blocks that are progress, however small they are: of a chain one comes in each round trip.
+const ENOUGH_BLOCKS: u64 = 32;
 
 /// The blocks of one root.
 pub(super) struct Incoming {
@@ -29,6 +32,12 @@ pub(super) struct Incoming {
 	since: Instant,
 	/// Whether any came.
 	came: bool,
+	/// What came since the time at which it began to be counted: who sends a block now and then must not hold a
+	/// fetch for ever.
+	counted: Amount,
+	counted_from: Instant,
+	/// Since when nothing is asked for, if nothing is.
+	idle_from: Instant,
 }
 
 enum Search {
@@ -57,6 +66,9 @@ impl Incoming {
 			outstanding: 0,
 			since: now,
 			came: false,
+			counted: Amount::default(),
+			counted_from: now,
+			idle_from: now,
 		})
 	}
 
@@ -71,7 +83,10 @@ impl Incoming {
 			return;
 		}
 		if self.outstanding == 0 {
-			self.since = Instant::now();
+			let now = Instant::now();
+			// Nothing could come while nothing was asked for.
+			self.counted_from += now - self.idle_from;
+			self.since = now;
 		}
 		if matches!(self.search, Search::NotBegun) {
 			self.search_until(self.since + self.limits.find);
@@ -83,8 +98,8 @@ impl Incoming {
 	/// The next block, verified. Dropping the future loses none.
 	///
 	/// # Errors
-	/// [`FetchError::NotFound`] if nobody is found who could send it, [`FetchError::Silent`] if nobody does for too
-	/// long, [`FetchError::Stopped`].
+	/// [`FetchError::NotFound`] if nobody is found who could send it, [`FetchError::Silent`] if nothing or too little
+	/// comes for too long, [`FetchError::Stopped`].
 	pub async fn next(&mut self) -> Result<Block, FetchError> {
 		loop {
 			if self.found == 0 && matches!(self.search, Search::Over(_)) {
@@ -96,6 +111,11 @@ impl Incoming {
 				self.limits.find
 			};
 			let give_up = self.since + waited;
+			let silent = FetchError::Silent {
+				cid: self.root,
+				peers: self.found,
+				waited,
+			};
 			tokio::select! {
 				biased;
 				event = self.session.next() => return match event {
@@ -110,11 +130,14 @@ impl Incoming {
 					News::Over => self.search = Search::Over(Instant::now() + self.limits.idle / 3),
 					News::Due => self.search_until(give_up),
 				},
-				() = sleep_until(give_up), if self.found > 0 => return Err(FetchError::Silent {
-					cid: self.root,
-					peers: self.found,
-					waited,
-				}),
+				() = sleep_until(give_up), if self.found > 0 => return Err(silent),
+				// Last: what has come is counted first.
+				() = sleep_until(self.counted_from + waited), if self.came => {
+					if self.counted.bytes < self.limits.min_progress && self.counted.blocks < ENOUGH_BLOCKS {
+						return Err(silent);
+					}
+					self.count_anew();
+				}
 			}
 		}
 	}
@@ -128,10 +151,19 @@ impl Incoming {
 	}
 
 	fn note(&mut self, block: Block) -> Block {
+		if !self.came {
+			self.count_anew();
+		}
 		self.came = true;
 		self.since = Instant::now();
+		self.idle_from = self.since;
+		self.counted.add(&block);
 		self.outstanding = self.outstanding.saturating_sub(1);
 		block
+	}
+
+	fn count_anew(&mut self) {
+		(self.counted, self.counted_from) = (Amount::default(), Instant::now());
 	}
 
 	fn search_until(&mut self, deadline: Instant) {

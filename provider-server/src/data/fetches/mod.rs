@@ -54,6 +54,8 @@ pub struct Limits {
 	pub find: Duration,
 	/// How long to wait for each further one.
 	pub idle: Duration,
+	/// Bytes that must come within that time, unless many blocks do.
+	pub min_progress: u64,
 }
 
 /// The node's way to its peers.

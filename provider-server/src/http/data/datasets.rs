@@ -94,6 +94,8 @@ pub(super) struct Page {
 		(status = 401, description = "A token is needed", body = ProblemShape),
 		(status = 403, description = "Not from this machine", body = ProblemShape),
 		(status = 408, description = "Too little data for too long", body = ProblemShape),
+		(status = 409, description = "It was given up meanwhile", body = ProblemShape),
+		(status = 413, description = "More data than `content-length` announced", body = ProblemShape),
 		(status = 422, description = "An impossible name or media type, or no data", body = ProblemShape),
 		(status = 503, description = "Too many uploads are open", body = ProblemShape),
 		(status = 507, description = "The quota or the disk has no room", body = ProblemShape),
@@ -185,6 +187,7 @@ pub(super) async fn list(
 		(status = 401, description = "A token is needed", body = ProblemShape),
 		(status = 403, description = "Not from this machine", body = ProblemShape),
 		(status = 404, description = "No such dataset", body = ProblemShape),
+		(status = 408, description = "The body does not come", body = ProblemShape),
 	),
 	security((), ("token" = [])),
 )]

@@ -56,9 +56,9 @@ const POLICY: &str = "sandbox; default-src 'none'";
 		("if-none-match" = Option<String>, Header, description = "Entity tags of data that need not be sent"),
 	),
 	responses(
-		(status = 200, description = "The data", body = inline(Binary), content_type = "application/octet-stream",
+		(status = 200, description = "The data, of the media type that it was uploaded with", body = inline(Binary), content_type = "*/*",
 			headers(("etag" = String), ("content-length" = u64), ("content-disposition" = String))),
-		(status = 206, description = "The range", body = inline(Binary), content_type = "application/octet-stream",
+		(status = 206, description = "The range", body = inline(Binary), content_type = "*/*",
 			headers(("etag" = String), ("content-range" = String))),
 		(status = 304, description = "The client has it"),
 		(status = 400, description = "The CID is malformed", body = ProblemShape),

@@ -17,6 +17,7 @@ use cairn_provider_api::{ErrorKind, Problem};
 #[utoipa::path(
 	get,
 	path = "/fetches",
+	operation_id = "list_fetches",
 	tag = "network",
 	responses(
 		(status = 200, description = "The fetches, in the order in which they began", body = FetchList),
@@ -39,6 +40,7 @@ pub(super) async fn list(
 #[utoipa::path(
 	get,
 	path = "/fetches/{cid}",
+	operation_id = "show_fetch",
 	tag = "network",
 	params(("cid" = String, Path, description = "The dataset")),
 	responses(
@@ -68,6 +70,7 @@ pub(super) async fn show(
 #[utoipa::path(
 	delete,
 	path = "/fetches/{cid}",
+	operation_id = "give_up_fetch",
 	tag = "network",
 	params(("cid" = String, Path, description = "The dataset")),
 	responses(

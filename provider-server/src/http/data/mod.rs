@@ -30,7 +30,7 @@ mod uploads;
 
 pub use headers::{content_disposition, media_type};
 
-use super::{client_address::Peer, problem::Failure, request_id, Api};
+use super::{client_address::Peer, on_blocking_thread, problem::Failure, request_id, Api};
 use crate::data::Data;
 use axum::{
 	body::Body,
@@ -40,15 +40,12 @@ use axum::{
 	response::Response,
 	Router,
 };
-use cairn_provider_api::{ErrorKind, Problem};
+use cairn_provider_api::{cid_text, ErrorKind, Problem};
 use cid::Cid;
 use serde::Serialize;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-
-/// Longest text that is read as a CID. Reading base58 takes time that grows with the square of its length.
-const MAX_CID_TEXT: usize = 256;
 
 /// Blocks that are received at the same time, each in memory.
 const MAX_BLOCKS_IN_FLIGHT: usize = 16;
@@ -156,19 +153,6 @@ impl DataApi {
 	}
 }
 
-/// Runs `work` on a thread that may block. It runs to its end also if nobody waits for it any more.
-async fn on_blocking_thread<T: Send + 'static>(
-	work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-	let span = tracing::Span::current();
-	tokio::task::spawn_blocking(move || span.in_scope(work))
-		.await
-		.unwrap_or_else(|error| {
-			tracing::error!(%error, "a request failed");
-			Err(Problem::new(ErrorKind::Internal, "the server failed").hint("its log has the cause"))
-		})
-}
-
 /// The other end of the connection, for [`DataApi::check_access`].
 type PeerExtension = Option<Extension<Peer>>;
 
@@ -178,18 +162,10 @@ fn address(peer: &PeerExtension) -> Option<IpAddr> {
 
 /// The CID in a path.
 fn cid(text: &str) -> Result<Cid, Problem> {
-	let malformed = |reason: String| {
-		Problem::new(ErrorKind::Malformed, format!("the path holds no CID: {reason}"))
+	cid_text::parse(text).map_err(|error| {
+		Problem::new(ErrorKind::Malformed, format!("the path holds no CID: {error}"))
 			.hint("write it as the upload's answer gave it")
-	};
-	if text.len() > MAX_CID_TEXT {
-		return Err(malformed("too long".into()));
-	}
-	if text.contains('/') {
-		// The CID's parser would skip a path in front of it.
-		return Err(malformed("there is a path in it".into()));
-	}
-	text.parse::<Cid>().map_err(|error| malformed(error.to_string()))
+	})
 }
 
 /// A JSON answer that is not to be kept.

@@ -17,7 +17,7 @@ use crate::{
 use axum::{
 	body::Body,
 	extract::{rejection::PathRejection, Path, State},
-	http::{HeaderMap, Method, StatusCode},
+	http::{header, HeaderMap, Method, StatusCode},
 	response::Response,
 };
 use cairn_dag::{
@@ -102,8 +102,8 @@ pub(super) async fn store(
 	tag = "network",
 	params(("cid" = String, Path, description = "The dataset, or a block")),
 	responses(
-		(status = 200, description = "The data", body = inline(super::shapes::Binary), content_type = "application/octet-stream"),
-		(status = 206, description = "The range", body = inline(super::shapes::Binary), content_type = "application/octet-stream"),
+		(status = 200, description = "The data, of the media type that it was uploaded with", body = inline(super::shapes::Binary), content_type = "*/*"),
+		(status = 206, description = "The range", body = inline(super::shapes::Binary), content_type = "*/*"),
 		(status = 304, description = "The client has it"),
 		(status = 400, description = "The CID is malformed", body = ProblemShape),
 		(status = 401, description = "It is not here, and a token is needed", body = ProblemShape),
@@ -134,7 +134,9 @@ pub(super) async fn stream(
 		None => {
 			state.check_access(address(&peer), &headers)?;
 			let known = download::common_headers(&cid);
-			if not_modified(&headers, &known[0].1) {
+			// Any (`*`) means any that is here.
+			let names_one = headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag != "*");
+			if names_one && not_modified(&headers, &known[0].1) {
 				// Before anybody is asked for what the client has.
 				return Ok(response(StatusCode::NOT_MODIFIED, &known, Body::empty()));
 			}

@@ -2,12 +2,15 @@
 //! handler, so that no route is without a description, and none is described that is not there. The book's
 //! reference of the routes is written from it (`tests/data_reference.rs`), and from that of [`codex`](super::codex).
 
-use super::{blocks, datasets, download, fetches, network, uploads, DataApi};
+use super::{blocks, datasets, download, fetches, network, shapes::Problem, uploads, DataApi};
 use axum::{http::header, routing::get, Router};
 use bytes::Bytes;
 use utoipa::{
-	openapi::security::{Http, HttpAuthScheme, SecurityScheme},
-	OpenApi,
+	openapi::{
+		security::{Http, HttpAuthScheme, SecurityScheme},
+		ContentBuilder, Header, Object, Ref, RefOr, ResponseBuilder, Type,
+	},
+	OpenApi, ToSchema,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -53,9 +56,43 @@ pub(super) fn routes() -> Router<DataApi> {
 	serve(described)
 }
 
+/// Describes what any request can get, whatever it asks for.
+fn describe_common_answers(description: &mut utoipa::openapi::OpenApi) {
+	for item in description.paths.paths.values_mut() {
+		let operations = [
+			&mut item.get,
+			&mut item.put,
+			&mut item.post,
+			&mut item.patch,
+			&mut item.delete,
+		];
+		for operation in operations.into_iter().flatten() {
+			let answers = &mut operation.responses.responses;
+			answers.entry("429".to_owned()).or_insert_with(|| {
+				let wait = Header::new(Object::with_type(Type::Integer));
+				let answer = problem("Too many requests from one client").header("retry-after", wait);
+				RefOr::T(answer.build())
+			});
+			answers
+				.entry("500".to_owned())
+				.or_insert_with(|| RefOr::T(problem("A failure of the node; its log has the cause").build()));
+		}
+	}
+}
+
+/// An answer that is a problem.
+fn problem(description: &str) -> ResponseBuilder {
+	let schema = Ref::from_schema_name(Problem::name());
+	ResponseBuilder::new().description(description).content(
+		"application/json",
+		ContentBuilder::new().schema(Some(schema)).build(),
+	)
+}
+
 /// Routes that are described, with their description at `/openapi.json`.
 pub(super) fn serve(described: OpenApiRouter<DataApi>) -> Router<DataApi> {
 	let (router, mut description) = described.split_for_parts();
+	describe_common_answers(&mut description);
 	description
 		.components
 		.get_or_insert_default()

@@ -3,15 +3,17 @@
 use super::{
 	representation::{Content, Representation},
 	resolve::{self, Target},
+	walk_memory::{Metered, Remembered, WalkMemory},
 	Asked, Car, CAR,
 };
-use crate::{http::body::BodyWriter, retrieval::PieceBlocks};
+use crate::{http::body::BodyWriter, retrieval::NodeBlocks};
 use cairn_car::{CarWriter, WriteError};
 use cairn_dag::{
 	walk::{walk, Scope, Walk},
 	Codec, CodecError,
 };
 use cairn_provider_api::{ErrorKind, Problem};
+use cid::Cid;
 use std::{io, sync::Arc};
 
 /// A CARv1 of what leads to the target and of what `car` names of it, depth first.
@@ -19,12 +21,13 @@ use std::{io, sync::Arc};
 /// `entity-bytes` beyond a file's end have the answer of `dag-scope=block`, from which the client sees why.
 ///
 /// # Errors
-/// `NotImplemented` if all of a DAG is asked for whose root is of an unknown codec.
+/// `NotImplemented` if all of a DAG is asked for whose root is of an unknown codec, `Busy` if no memory is left to walk it.
 pub(super) fn represent(
-	blocks: Arc<PieceBlocks>,
+	blocks: Arc<NodeBlocks>,
 	asked: &Asked,
 	target: Target,
 	car: Car,
+	memory: &WalkMemory,
 ) -> Result<Representation, Problem> {
 	let cid = *target.cid();
 	let follows_links = car.scope == Scope::All && car.range.is_none();
@@ -36,12 +39,21 @@ pub(super) fn represent(
 		.hint("add dag-scope=block, or use ?format=raw"));
 	}
 	let dups = if car.duplicates { 'y' } else { 'n' };
+	let remembered = match (car.scope, car.range, car.duplicates) {
+		(Scope::Block, None, _) => Remembered::NotEvenLinks,
+		(Scope::All, None, true) => Remembered::Never,
+		(_, _, true) => Remembered::WithLinks,
+		(_, _, false) => Remembered::Always,
+	};
+	let source = Metered::new(blocks, remembered, memory)?;
+	let etag = etag(asked, &target, &car);
+	let way = target.way;
 	Ok(Representation {
 		disposition: Some(asked.named(true, &cid, "car")),
 		..Representation::new(
-			etag(asked, &target, &car),
+			etag,
 			format!("{CAR}; version=1; order=dfs; dups={dups}"),
-			Content::Stream(Box::new(move |out| write(&blocks, &target, &car, out))),
+			Content::Stream(Box::new(move |out| write(&source, &way, cid, &car, out))),
 		)
 	})
 }
@@ -61,20 +73,29 @@ fn etag(asked: &Asked, target: &Target, car: &Car) -> String {
 	format!("W/\"{}.car.{}\"", target.cid(), hex::encode(&hash[..8]))
 }
 
-fn write(blocks: &Arc<PieceBlocks>, target: &Target, car: &Car, out: &mut BodyWriter) -> io::Result<()> {
-	let mut writer = CarWriter::new(out, &[*target.cid()])
+fn write(
+	source: &Metered<Arc<NodeBlocks>>,
+	way: &[Cid],
+	root: Cid,
+	car: &Car,
+	out: &mut BodyWriter,
+) -> io::Result<()> {
+	// The walk remembers what it has yielded, and comes to no block that the path leads through: that would link to
+	// itself. A set of the writer's own would take as much memory again.
+	let mut writer = CarWriter::new(out, &[root])
 		.map_err(write_error)?
-		.duplicates(car.duplicates);
-	for cid in &target.way {
-		let block = resolve::load(blocks, cid).map_err(io::Error::other)?;
+		.duplicates(true);
+	for cid in way {
+		let block = resolve::load(source.source(), cid).map_err(io::Error::other)?;
 		writer.put(&block).map_err(write_error)?;
 	}
-	let mut walking: Walk<Arc<PieceBlocks>> =
-		walk(blocks.clone(), *target.cid(), car.scope).duplicates(car.duplicates);
+	let mut walking: Walk<&Metered<Arc<NodeBlocks>>> =
+		walk(source, root, car.scope).duplicates(car.duplicates);
 	if let Some(range) = car.range {
 		walking = walking.entity_bytes(range);
 	}
-	// Whatever is missing, damaged or of an unknown codec cuts the response: by then its head is sent.
+	// Whatever is missing, damaged or of an unknown codec cuts the response, and so does a DAG that there is no memory
+	// for: by then its head is sent.
 	for block in walking {
 		writer
 			.put(&block.map_err(io::Error::other)?)

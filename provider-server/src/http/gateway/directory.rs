@@ -5,9 +5,10 @@ use super::{
 	file,
 	representation::{Content, Representation, PAGE},
 	resolve::{self, Target},
+	walk_memory::{Held, Metered, Remembered, WalkMemory},
 	Asked,
 };
-use crate::retrieval::PieceBlocks;
+use crate::retrieval::NodeBlocks;
 use cairn_dag::{
 	unixfs::{self, DirectoryEntry, Node, ResolveError},
 	Block,
@@ -39,16 +40,22 @@ pub(super) const POLICY: &str =
 /// What a folder shows.
 ///
 /// # Errors
-/// Failures to read it.
+/// Failures to read it; `Busy` if no memory is left to list it.
 pub(super) fn represent(
-	blocks: Arc<PieceBlocks>,
+	blocks: Arc<NodeBlocks>,
 	asked: &Asked,
 	target: &Target,
+	memory: &WalkMemory,
 ) -> Result<Representation, Problem> {
 	let cid = *target.cid();
 	if let Some((block, size)) = index(&blocks, &cid)? {
 		// The tag is the folder's: its URL is.
-		return file::serve(blocks, asked, *block.cid(), cid, size, Some(INDEX));
+		let file = file::File {
+			cid: *block.cid(),
+			tag: cid,
+			size,
+		};
+		return file::serve(blocks, asked, &file, Some(INDEX), memory);
 	}
 	let place = Place {
 		root: asked.root,
@@ -60,7 +67,9 @@ pub(super) fn represent(
 			.collect(),
 		cid,
 	};
-	let content = Content::Stream(Box::new(move |out| write_list(&blocks, &place, out)));
+	let blocks = Metered::new(blocks, Remembered::Always, memory)?;
+	let sorted = memory.hold(0)?;
+	let content = Content::Stream(Box::new(move |out| write_list(&blocks, &place, sorted, out)));
 	Ok(Representation {
 		cache_control: Some(PAGE),
 		policy: Some(POLICY),
@@ -73,7 +82,7 @@ pub(super) fn represent(
 }
 
 /// The folder's `index.html` and its size, if it has one that is a file.
-fn index(blocks: &PieceBlocks, cid: &Cid) -> Result<Option<(Block, u64)>, Problem> {
+fn index(blocks: &NodeBlocks, cid: &Cid) -> Result<Option<(Block, u64)>, Problem> {
 	let found = match unixfs::resolve(blocks, cid, INDEX) {
 		Ok(found) => resolve::load(blocks, &found.cid)?,
 		Err(ResolveError::NotFound { .. }) => return Ok(None),
@@ -115,7 +124,12 @@ impl Place {
 	}
 }
 
-fn write_list(blocks: &PieceBlocks, place: &Place, out: &mut impl Write) -> io::Result<()> {
+fn write_list(
+	blocks: &Metered<Arc<NodeBlocks>>,
+	place: &Place,
+	mut memory: Held,
+	out: &mut impl Write,
+) -> io::Result<()> {
 	write_head(place, out)?;
 	let here = place.url(place.names.len());
 	let mut entries = unixfs::entries(blocks, &place.cid)
@@ -127,6 +141,7 @@ fn write_list(blocks: &PieceBlocks, place: &Place, out: &mut impl Write) -> io::
 	for entry in entries.by_ref() {
 		let entry = entry.map_err(io::Error::other)?;
 		bytes += entry.name.len() + size_of::<DirectoryEntry>();
+		memory.grow_to(bytes as u64).map_err(io::Error::other)?;
 		sorted.push(entry);
 		if bytes > MAX_SORTED {
 			break;

@@ -4,9 +4,10 @@ use super::{
 	content_type, directory, disposition, escape,
 	representation::{Content, Representation},
 	resolve::Target,
+	walk_memory::{Metered, Remembered, WalkMemory},
 	Asked, Found,
 };
-use crate::retrieval::PieceBlocks;
+use crate::retrieval::NodeBlocks;
 use cairn_dag::{
 	unixfs::{ByteRange, FileChunks, Node, NodeError, ReadError},
 	Block, CodecError,
@@ -26,12 +27,22 @@ const SANDBOX: &str = "sandbox allow-downloads allow-forms allow-modals allow-po
 ///
 /// # Errors
 /// `NotAcceptable` if the block is not UnixFS, and failures to read it.
-pub(super) fn represent(blocks: Arc<PieceBlocks>, asked: &Asked, target: Target) -> Result<Found, Problem> {
+pub(super) fn represent(
+	blocks: Arc<NodeBlocks>,
+	asked: &Asked,
+	target: Target,
+	memory: &WalkMemory,
+) -> Result<Found, Problem> {
 	match decode(&target.block)? {
 		Node::File(file) => {
 			let cid = *target.cid();
 			let name = asked.file_name().or(asked.last_name());
-			serve(blocks, asked, cid, cid, file.size, name).map(Found::Here)
+			let file = File {
+				cid,
+				tag: cid,
+				size: file.size,
+			};
+			serve(blocks, asked, &file, name, memory).map(Found::Here)
 		}
 		Node::Symlink(link) => {
 			let etag = format!("\"{}\"", target.cid());
@@ -54,7 +65,7 @@ pub(super) fn represent(blocks: Arc<PieceBlocks>, asked: &Asked, target: Target)
 			)))
 		}
 		Node::Directory(_) | Node::ShardedDirectory => {
-			directory::represent(blocks, asked, &target).map(Found::Here)
+			directory::represent(blocks, asked, &target, memory).map(Found::Here)
 		}
 	}
 }
@@ -75,18 +86,27 @@ pub(super) fn decode(block: &Block) -> Result<Node, Problem> {
 	})
 }
 
-/// The file at `cid` of `size` bytes, under the tag of `tagged`.
+/// A file, as it is served.
+pub(super) struct File {
+	pub cid: Cid,
+	/// The CID that its entity tag has.
+	pub tag: Cid,
+	/// Bytes.
+	pub size: u64,
+}
+
+/// The file, whose last name on its path is `name`.
 ///
 /// # Errors
-/// Failures to read how it begins, where its name does not tell what it is.
+/// Failures to read how it begins, where its name does not tell what it is; `Busy` if no memory is left to read it.
 pub(super) fn serve(
-	blocks: Arc<PieceBlocks>,
+	blocks: Arc<NodeBlocks>,
 	asked: &Asked,
-	cid: Cid,
-	tagged: Cid,
-	size: u64,
+	file: &File,
 	name: Option<&str>,
+	memory: &WalkMemory,
 ) -> Result<Representation, Problem> {
+	let File { cid, tag, size } = *file;
 	let content_type = match name.and_then(content_type::by_name) {
 		Some(known) => known,
 		None => {
@@ -99,9 +119,13 @@ pub(super) fn serve(
 		// Browsers show PDFs in a sandbox of their own, and in no other.
 		policy: (content_type != "application/pdf").then_some(SANDBOX),
 		..Representation::new(
-			format!("\"{tagged}\""),
+			format!("\"{tag}\""),
 			content_type,
-			Content::File { blocks, cid, size },
+			Content::File {
+				blocks: Metered::new(blocks, Remembered::WithLinks, memory)?,
+				cid,
+				size,
+			},
 		)
 	})
 }
@@ -116,7 +140,7 @@ fn requested_disposition(asked: &Asked) -> Option<String> {
 	})
 }
 
-fn read_start(blocks: &PieceBlocks, cid: Cid, size: u64) -> Result<Vec<u8>, Problem> {
+fn read_start(blocks: &NodeBlocks, cid: Cid, size: u64) -> Result<Vec<u8>, Problem> {
 	let range = ByteRange::from(0..size.min(content_type::SNIFFED));
 	let mut start = Vec::new();
 	for chunk in FileChunks::new(blocks, cid, range) {
@@ -139,7 +163,7 @@ fn read_start(blocks: &PieceBlocks, cid: Cid, size: u64) -> Result<Vec<u8>, Prob
 /// # Errors
 /// If a block is missing, damaged or no part of the file, or the client is gone.
 pub(super) fn write(
-	blocks: &PieceBlocks,
+	blocks: &Metered<Arc<NodeBlocks>>,
 	cid: Cid,
 	wanted: Range<u64>,
 	size: u64,

@@ -14,7 +14,8 @@
 //! modules above, which makes a [`Representation`](representation::Representation); that becomes the response, or
 //! the part of it that a range names, or 304.
 //!
-//! The gateway is not recursive: what is not stored here is 404. IPNS is not resolved.
+//! Blocks are those of stored pieces and of the node's own block store ([`NodeBlocks`]). The gateway is not recursive:
+//! what is in neither is 404. IPNS is not resolved.
 //!
 //! # Documents of strangers
 //!
@@ -35,16 +36,19 @@ mod representation;
 mod resolve;
 mod tar;
 mod value;
+mod walk_memory;
 
 pub use accept::media_ranges;
 pub use content_type::by_content;
 pub use escape::disposition;
+pub(super) use walk_memory::WalkMemory;
+
 pub use negotiation::{choose, content_location, parameter, Car, Choice, Format, Parameters};
 
 use super::{place, problem::Failure, Api};
 use crate::{
 	provider::Provider,
-	retrieval::{PayloadError, PieceBlocks},
+	retrieval::{NodeBlocks, PayloadError, PieceBlocks},
 };
 use axum::{
 	body::Body,
@@ -58,7 +62,7 @@ use axum::{
 	Router,
 };
 use cairn_dag::{Codec, SourceError};
-use cairn_provider_api::{ErrorKind, Problem};
+use cairn_provider_api::{cid_text, ErrorKind, Problem};
 use cid::Cid;
 use representation::{Content, Representation};
 use resolve::{load, resolve, Target};
@@ -144,9 +148,9 @@ impl Asked {
 		if is_worker && path.is_empty() {
 			return Err(malformed("a service worker cannot be registered here"));
 		}
-		// The CID's parser would skip a path in front of it.
-		let root = cid.parse().ok().filter(|_| !cid.contains('/')).ok_or_else(|| {
-			malformed("the path does not begin with a CID").hint("ask for /ipfs/{cid} or /ipfs/{cid}/{path}")
+		let root = cid_text::parse(cid).map_err(|error| {
+			malformed(format!("the path does not begin with a CID: {error}"))
+				.hint("ask for /ipfs/{cid} or /ipfs/{cid}/{path}")
 		})?;
 		let choice = choose(&parameters, &headers, api.provider.config.gateway.deserialized)?;
 		let only_if_cached = headers
@@ -250,11 +254,11 @@ enum Found {
 
 /// Reads what it takes to answer a request, up to the first bytes of large objects. Blocks.
 fn find(api: &Api, asked: &Asked) -> Result<Found, Problem> {
-	let mut blocks = PieceBlocks::new(api.provider.clone());
+	let mut pieces = PieceBlocks::new(api.provider.clone());
 	if asked.only_if_cached {
-		blocks = blocks.at_hand();
+		pieces = pieces.at_hand();
 	}
-	let blocks = Arc::new(blocks);
+	let blocks = Arc::new(NodeBlocks::new(pieces, api.provider.data.clone()));
 	let target = match resolve(&blocks, asked.root, &asked.path) {
 		Ok(target) => target,
 		Err(problem) => {
@@ -269,8 +273,8 @@ fn find(api: &Api, asked: &Asked) -> Result<Found, Problem> {
 	let roots = target.roots.clone();
 	let mut found = match asked.choice.format {
 		Format::Raw => Found::Here(raw(asked, target)),
-		Format::Car(car) => Found::Here(car::represent(blocks, asked, target, car)?),
-		Format::Tar => Found::Here(tar::represent(blocks, asked, target)?),
+		Format::Car(car) => Found::Here(car::represent(blocks, asked, target, car, &api.walks)?),
+		Format::Tar => Found::Here(tar::represent(blocks, asked, target, &api.walks)?),
 		Format::DagJson => Found::Here(data::represent(api, asked, target, data::Form::DAG_JSON)?),
 		Format::DagCbor => Found::Here(data::represent(api, asked, target, data::Form::DAG_CBOR)?),
 		Format::Json if !is_unixfs(&target) => {
@@ -292,14 +296,9 @@ fn is_unixfs(target: &Target) -> bool {
 }
 
 /// What an object is to its reader, by its codec.
-fn deserialized(
-	api: &Api,
-	blocks: Arc<PieceBlocks>,
-	asked: &Asked,
-	target: Target,
-) -> Result<Found, Problem> {
+fn deserialized(api: &Api, blocks: Arc<NodeBlocks>, asked: &Asked, target: Target) -> Result<Found, Problem> {
 	let form = match (target.cid().codec(), Codec::of(target.cid())) {
-		(_, Ok(Codec::Raw | Codec::DagPb)) => return file::represent(blocks, asked, target),
+		(_, Ok(Codec::Raw | Codec::DagPb)) => return file::represent(blocks, asked, target, &api.walks),
 		(JSON_CODEC, _) => data::Form::JSON,
 		(CBOR_CODEC, _) => data::Form::CBOR,
 		(_, Ok(Codec::DagJson)) => data::Form::DAG_JSON,

@@ -4,21 +4,24 @@ use super::{
 	super::{
 		body::{self, BodyWriter},
 		conditional::{not_modified, select, Selected},
+		places::Place,
 		problem::Failure,
 		response, Api,
 	},
-	escape, file, negotiation, served, Asked,
+	escape, file, negotiation, served,
+	walk_memory::Metered,
+	Asked,
 };
-use crate::retrieval::PieceBlocks;
+use crate::retrieval::NodeBlocks;
 use axum::{
 	body::Body,
 	http::{Method, StatusCode},
 	response::Response,
 };
 use bytes::Bytes;
+use cairn_provider_api::Problem;
 use cid::Cid;
 use std::{fmt::Write, io, sync::Arc, time::Duration};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Content under a CID never changes.
 pub(super) const IMMUTABLE: &str = "public, max-age=29030400, immutable";
@@ -48,7 +51,7 @@ pub(super) enum Content {
 	Bytes(Bytes),
 	/// A UnixFS file.
 	File {
-		blocks: Arc<PieceBlocks>,
+		blocks: Metered<Arc<NodeBlocks>>,
 		cid: Cid,
 		size: u64,
 	},
@@ -70,7 +73,7 @@ impl Representation {
 	}
 
 	/// The response to `asked`: all of it, the part that a range names, its head, or 304.
-	pub fn respond(self, api: &Api, asked: &Asked, place: OwnedSemaphorePermit) -> Result<Response, Failure> {
+	pub fn respond(self, api: &Api, asked: &Asked, place: Place) -> Result<Response, Failure> {
 		let mut headers = self.headers(asked);
 		if not_modified(&asked.headers, &self.etag) {
 			return Ok(response(StatusCode::NOT_MODIFIED, &headers, Body::empty()));
@@ -113,8 +116,10 @@ impl Representation {
 			Content::Bytes(bytes) => {
 				// Within the bytes, whose number is a usize.
 				let part = bytes.slice(wanted.start as usize..wanted.end as usize);
+				// All of the block stays in memory, also for a part of it.
+				let memory = api.walks.hold_block(bytes.len()).map_err(Problem::from)?;
 				done(part.len() as u64);
-				body::at_hand(part, place)
+				body::at_hand(part, (place, memory))
 			}
 			Content::File { blocks, cid, size } => body::blocking(timeout, place, done, move |out| {
 				file::write(&blocks, cid, wanted, size, out)

@@ -1,7 +1,7 @@
 //! Following a path to the block it names.
 
 use super::{damaged, missing, unreadable};
-use crate::retrieval::PieceBlocks;
+use crate::retrieval::NodeBlocks;
 use cairn_dag::{
 	walk::{follow_with, PathError},
 	Block, BlockSource, Codec, CodecError,
@@ -34,7 +34,7 @@ impl Target {
 /// # Errors
 /// `NotFound` if a block or a name is missing, `NotImplemented` if the path ends within a block or leads through an
 /// unknown codec.
-pub(super) fn resolve(blocks: &PieceBlocks, root: Cid, path: &str) -> Result<Target, Problem> {
+pub(super) fn resolve(blocks: &NodeBlocks, root: Cid, path: &str) -> Result<Target, Problem> {
 	let mut way = Vec::new();
 	let roots = follow_with(blocks, &root, path, &mut |block| way.push(*block.cid()))
 		.map_err(|error| unresolved(blocks, error))?;
@@ -45,7 +45,7 @@ pub(super) fn resolve(blocks: &PieceBlocks, root: Cid, path: &str) -> Result<Tar
 }
 
 /// A block that must be there.
-pub(super) fn load(blocks: &PieceBlocks, cid: &Cid) -> Result<Block, Problem> {
+pub(super) fn load(blocks: &NodeBlocks, cid: &Cid) -> Result<Block, Problem> {
 	match Block::from_identity(cid) {
 		Some(block) => Ok(block),
 		None => blocks
@@ -55,7 +55,7 @@ pub(super) fn load(blocks: &PieceBlocks, cid: &Cid) -> Result<Block, Problem> {
 	}
 }
 
-fn unresolved(blocks: &PieceBlocks, error: PathError) -> Problem {
+fn unresolved(blocks: &NodeBlocks, error: PathError) -> Problem {
 	match error {
 		PathError::Missing { cid } => missing(&cid),
 		PathError::Source(error) => unreadable(&error, "a block on the path cannot be read".into()),
@@ -88,7 +88,7 @@ fn unresolved(blocks: &PieceBlocks, error: PathError) -> Problem {
 }
 
 /// Whether `path` names a value inside the block, and not nothing.
-fn ends_within(blocks: &PieceBlocks, cid: &Cid, path: &str) -> bool {
+fn ends_within(blocks: &NodeBlocks, cid: &Cid, path: &str) -> bool {
 	let Ok(block) = load(blocks, cid) else {
 		return false;
 	};

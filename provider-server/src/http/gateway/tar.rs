@@ -4,9 +4,10 @@ use super::{
 	file,
 	representation::{Content, Representation},
 	resolve::Target,
+	walk_memory::{Held, Metered, Remembered, WalkMemory},
 	Asked, TAR,
 };
-use crate::{http::body::BodyWriter, retrieval::PieceBlocks};
+use crate::{http::body::BodyWriter, retrieval::NodeBlocks};
 use ::tar::{Builder, EntryType, Header};
 use bytes::{Buf, Bytes};
 use cairn_dag::{
@@ -31,11 +32,12 @@ const MAX_LINKS: usize = 4 << 20;
 /// A TAR whose only top entry is the target, under its CID.
 ///
 /// # Errors
-/// `Malformed` if the target is not UnixFS, as the specification has it.
+/// `Malformed` if the target is not UnixFS, as the specification has it; `Busy` if no memory is left to walk it.
 pub(super) fn represent(
-	blocks: Arc<PieceBlocks>,
+	blocks: Arc<NodeBlocks>,
 	asked: &Asked,
 	target: Target,
+	memory: &WalkMemory,
 ) -> Result<Representation, Problem> {
 	let cid = *target.cid();
 	// Files, folders and links are all that a TAR holds.
@@ -46,52 +48,73 @@ pub(super) fn represent(
 		},
 		_ => problem,
 	})?;
+	let memory = memory.clone();
+	let links_held = memory.hold(1)?;
 	Ok(Representation {
 		disposition: Some(asked.named(true, &cid, "tar")),
 		..Representation::new(
 			format!("W/\"{cid}.x-tar\""),
 			TAR,
-			Content::Stream(Box::new(move |out| write(&blocks, &target.block, out))),
+			Content::Stream(Box::new(move |out| {
+				write(&blocks, target.block, &memory, links_held, out)
+			})),
 		)
 	})
 }
 
-fn write(blocks: &PieceBlocks, root: &Block, out: &mut BodyWriter) -> io::Result<()> {
+fn write(
+	blocks: &NodeBlocks,
+	root: Block,
+	memory: &WalkMemory,
+	links_held: Held,
+	out: &mut BodyWriter,
+) -> io::Result<()> {
 	let mut archive = Archive {
 		blocks,
+		memory,
 		builder: Builder::new(out),
 		entries: 0,
 		links: Vec::new(),
 		links_len: 0,
+		links_held,
 	};
-	archive.append(root, Path::new(&root.cid().to_string()), 0)?;
+	let name = root.cid().to_string();
+	archive.append(root, Path::new(&name), 0)?;
 	archive.append_links()?;
 	archive.builder.finish()
 }
 
 struct Archive<'a> {
-	blocks: &'a PieceBlocks,
+	blocks: &'a NodeBlocks,
+	memory: &'a WalkMemory,
 	builder: Builder<&'a mut BodyWriter>,
 	entries: u64,
 	/// Symbolic links. They come last, the deepest first: a folder that has one name twice could else have a file
 	/// written through a link, out of the folder in which the archive is unpacked.
 	links: Vec<(PathBuf, String, Metadata)>,
 	links_len: usize,
+	links_held: Held,
 }
 
 impl Archive<'_> {
-	fn append(&mut self, block: &Block, path: &Path, depth: usize) -> io::Result<()> {
+	fn append(&mut self, block: Block, path: &Path, depth: usize) -> io::Result<()> {
 		self.entries += 1;
 		if self.entries > MAX_ENTRIES || depth > MAX_DEPTH {
 			return Err(io::Error::other("the folder is too large or too deep for a TAR"));
 		}
-		let node = Node::decode(block).map_err(io::Error::other)?;
-		let metadata = Metadata::decode(block).map_err(io::Error::other)?;
+		let node = Node::decode(&block).map_err(io::Error::other)?;
+		let metadata = Metadata::decode(&block).map_err(io::Error::other)?;
+		let cid = *block.cid();
+		// Folders below a folder are many: none waits with its block in memory.
+		drop(block);
 		match node {
 			Node::File(file) => {
 				let mut header = header(EntryType::Regular, file.size, 0o644, metadata);
+				drop(file);
+				let blocks = Metered::new(self.blocks, Remembered::WithLinks, self.memory)
+					.map_err(io::Error::other)?;
 				let content = FileReader {
-					chunks: FileChunks::new(self.blocks, *block.cid(), ByteRange::ALL),
+					chunks: FileChunks::new(&blocks, cid, ByteRange::ALL),
 					chunk: Bytes::new(),
 				};
 				self.builder.append_data(&mut header, path, content)
@@ -101,19 +124,26 @@ impl Archive<'_> {
 				if self.links_len > MAX_LINKS {
 					return Err(io::Error::other("the folder has too many links for a TAR"));
 				}
+				self.links_held
+					.grow_to(self.links_len as u64)
+					.map_err(io::Error::other)?;
 				self.links.push((path.to_owned(), target, metadata));
 				Ok(())
 			}
-			Node::Directory(_) | Node::ShardedDirectory => {
+			node @ (Node::Directory(_) | Node::ShardedDirectory) => {
+				drop(node);
 				let mut header = header(EntryType::Directory, 0, 0o755, metadata);
 				self.builder.append_data(&mut header, path, io::empty())?;
-				self.append_entries(block.cid(), path, depth)
+				self.append_entries(&cid, path, depth)
 			}
 		}
 	}
 
 	fn append_entries(&mut self, folder: &Cid, path: &Path, depth: usize) -> io::Result<()> {
-		for entry in unixfs::entries(self.blocks, folder).map_err(io::Error::other)? {
+		let blocks = Metered::new(self.blocks, Remembered::Always, self.memory)
+			.map_err(io::Error::other)?
+			.nested();
+		for entry in unixfs::entries(&blocks, folder).map_err(io::Error::other)? {
 			let entry = entry.map_err(io::Error::other)?;
 			if !is_plain(&entry.name) {
 				return Err(io::Error::other(format!(
@@ -128,7 +158,7 @@ impl Archive<'_> {
 					.map_err(io::Error::other)?
 					.ok_or_else(|| io::Error::other(format!("block {} is missing", entry.cid)))?,
 			};
-			self.append(&block, &path.join(&entry.name), depth + 1)?;
+			self.append(block, &path.join(&entry.name), depth + 1)?;
 		}
 		Ok(())
 	}
@@ -167,7 +197,7 @@ fn header(kind: EntryType, size: u64, mode: u32, metadata: Metadata) -> Header {
 
 /// A file's content as a stream of bytes.
 struct FileReader<'a> {
-	chunks: FileChunks<&'a PieceBlocks>,
+	chunks: FileChunks<&'a Metered<&'a NodeBlocks>>,
 	chunk: Bytes,
 }
 

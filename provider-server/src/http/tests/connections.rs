@@ -14,7 +14,7 @@ use cairn_units::ByteSize;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
 	io::{AsyncReadExt, AsyncWriteExt},
-	net::{TcpListener, TcpStream},
+	net::{TcpListener, TcpSocket, TcpStream},
 	time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,8 @@ async fn listen(world: &World) -> (SocketAddr, CancellationToken) {
 	let shutdown = CancellationToken::new();
 	let router = router(world.provider().clone()).unwrap();
 	let (config, stop) = (world.config.server.clone(), shutdown.clone());
-	tokio::spawn(async move { serve(listener, router, &config, stop).await });
+	let metrics = world.provider().metrics.clone();
+	tokio::spawn(async move { serve(listener, router, &config, &metrics, stop).await });
 	(address, shutdown)
 }
 
@@ -230,4 +231,66 @@ async fn the_peer_of_a_connection_is_the_client() {
 	assert!(answers.starts_with("HTTP/1.1 200"), "{answers}");
 	assert!(answers.contains("HTTP/1.1 429"), "{answers}");
 	assert!(answers.contains("retry-after: 1"), "{answers}");
+}
+
+/// What is answered on a connection from this address of the machine.
+async fn from_address(from: &str, server: SocketAddr) -> (TcpStream, String) {
+	let socket = TcpSocket::new_v4().unwrap();
+	socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+	let mut stream = socket.connect(server).await.unwrap();
+	// Whoever is refused may be so before it has written.
+	let _ = stream
+		.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+		.await;
+	let mut head = vec![0; 12];
+	let answered = timeout(PATIENCE, stream.read_exact(&mut head)).await.unwrap();
+	let head = answered.map_or_else(|_| String::new(), |_| String::from_utf8_lossy(&head).into_owned());
+	(stream, head)
+}
+
+#[tokio::test]
+async fn one_client_does_not_take_every_connection() {
+	let mut config = whatever_the_disk();
+	config.server.trusted_proxies = Vec::new();
+	config.server.max_connections = 4;
+	config.server.max_connections_per_client = 2;
+	let world = World::with(config).await;
+	let metrics = world.provider().metrics.clone();
+	let (address, _shutdown) = listen(&world).await;
+	let mut open = Vec::new();
+	for _ in 0..2 {
+		let (stream, head) = from_address("127.0.0.1", address).await;
+		assert_eq!(head, "HTTP/1.1 200");
+		open.push(stream);
+	}
+	for refused in 1..=5 {
+		let (_, head) = from_address("127.0.0.1", address).await;
+		assert_eq!(head, "", "closed at once");
+		assert_eq!(metrics.connections_refused.get(), refused);
+	}
+	// Others are served, and so is this one when it has closed one of its own.
+	let (_other, head) = from_address("127.0.0.2", address).await;
+	assert_eq!(head, "HTTP/1.1 200");
+	assert_eq!(metrics.connections.get(), 3);
+	open.pop();
+	let served = async {
+		while from_address("127.0.0.1", address).await.1.is_empty() {
+			tokio::task::yield_now().await;
+		}
+	};
+	timeout(PATIENCE, served).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_of_proxies_are_not_counted() {
+	let mut config = whatever_the_disk();
+	config.server.max_connections_per_client = 1;
+	let world = World::with(config).await;
+	let (address, _shutdown) = listen(&world).await;
+	let mut open = Vec::new();
+	for _ in 0..5 {
+		let (stream, head) = from_address("127.0.0.1", address).await;
+		assert_eq!(head, "HTTP/1.1 200");
+		open.push(stream);
+	}
 }

@@ -230,3 +230,27 @@ async fn a_datasets_own_manifest_does_not_replace_it() {
 	let list: Value = read(&other, &format!("{CODEX}/data"), &[]).await.json();
 	assert_eq!(list["content"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn metrics_show_how_full_the_block_store_is() {
+	let (world, router) = node().await;
+	upload(&router, vec![7; 100_000], &[]).await;
+	let space = settled(&world, &router).await;
+	let metrics = read(&router, "/metrics", &[]).await;
+	let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+	for (name, value) in [
+		("repo_bytes{kind=\"quota\"}", "quotaMaxBytes"),
+		("repo_bytes{kind=\"used\"}", "quotaUsedBytes"),
+		("repo_bytes{kind=\"reserved\"}", "quotaReservedBytes"),
+		("repo_bytes{kind=\"pending_delete\"}", "pendingDeleteBytes"),
+		("repo_blocks", "totalBlocks"),
+	] {
+		let line = format!("cairn_provider_{name} {}", space[value]);
+		assert!(text.lines().any(|found| found == line), "{line}: {text}");
+	}
+	assert!(space["totalBlocks"].as_u64().unwrap() > 1);
+	assert!(
+		text.contains("cairn_provider_repo_datasets{state=\"live\"} 1\n"),
+		"{text}"
+	);
+}

@@ -1,15 +1,63 @@
 //! The OpenAPI document: what it describes is there, and is as described.
 
 use super::{
-	data_api::{local, node, read, CAIRN, CODEX},
+	data_api::{local, node, node_with, read, CAIRN, CODEX},
 	*,
 };
 use boon::{Compiler, Draft, SchemaIndex, Schemas};
 use serde_json::{json, Value};
+use std::sync::OnceLock;
 
 /// The document, and what validates answers against it.
 struct Described {
 	document: Value,
+}
+
+/// The document of every node: it is written by the program.
+static DOCUMENT: OnceLock<Value> = OnceLock::new();
+
+/// Whether there is no such route: also where the node keeps no block store.
+fn is_unknown(answer: &Answer) -> bool {
+	answer.status == StatusCode::NOT_FOUND
+		&& serde_json::from_slice::<Problem>(&answer.body)
+			.is_ok_and(|problem| problem.message == "there is nothing at this path")
+}
+
+/// Checks an answer of the data API against the document, as far as it describes what was asked.
+pub(super) async fn check(router: &Router, method: &Method, path: &str, answer: &Answer) {
+	let Some(below) = path.strip_prefix(CAIRN) else {
+		return;
+	};
+	// The document itself, and what the routes do not know.
+	if below == "/openapi.json" || answer.status == StatusCode::METHOD_NOT_ALLOWED || is_unknown(answer) {
+		return;
+	}
+	let document = match DOCUMENT.get() {
+		Some(document) => document.clone(),
+		None => {
+			let request = Request::builder().uri(format!("{CAIRN}/openapi.json"));
+			let response = router.clone().call(request.body(Body::empty()).unwrap()).await;
+			let response = response.unwrap();
+			if response.status() != StatusCode::OK {
+				// A node without a block store.
+				return;
+			}
+			let body = response.into_body().collect().await.unwrap().to_bytes();
+			DOCUMENT
+				.get_or_init(|| serde_json::from_slice(&body).unwrap())
+				.clone()
+		}
+	};
+	let described = Described { document };
+	let method = if method == Method::HEAD {
+		&Method::GET
+	} else {
+		method
+	};
+	let Some(template) = described.template(method, below) else {
+		return;
+	};
+	described.check(method, &template, answer);
 }
 
 impl Described {
@@ -19,6 +67,27 @@ impl Described {
 		Described {
 			document: answer.json(),
 		}
+	}
+
+	/// The path of the document that this one is of.
+	fn template(&self, method: &Method, path: &str) -> Option<String> {
+		let paths = self.document["paths"].as_object().unwrap();
+		let matches = |template: &str| {
+			let (mut names, mut parts) = (template.split('/'), path.split('/'));
+			loop {
+				match (names.next(), parts.next()) {
+					(None, None) => return true,
+					(Some(name), Some(part)) if name == part => {}
+					(Some(name), Some(part)) if name.starts_with('{') && !part.is_empty() => {}
+					_ => return false,
+				}
+			}
+		};
+		let name = method.as_str().to_lowercase();
+		paths
+			.iter()
+			.find(|(template, item)| matches(template) && item.get(&name).is_some())
+			.map(|(template, _)| template.clone())
 	}
 
 	/// Methods and paths.
@@ -45,15 +114,24 @@ impl Described {
 			"{method} {path}: {} is not described",
 			answer.status
 		);
+		let headers = response["headers"].as_object();
+		for name in headers.into_iter().flat_map(|headers| headers.keys()) {
+			assert!(
+				answer.headers.contains_key(name),
+				"{method} {path} {}: no {name}",
+				answer.status
+			);
+		}
 		let kind = answer.header("content-type").split(';').next().unwrap();
 		if answer.body.is_empty() {
 			return;
 		}
 		let content = &response["content"];
-		if kind != "application/json" {
+		if kind != "application/json" || content.get(kind).is_none() {
 			assert!(
-				content.get(kind).is_some(),
-				"{method} {path}: {kind} is not described"
+				content.get(kind).or(content.get("*/*")).is_some(),
+				"{method} {path} {}: {kind} is not described",
+				answer.status
 			);
 			return;
 		}
@@ -112,13 +190,7 @@ async fn check_routes(router: &Router, base: &str, described: &Described) {
 		let url = format!("{base}{concrete}");
 		let answer = local(router, method.clone(), &url, &[], Body::empty()).await;
 		assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
-		if answer.status == StatusCode::NOT_FOUND {
-			let problem: Problem = answer.json();
-			assert_ne!(
-				problem.message, "there is nothing at this path",
-				"{method} {path}"
-			);
-		}
+		assert!(!is_unknown(&answer), "{method} {path}");
 		described.check(&method, &path, &answer);
 	}
 }
@@ -341,6 +413,60 @@ async fn answers_to_codexs_clients_are_as_their_document_says() {
 	ask(Method::DELETE, "/data/{cid}", cid.clone(), "").await;
 	let gone = ask(Method::GET, "/data/{cid}", cid, "").await;
 	assert_eq!(gone.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_any_request_can_get_is_described() {
+	let (_world, router) = node().await;
+	let described = Described::of(&router, CAIRN).await;
+	for (method, path) in described.operations() {
+		let responses = &described.document["paths"][&path][method.as_str().to_lowercase()]["responses"];
+		for status in ["429", "500"] {
+			let schema = &responses[status]["content"]["application/json"]["schema"];
+			assert_eq!(schema["$ref"], "#/components/schemas/Problem", "{method} {path}");
+		}
+		assert!(
+			responses["429"]["headers"]["retry-after"].is_object(),
+			"{method} {path}"
+		);
+	}
+	assert!(described.document["components"]["schemas"]["Problem"].is_object());
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_are_answered_as_described() {
+	let (_world, router) = node_with(|config| {
+		// Too slow for a token to come back during the test.
+		config.server.requests_per_second = 1;
+		config.server.request_burst = 1;
+	})
+	.await;
+	let described = Described::of(&router, CAIRN).await;
+	let mut refused = None;
+	for _ in 0..20 {
+		let mut request = Request::builder()
+			.uri(format!("{CAIRN}/space"))
+			.body(Body::empty())
+			.unwrap();
+		request
+			.extensions_mut()
+			.insert(crate::http::client_address::Peer([1, 2, 3, 4].into()));
+		let answer = send(&router, request).await;
+		if answer.status == StatusCode::TOO_MANY_REQUESTS {
+			refused = Some(answer);
+		}
+	}
+	described.check(&Method::GET, "/space", &refused.unwrap());
+}
+
+#[tokio::test]
+#[should_panic(expected = "no etag")]
+async fn a_header_that_is_missing_would_be_noticed() {
+	let (_world, router) = node().await;
+	let cid = super::data_api::upload(&router, b"some file contents".to_vec(), &[]).await;
+	let mut answer = read(&router, &format!("{CAIRN}/data/{cid}"), &[]).await;
+	answer.headers.remove("etag");
+	check(&router, &Method::GET, &format!("{CAIRN}/data/{cid}"), &answer).await;
 }
 
 #[tokio::test]

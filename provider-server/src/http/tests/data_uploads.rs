@@ -135,7 +135,8 @@ async fn over_a_connection() {
 	let shutdown = CancellationToken::new();
 	let server = tokio::spawn({
 		let (router, config, stop) = (router.clone(), world.config.server.clone(), shutdown.clone());
-		async move { crate::http::serve(listener, router, &config, stop).await }
+		let metrics = world.provider().metrics.clone();
+		async move { crate::http::serve(listener, router, &config, &metrics, stop).await }
 	});
 	let ask = |length: usize, expect: &'static str| async move {
 		let mut stream = TcpStream::connect(address).await.unwrap();

@@ -89,6 +89,21 @@ async fn roots_are_cids_and_queries_are_text() {
 			&path[..path.len().min(50)]
 		);
 	}
+	// In base 58, 10 and 36, which take time that grows with the square of the length; the last is a CID.
+	let binary = offer.root.to_string_of_base(cid::multibase::Base::Base2).unwrap();
+	for text in ["z", "9", "k"]
+		.map(|base| base.repeat(60_000))
+		.into_iter()
+		.chain([binary])
+	{
+		for route in ["/ipfs", "/piece"] {
+			let answer = get(&router, &format!("{route}/{text}"), &[]).await;
+			assert_eq!(answer.problem(), ErrorKind::Malformed, "{route} {}", &text[..9]);
+			let problem: Problem = answer.json();
+			assert!(problem.message.contains("at most 256 characters"), "{problem}");
+			assert!(answer.body.len() < 2000, "errors do not repeat what is long");
+		}
+	}
 	let answer = get(&router, "/ipfs/", &[]).await;
 	assert_eq!(answer.problem(), ErrorKind::NotFound);
 	let many: String = (0..5000).map(|n| format!("&p{n}=x")).collect();

@@ -115,6 +115,98 @@ async fn retrievals_beyond_the_limit_are_told_to_come_back() {
 	assert_eq!(get(&router, PROBE, &[]).await.status, StatusCode::OK);
 }
 
+/// A response that nobody reads, which holds its place until it is dropped.
+async fn held(router: &Router, peer: &str, headers: &[(&str, &str)]) -> axum::response::Response {
+	let mut request = Request::builder().uri(PROBE);
+	for (name, value) in headers {
+		request = request.header(*name, *value);
+	}
+	let mut request = request.body(Body::empty()).unwrap();
+	request.extensions_mut().insert(Peer(peer.parse().unwrap()));
+	let response = router.clone().call(request).await.unwrap();
+	assert_eq!(response.status(), StatusCode::OK);
+	response
+}
+
+#[tokio::test]
+async fn one_client_does_not_take_every_retrieval() {
+	let mut config = test_config();
+	config.server.max_retrievals = 4;
+	config.server.max_retrievals_per_client = 2;
+	let world = World::with(config).await;
+	let router = router(world.provider().clone()).unwrap();
+	let metrics = &world.provider().metrics;
+	let mut responses = vec![
+		held(&router, "1.2.3.4", &[]).await,
+		held(&router, "1.2.3.4", &[]).await,
+	];
+	// Nobody has to wait for as long as a request does.
+	tokio::time::pause();
+	let answer = from(&router, "1.2.3.4", PROBE, &[]).await;
+	tokio::time::resume();
+	assert_eq!(answer.problem(), ErrorKind::Busy);
+	assert_eq!(metrics.retrievals.get(), 2);
+	assert_eq!(from(&router, "1.2.3.5", PROBE, &[]).await.status, StatusCode::OK);
+	// The machine's own programs have no share: all that is left is theirs.
+	for _ in 0..2 {
+		responses.push(held(&router, "127.0.0.1", &[]).await);
+	}
+	tokio::time::pause();
+	let answer = from(&router, "1.2.3.5", PROBE, &[]).await;
+	tokio::time::resume();
+	assert_eq!(answer.problem(), ErrorKind::Busy);
+	drop(responses);
+	assert_eq!(from(&router, "1.2.3.4", PROBE, &[]).await.status, StatusCode::OK);
+	assert_eq!(metrics.retrievals.get(), 0);
+}
+
+#[tokio::test]
+async fn one_client_does_not_take_every_connection_of_a_proxy() {
+	let mut config = test_config();
+	config.server.max_connections_per_client = 2;
+	let world = World::with(config).await;
+	let router = router(world.provider().clone()).unwrap();
+	let one = [("x-forwarded-for", "5.6.7.8")];
+	let mut responses = vec![
+		held(&router, "127.0.0.1", &one).await,
+		held(&router, "127.0.0.1", &one).await,
+	];
+	assert_eq!(world.provider().metrics.proxied_requests.get(), 2);
+	let refused = from(&router, "127.0.0.1", PROBE, &one).await;
+	assert_eq!(refused.problem(), ErrorKind::RateLimited);
+	assert_eq!(refused.header("retry-after"), "1");
+	let other = [("x-forwarded-for", "5.6.7.9")];
+	for (peer, headers) in [("127.0.0.1", &other[..]), ("127.0.0.1", &[]), ("5.6.7.8", &[])] {
+		let answer = from(&router, peer, PROBE, headers).await;
+		assert_eq!(answer.status, StatusCode::OK, "{peer} {headers:?}");
+	}
+	responses.pop();
+	assert_eq!(
+		from(&router, "127.0.0.1", PROBE, &one).await.status,
+		StatusCode::OK
+	);
+}
+
+#[tokio::test]
+async fn what_operators_ask_for_has_limits_of_its_own() {
+	let (_world, router) = world().await;
+	for path in ["/healthz", "/metrics"] {
+		let peer = if path == "/healthz" { "1.2.3.4" } else { "1.2.3.5" };
+		let mut refused = false;
+		for _ in 0..500 {
+			let answer = from(&router, peer, path, &[]).await;
+			refused |= answer.status == StatusCode::TOO_MANY_REQUESTS;
+		}
+		assert!(refused, "{path}");
+		// Other requests of the same client are counted apart, and programs on this machine not at all.
+		assert_eq!(from(&router, peer, PROBE, &[]).await.status, StatusCode::OK);
+		for _ in 0..100 {
+			let answer = from(&router, "127.0.0.1", path, &[]).await;
+			assert_eq!(answer.status, StatusCode::OK, "{path}");
+		}
+	}
+}
+
 #[tokio::test]
 async fn request_ids() {
 	let (_world, router) = world().await;
@@ -178,6 +270,38 @@ async fn the_log_names_requests_and_no_queries() {
 	assert_eq!(line["span"]["client"], "1.2.3.4");
 	assert_eq!(line["span"]["path"], path[..256]);
 	assert!(!log.contains("secret") && !log.contains("hidden"), "{log}");
+}
+
+#[tokio::test]
+async fn requests_that_fail_are_in_the_log_by_default() {
+	let mut config = test_config();
+	config.server.max_retrievals = 1;
+	let world = World::with(config.clone()).await;
+	let router = router(world.provider().clone()).unwrap();
+	let log = Log::default();
+	let subscriber = tracing_subscriber::fmt()
+		.json()
+		.with_env_filter(tracing_subscriber::EnvFilter::new(&config.log.filter))
+		.with_writer(log.clone())
+		.finish();
+	let guard = tracing::subscriber::set_default(subscriber);
+	let served = [("x-request-id", "served")];
+	from(&router, "1.2.3.4", PROBE, &served).await;
+	let held = held(&router, "1.2.3.4", &[("x-request-id", "held")]).await;
+	tokio::time::pause();
+	let failed = from(&router, "1.2.3.4", PROBE, &[("x-request-id", "failed")]).await;
+	assert_eq!(failed.status, StatusCode::SERVICE_UNAVAILABLE);
+	drop((guard, held));
+	let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+	let of = |id: &str| {
+		log.lines()
+			.map(|line| serde_json::from_str(line).unwrap())
+			.find(|line: &serde_json::Value| {
+				line["target"] == "cairn_provider_server::access" && line["span"]["id"] == id
+			})
+	};
+	assert_eq!(of("failed").unwrap()["fields"]["status"], 503);
+	assert!(of("served").is_none(), "the others take a filter: {log}");
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ fn check_datasets(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<()
 			match current {
 				Some(current) if current == number => {}
 				current => {
-					report.wrong_datasets += 1;
+					wrong = true;
 					if let Some((other_number, mut other)) = rival(tables, current, &root)? {
 						// Two live datasets of one root: the newer one stays, as after a replacement.
 						let (old_number, old, new_number, new) = match number > other_number {
@@ -112,7 +112,9 @@ fn check_datasets(tables: &mut Tables<'_>, report: &mut FsckReport) -> Result<()
 						tables.set_dataset(new_number, new)?;
 						tables.index(new_number, new)?;
 						tables.set_root(&root, new_number)?;
+						tables.hidden.remove(new_number)?;
 						tables.mark_deleting(old_number, old.clone())?;
+						report.wrong_datasets += 1;
 						continue;
 					}
 					// Datasets are what is true, and entries lead to them.

@@ -6,6 +6,7 @@ use crate::{
 	host::{behaviour::BehaviourEvent, commands::ListenError, event::Event, per_network::TooMany},
 	ip_network::{remote_ip, IpNetwork},
 	metrics::Carrier,
+	Multiaddr,
 };
 use libp2p::{
 	allow_block_list, connection_limits, identify, memory_connection_limits, ping,
@@ -117,16 +118,19 @@ impl Task {
 				}
 				self.reservations.lost(listener_id, self.clock.now());
 			}
-			SwarmEvent::ExternalAddrConfirmed { address } => {
-				tracing::info!(%address, "reachable");
-				self.emit(Event::Reachable { address });
-				self.rendezvous.register_soon(self.clock.now());
-			}
+			SwarmEvent::ExternalAddrConfirmed { address } => self.on_reachable(address),
 			SwarmEvent::ExternalAddrExpired { address } => {
 				self.emit(Event::Unreachable { address });
 			}
 			_ => {}
 		}
+	}
+
+	/// Others reach the host under an address that it did not know of.
+	pub(super) fn on_reachable(&mut self, address: Multiaddr) {
+		tracing::info!(%address, "reachable");
+		self.emit(Event::Reachable { address });
+		self.rendezvous.register_soon(self.clock.now());
 	}
 
 	fn on_dial_failed(&mut self, peer: Option<PeerId>, error: DialError) {

@@ -20,7 +20,9 @@ impl Task {
 		match command {
 			Command::Listen { address, reply } => self.listen_on(address, reply),
 			Command::AddExternal { address, reply } => {
-				self.swarm.add_external_address(address);
+				self.swarm.add_external_address(address.clone());
+				// The swarm tells nobody but its behaviours.
+				self.on_reachable(address);
 				let _ = reply.send(());
 			}
 			Command::Address { reply } => {

@@ -2,12 +2,16 @@
 
 use super::{peers::Peer, *};
 use cairn_blockstore::{Repo, RepoConfig};
-use cairn_dag::{codec::dag_pb::PbNode, codex::Manifest, Codec, HashFunction};
+use cairn_dag::{
+	codec::dag_pb::{PbLink, PbNode},
+	codex::Manifest,
+	Codec, HashFunction,
+};
 
 /// A configuration that does not wait for long.
 fn impatient(config: &mut Config) {
 	config.repo.fetch_find_seconds = 2;
-	config.repo.fetch_idle_seconds = 1;
+	config.repo.fetch_idle_seconds = 3;
 }
 
 async fn joined(peer: &Peer, change: impl FnOnce(&mut Config)) -> Node {
@@ -68,6 +72,46 @@ async fn what_does_not_come_to_its_end_is_dropped() {
 	// A client that is in the middle of it does not take the part for the whole.
 	let answer = soon(node.get(&sample.cid, "/network/stream")).await;
 	assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &b"<cut>"[..]));
+	node.is_empty().await;
+}
+
+#[tokio::test]
+async fn who_sends_too_little_is_not_waited_for() {
+	// A chain of small blocks, each of which is given when the one before has come.
+	let mut blocks = vec![Block::encode(Codec::Raw, &b"the last"[..])];
+	for _ in 0..200 {
+		let link = PbLink {
+			cid: *blocks[blocks.len() - 1].cid(),
+			name: None,
+			tsize: None,
+		};
+		let node = PbNode {
+			links: vec![link],
+			data: None,
+		};
+		blocks.push(Block::encode(Codec::DagPb, node.encode()));
+	}
+	let root = *blocks[200].cid();
+	let withheld: Vec<Cid> = blocks[..200].iter().map(|block| *block.cid()).collect();
+	let peer = Peer::with(&blocks, &withheld, &[root]).await;
+	let node = joined(&peer, |config| config.repo.fetch_idle_seconds = 2).await;
+	assert_eq!(soon(node.keep(&root)).await.status, StatusCode::OK);
+	// Never silent for as long as is waited for, and all the same for longer in all.
+	let dripping = async {
+		for cid in withheld.iter().rev() {
+			tokio::time::sleep(Duration::from_millis(100)).await;
+			peer.release_one(cid);
+		}
+	};
+	let fetch = tokio::select! {
+		() = dripping => panic!("all of it is taken"),
+		fetch = node.ended(&root) => fetch,
+	};
+	assert_eq!(
+		(&fetch["state"], &fetch["problem"]["kind"]),
+		(&"failed".into(), &"peer_timeout".into())
+	);
+	assert!(fetch["receivedBlocks"].as_u64().unwrap() > 1, "{fetch}");
 	node.is_empty().await;
 }
 
@@ -187,7 +231,7 @@ async fn what_makes_no_sense_is_refused() {
 	let wrong = Manifest::new(honest.tree, 2 * honest.block_size, 200_000).block();
 	// A node that links to what is no CBOR.
 	let broken = Block::encode(Codec::DagCbor, vec![0xff]);
-	let link = cairn_dag::codec::dag_pb::PbLink {
+	let link = PbLink {
 		cid: *broken.cid(),
 		name: None,
 		tsize: None,

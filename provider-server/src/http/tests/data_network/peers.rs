@@ -78,6 +78,12 @@ impl Peer {
 		self.exchange.announce(withheld.into_iter().collect());
 	}
 
+	/// Gives one of the blocks that it withheld.
+	pub fn release_one(&self, cid: &Cid) {
+		self.store.withheld.lock().unwrap().remove(cid);
+		self.exchange.announce(vec![*cid]);
+	}
+
 	/// Bytes of blocks that were read to be sent.
 	pub fn sent(&self) -> u64 {
 		*self.store.read.lock().unwrap()
