@@ -51,30 +51,8 @@ impl BlockStore for NodeStore {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use crate::simulation::{offer, World};
-	use cairn_dag::Codec;
-	use cairn_primitives::Tier;
-
-	#[tokio::test]
-	async fn peers_read_and_keep_nothing() {
-		let world = World::new().await;
-		let offer = offer(1, Tier::Hot);
-		world.store(&offer).await;
-		let provider = world.provider();
-		let store = NodeStore::new(PieceBlocks::new(provider.clone()), provider.data.clone());
-		assert_eq!(store.size(&offer.root).unwrap(), Some(200));
-		let root = store.get(&offer.root).unwrap().unwrap();
-		assert_eq!(root.data().len(), 200);
-		let strange = Block::encode(Codec::Raw, &b"strange"[..]);
-		assert!(store.put(std::slice::from_ref(&strange)).is_err());
-		assert!(!store.has(strange.cid()).unwrap());
-	}
-}
-
-#[cfg(test)]
-mod tests {
-	use super::*;
 	use crate::simulation::{car, offer, test_config, World};
+	use cairn_dag::Codec;
 	use cairn_primitives::Tier;
 
 	fn store(world: &World) -> NodeStore {
@@ -126,5 +104,20 @@ mod tests {
 		assert_eq!(served(&world, cid).await.as_ref(), Some(&block), "by the dataset");
 		repo.delete(&cid).unwrap();
 		assert_eq!(served(&world, cid).await, None);
+	}
+
+	#[tokio::test]
+	async fn peers_read_and_keep_nothing() {
+		let world = World::new().await;
+		let offer = offer(1, Tier::Hot);
+		world.store(&offer).await;
+		let provider = world.provider();
+		let store = NodeStore::new(PieceBlocks::new(provider.clone()), provider.data.clone());
+		assert_eq!(store.size(&offer.root).unwrap(), Some(200));
+		let root = store.get(&offer.root).unwrap().unwrap();
+		assert_eq!(root.data().len(), 200);
+		let strange = Block::encode(Codec::Raw, &b"strange"[..]);
+		assert!(store.put(std::slice::from_ref(&strange)).is_err());
+		assert!(!store.has(strange.cid()).unwrap());
 	}
 }

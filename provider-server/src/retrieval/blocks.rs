@@ -6,12 +6,15 @@ use cairn_dag::{Block, BlockSource, SourceError};
 use cairn_primitives::PieceInfo;
 use cid::Cid;
 use std::sync::{
-	atomic::{AtomicBool, Ordering},
+	atomic::{AtomicBool, AtomicUsize, Ordering},
 	Arc, Mutex, PoisonError,
 };
 
 /// Multihash code of CIDs that carry their block.
 const IDENTITY: u64 = 0;
+/// Reads at a time of those that any peer can ask for that may wait for a sector to be unsealed: the others go on
+/// serving what is at hand.
+const MAX_WAITING: usize = 2;
 /// Pieces in which a block is looked for.
 const MAX_PLACES: usize = 8;
 
@@ -24,6 +27,8 @@ pub struct PieceBlocks {
 	passed_over: AtomicBool,
 	/// Whether to keep a piece open.
 	keep_open: bool,
+	/// Reads that wait for a sector to be unsealed.
+	waiting: AtomicUsize,
 	last: Mutex<Option<(PieceInfo, Arc<Payload>)>>,
 }
 
@@ -35,11 +40,14 @@ impl PieceBlocks {
 			unseal: true,
 			passed_over: AtomicBool::new(false),
 			keep_open: true,
+			waiting: AtomicUsize::new(0),
 			last: Mutex::default(),
 		}
 	}
 
-	/// Blocks for as long as the provider runs. Keeps nothing open: the disk of what is removed is free at once.
+	/// Blocks for as long as the provider runs, for any number of readers. Keeps nothing open: the disk of what is
+	/// removed is free at once. While some wait for sectors to be unsealed, others that would have to find their
+	/// blocks absent.
 	pub fn lasting(provider: Arc<Provider>) -> Self {
 		PieceBlocks {
 			keep_open: false,
@@ -89,14 +97,22 @@ impl PieceBlocks {
 	}
 
 	fn open_anew(&self, piece: &PieceInfo) -> Result<Option<Payload>, PayloadError> {
-		if self.unseal {
+		if self.unseal && self.keep_open {
 			return open_payload(&self.provider, piece).map(Some);
 		}
-		let at_hand = open_at_hand(&self.provider, piece)?;
-		if at_hand.is_none() {
-			self.passed_over.store(true, Ordering::Relaxed);
+		if let Some(at_hand) = open_at_hand(&self.provider, piece)? {
+			return Ok(Some(at_hand));
 		}
-		Ok(at_hand)
+		if self.unseal && self.waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
+			let opened = open_payload(&self.provider, piece);
+			self.waiting.fetch_sub(1, Ordering::Relaxed);
+			return opened.map(Some);
+		}
+		if self.unseal {
+			self.waiting.fetch_sub(1, Ordering::Relaxed);
+		}
+		self.passed_over.store(true, Ordering::Relaxed);
+		Ok(None)
 	}
 }
 

@@ -6,10 +6,7 @@
 
 use super::{stored_size, Terms};
 use crate::{data::upload_problem, ingest::Disk};
-use cairn_blockstore::{
-	repo::ReserveError,
-	Repo, Reservation, Ttl,
-};
+use cairn_blockstore::{repo::ReserveError, Repo, Reservation, Ttl};
 use cairn_provider_api::{ErrorKind, Problem};
 use serde::{Deserialize, Serialize};
 use std::{
