@@ -266,3 +266,139 @@ fn limits_answer_later_and_floods_are_found_out() {
 	}
 	assert_eq!(flooded, Some(2), "a hundred wait, two hundred are refused");
 }
+
+/// Does all the work there is, and returns the answers by their numbers.
+fn answers(server: &mut Server, store: &Arc<dyn BlockStore>) -> Vec<(Id, Answer)> {
+	let mut all = Vec::new();
+	while let Some(job) = server.next_job() {
+		let key = job.stream;
+		let (frames, _) = server.finish(job.run(store));
+		for response in responses(frames) {
+			match response {
+				Response::Answers { id, answers } => {
+					all.extend((id..).zip(answers).filter_map(|(id, answer)| Some((id, answer?))))
+				}
+				other => panic!("{other:?}"),
+			}
+		}
+		server.sent(key);
+	}
+	all.sort_unstable_by_key(|(id, _)| *id);
+	all
+}
+
+#[test]
+fn have_follows_dont_have_when_the_block_comes() {
+	let mut rng = seeded();
+	let all = blocks(&mut rng, 5, 1000);
+	let cids: Vec<_> = all.iter().map(|block| *block.cid()).collect();
+	let memory = Arc::new(MemoryStore::new());
+	let store: Arc<dyn BlockStore> = memory.clone();
+	let mut server = Server::new(Config {
+		max_watches: 4,
+		..Config::default()
+	});
+	let key = StreamKey {
+		peer: PeerId::random(),
+		number: 1,
+	};
+	assert!(server.open(key));
+	let kinds = [WantKind::Have, WantKind::Block];
+	for (id, kind) in [(0, kinds[0]), (10, kinds[1])] {
+		let want = Request::Want {
+			id,
+			kind,
+			cids: cids[..2].to_vec(),
+		};
+		server.receive(key, want).unwrap();
+	}
+	let absent = [0, 1, 10, 11].map(|id| (id, Answer::DontHave));
+	assert_eq!(answers(&mut server, &store), absent);
+	assert_eq!(server.watches(&key.peer), 4);
+	// There is no room for another.
+	let beyond = Request::Want {
+		id: 20,
+		kind: WantKind::Have,
+		cids: vec![cids[4]],
+	};
+	server.receive(key, beyond).unwrap();
+	assert_eq!(answers(&mut server, &store), [(20, Answer::DontHave)]);
+	assert_eq!(server.watches(&key.peer), 4);
+	// Who withdraws is not told, nor is anyone of what did not really come.
+	server.receive(key, Request::Cancel { id: 1, count: 1 }).unwrap();
+	memory.put(&all[..1]).unwrap();
+	memory.put(&all[4..]).unwrap();
+	server.announce(&cids);
+	assert_eq!(
+		answers(&mut server, &store),
+		[(0, Answer::Have), (10, Answer::Have)]
+	);
+	memory.put(&all[1..2]).unwrap();
+	server.announce(&cids);
+	assert_eq!(answers(&mut server, &store), [(11, Answer::Have)]);
+	assert_eq!(server.watches(&key.peer), 0);
+	server.close(key);
+	assert_eq!(server.peers(), 0);
+}
+
+#[test]
+fn a_block_that_comes_while_it_is_looked_up_is_found() {
+	let mut rng = seeded();
+	let block = blocks(&mut rng, 1, 1000).remove(0);
+	let memory = Arc::new(MemoryStore::new());
+	let store: Arc<dyn BlockStore> = memory.clone();
+	let mut server = Server::new(Config::default());
+	let key = StreamKey {
+		peer: PeerId::random(),
+		number: 1,
+	};
+	assert!(server.open(key));
+	let want = Request::Want {
+		id: 3,
+		kind: WantKind::Have,
+		cids: vec![*block.cid()],
+	};
+	server.receive(key, want).unwrap();
+	let found = server.next_job().unwrap().run(&store);
+	// Too late for the job.
+	memory.put(std::slice::from_ref(&block)).unwrap();
+	server.announce(&[*block.cid()]);
+	let (frames, _) = server.finish(found);
+	assert!(frames.is_empty(), "it is not told that there is none");
+	server.sent(key);
+	assert_eq!(answers(&mut server, &store), [(3, Answer::Have)]);
+}
+
+#[test]
+fn whether_there_is_a_block_is_said_before_blocks_are_sent() {
+	let mut rng = seeded();
+	let all = blocks(&mut rng, 20, 2000);
+	let memory = MemoryStore::new();
+	memory.put(&all).unwrap();
+	let store: Arc<dyn BlockStore> = Arc::new(memory);
+	let mut server = Server::new(Config {
+		job_data: 1,
+		..Config::default()
+	});
+	let key = StreamKey {
+		peer: PeerId::random(),
+		number: 1,
+	};
+	assert!(server.open(key));
+	let cids: Vec<_> = all.iter().map(|block| *block.cid()).collect();
+	for (id, kind) in [(0, WantKind::Block), (100, WantKind::Have)] {
+		let cids = cids.clone();
+		server.receive(key, Request::Want { id, kind, cids }).unwrap();
+	}
+	let job = server.next_job().unwrap();
+	let (frames, _) = server.finish(job.run(&store));
+	let first = responses(frames).remove(0);
+	let haves = vec![Some(Answer::Have); cids.len()];
+	assert_eq!(
+		first,
+		Response::Answers {
+			id: 100,
+			answers: haves
+		}
+	);
+}

@@ -1,6 +1,6 @@
 //! Ranges of files and datasets.
 
-use crate::nodes::{bitswap, blocks, file, import, native, providers, seeded, soon, within, Node};
+use crate::nodes::{bitswap, blocks, file, import, native, providers, seeded, soon, within, Node, Stranger};
 use cairn_dag::{
 	codex::{self, DatasetOptions},
 	source::BlockSource,
@@ -13,9 +13,10 @@ use cairn_network::{
 		fetch::{FetchError, Fetcher, Limits},
 		service::{Config, RangeError},
 		walk::RangeWalk,
-		wire::Range,
+		wire::{Range, PROTOCOL},
 	},
 };
+use futures::StreamExt;
 use rand_core::RngCore;
 use std::time::{Duration, Instant};
 
@@ -202,4 +203,117 @@ async fn what_is_no_range_and_what_nobody_has_are_told_apart() {
 		"{failed:?}"
 	);
 	assert!(leecher.store.get(&absent).unwrap().is_none());
+}
+
+/// Limits under which a small file comes in many pieces.
+fn small_pieces() -> Limits {
+	Limits {
+		range_bytes: 1 << 20,
+		..Limits::default()
+	}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_peers_each_send_a_part_of_a_range() {
+	let mut rng = seeded();
+	let (root, all, content) = file(&mut rng, 16 << 20);
+	let seeders = [
+		Node::start(&mut rng, native(), &all).await,
+		Node::start(&mut rng, native(), &all).await,
+	];
+	let leecher = Node::start(&mut rng, native(), &[]).await;
+	for seeder in &seeders {
+		leecher.connect(&seeder.host).await;
+	}
+	let range = Range::Bytes {
+		root,
+		start: 0,
+		len: u64::MAX,
+	};
+	let fetcher = Fetcher::new(leecher.exchange.clone(), small_pieces());
+	let sources = providers(&seeders.each_ref().map(Node::id));
+	let fetched = within("the range", fetcher.range(range, sources, soon()))
+		.await
+		.unwrap();
+	assert_eq!(read(&leecher, root, 0, content.len() as u64), content);
+	let size = content.len() as u64;
+	for seeder in &seeders {
+		assert!(seeder.sent() >= size / 4, "{} of {size} bytes", seeder.sent());
+	}
+	// Pieces share nodes, and nothing else.
+	assert!(fetched.received.bytes < size * 102 / 100, "{fetched:?}");
+	assert_eq!(
+		seeders.iter().map(Node::sent).sum::<u64>(),
+		fetched.received.bytes
+	);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_goes_on_when_one_of_its_peers_dies() {
+	let mut rng = seeded();
+	let (root, all, content) = file(&mut rng, 8 << 20);
+	let [dying, other] = [
+		Node::start(&mut rng, native(), &all).await,
+		Node::start(&mut rng, native(), &all).await,
+	];
+	let leecher = Node::start(&mut rng, native(), &[]).await;
+	leecher.connect(&dying.host).await;
+	leecher.connect(&other.host).await;
+	let range = Range::Bytes {
+		root,
+		start: 0,
+		len: u64::MAX,
+	};
+	let fetcher = Fetcher::new(leecher.exchange.clone(), small_pieces());
+	let sources = providers(&[dying.id(), other.id()]);
+	let fetch = tokio::spawn(async move { fetcher.range(range, sources, soon()).await });
+	within("a part of it", async {
+		while dying.sent() < 1 << 20 {
+			tokio::time::sleep(Duration::from_millis(1)).await;
+		}
+	})
+	.await;
+	dying.host.shutdown().await;
+	within("the rest", fetch).await.unwrap().unwrap();
+	assert_eq!(read(&leecher, root, 0, content.len() as u64), content);
+	assert!(dying.sent() < content.len() as u64 && other.sent() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_peer_stalls_within_another_sends() {
+	let mut rng = seeded();
+	let (root, all, content) = file(&mut rng, 4 << 20);
+	let mut stalling = Stranger::start(&mut rng, [PROTOCOL]).await;
+	let other = Node::start(&mut rng, native(), &all).await;
+	let leecher = Node::start(&mut rng, native(), &[]).await;
+	leecher.connect(&stalling.host).await;
+	leecher.connect(&other.host).await;
+	let range = Range::Bytes {
+		root,
+		start: 0,
+		len: u64::MAX,
+	};
+	let limits = Limits {
+		range_patience: Duration::from_millis(200),
+		..small_pieces()
+	};
+	let fetcher = Fetcher::new(leecher.exchange.clone(), limits);
+	let (found, joins) = futures::channel::mpsc::unbounded();
+	found.unbounded_send(stalling.id()).unwrap();
+	let fetch = tokio::spawn(async move { fetcher.range(range, joins.boxed(), soon()).await });
+	// It takes the request, and says nothing for as long as the stream lives.
+	let mut silent = vec![stalling.accept().await];
+	found.unbounded_send(other.id()).unwrap();
+	drop(found);
+	let fetch = within("the range", async {
+		tokio::pin!(fetch);
+		loop {
+			tokio::select! {
+				fetched = &mut fetch => break fetched,
+				inbound = stalling.accept() => silent.push(inbound),
+			}
+		}
+	});
+	fetch.await.unwrap().unwrap();
+	assert_eq!(read(&leecher, root, 0, content.len() as u64), content);
 }

@@ -7,9 +7,10 @@ use cairn_network::{
 	exchange::service::Config,
 	host::{Event, HostConfig, NatConfig, TransportConfig},
 	metrics::Carrier,
-	PeerId,
+	Multiaddr, PeerId,
 };
 use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
 use tokio::sync::broadcast::{error::RecvError, Receiver};
 
 /// Hosts on this machine's TCP. They tell nobody where they listen.
@@ -80,6 +81,22 @@ async fn until_connected(events: &mut Receiver<Event>, with: PeerId, over: Carri
 	within("a connection", connecting).await;
 }
 
+/// Waits until a node has a direct connection with a peer. Only the first connection with a peer is an event.
+async fn until_direct(node: &Node, with: PeerId) {
+	let is_direct = |address: &Multiaddr| Carrier::of(address) != Carrier::Relay;
+	let upgrading = async {
+		loop {
+			let connected = node.host.connected().await.unwrap();
+			let peer = connected.iter().find(|peer| peer.peer == with);
+			if peer.is_some_and(|peer| peer.addresses.iter().any(is_direct)) {
+				return;
+			}
+			tokio::time::sleep(Duration::from_millis(10)).await;
+		}
+	};
+	within("a direct connection", upgrading).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_comes_through_a_relay_within_its_limits() {
 	let mut rng = seeded();
@@ -134,7 +151,7 @@ async fn a_relayed_connection_becomes_direct_and_carries_more() {
 		let absent = blocks(&mut rng, 1, 5000).remove(0);
 		let (cid, peer) = (*absent.cid(), hidden.id());
 		let waiting = tokio::spawn(async move { fetcher.block(cid, providers(&[peer]), soon()).await });
-		until_connected(&mut events, hidden.id(), Carrier::Tcp).await;
+		until_direct(&leecher, hidden.id()).await;
 		let sources = providers(&[hidden.id()]);
 		let fetched = within("the fetch", leecher.fetcher().dag(root, sources, soon())).await;
 		assert_eq!(fetched.unwrap().received.blocks, all.len() as u64);

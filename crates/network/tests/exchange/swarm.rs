@@ -50,7 +50,7 @@ async fn seeded_for(rng: &mut ChaCha8Rng, bytes: usize, leechers: &[Config]) -> 
 async fn a_seeder_sends_eight_nodes_a_file_about_once() {
 	let mut rng = seeded();
 	for config in [native(), bitswap()] {
-		let sent = seeded_for(&mut rng, 4 << 20, &vec![config; 8]).await;
+		let sent = seeded_for(&mut rng, 2 << 20, &vec![config; 8]).await;
 		assert!(sent < 2.5, "{sent}");
 	}
 }

@@ -157,7 +157,7 @@ impl Ledgers {
 			};
 			let mut wants = Vec::new();
 			while wants.len() < self.config.job_wants {
-				let Some((_, _, cid)) = ledger.queue.pop_first() else {
+				let Some((.., cid)) = ledger.queue.pop_first() else {
 					break;
 				};
 				if let Some(entry) = ledger.wants.get_mut(&cid) {

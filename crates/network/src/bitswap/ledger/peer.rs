@@ -13,8 +13,9 @@ use std::{
 #[derive(Debug, Default)]
 pub struct Ledger {
 	pub wants: HashMap<Cid, Entry>,
-	/// Wants to be looked up: by priority, then in the order in which they came.
-	pub queue: BTreeSet<(Reverse<i32>, u64, Cid)>,
+	/// Wants to be looked up: those for presences first, which take little and which the peer's other wants
+	/// depend on, then by priority, then in the order in which they came.
+	pub queue: BTreeSet<(bool, Reverse<i32>, u64, Cid)>,
 	/// Wants for blocks that are not here, the oldest first. May name some that no longer are.
 	pub absent: VecDeque<(Cid, u64)>,
 	/// Wants that found no room and are answered with "don't have".
@@ -45,6 +46,14 @@ pub enum EntryState {
 	},
 	/// Not here.
 	Absent,
+}
+
+impl Entry {
+	/// Where it stands in the queue.
+	fn place(&self, cid: Cid) -> (bool, Reverse<i32>, u64, Cid) {
+		let is_for_block = self.kind == WantKind::Block;
+		(is_for_block, Reverse(self.priority), self.order, cid)
+	}
 }
 
 impl Ledger {
@@ -85,7 +94,7 @@ impl Ledger {
 			order,
 			state: EntryState::Queued,
 		};
-		self.queue.insert((Reverse(want.priority), order, want.cid));
+		self.queue.insert(entry.place(want.cid));
 		self.wants.insert(want.cid, entry);
 	}
 
@@ -110,7 +119,7 @@ impl Ledger {
 		};
 		match entry.state {
 			EntryState::Queued => {
-				self.queue.remove(&(Reverse(entry.priority), entry.order, *cid));
+				self.queue.remove(&entry.place(*cid));
 			}
 			EntryState::Looking { .. } => {}
 			EntryState::Absent => {
@@ -140,7 +149,7 @@ impl Ledger {
 		if let Some(entry) = self.wants.get_mut(cid) {
 			if entry.state != EntryState::Queued {
 				entry.state = EntryState::Queued;
-				self.queue.insert((Reverse(entry.priority), entry.order, *cid));
+				self.queue.insert(entry.place(*cid));
 			}
 		}
 	}

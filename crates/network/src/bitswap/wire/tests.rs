@@ -281,3 +281,33 @@ fn sizes_are_not_underestimated() {
 		assert!(unframe(&encoded).len() <= MAX_MESSAGE, "the largest block fits");
 	}
 }
+
+#[test]
+fn large_blocks_are_shared_and_read_as_if_they_were_copied() {
+	for sizes in [&[0usize, 1, 16_383][..], &[16_384, 5, 200_000], &[300_000]] {
+		let blocks = sizes.iter().map(|size| Block::encode(Codec::Raw, vec![7; *size]));
+		let message = Outgoing {
+			blocks: blocks.collect(),
+			presences: vec![Presence {
+				cid: *hello().cid(),
+				have: true,
+			}],
+			..Outgoing::default()
+		};
+		let parts = message.encode_in_parts(Version::V1_2).unwrap();
+		for block in message.blocks.iter().filter(|block| block.data().len() >= 16_384) {
+			let is_it = |part: &Bytes| part.as_ptr() == block.data().as_ptr();
+			assert!(
+				parts.iter().any(is_it),
+				"{} bytes were copied",
+				block.data().len()
+			);
+		}
+		let whole = message.encode(Version::V1_2).unwrap();
+		assert_eq!(parts.concat(), whole);
+		let read = decode(unframe(&whole)).unwrap();
+		assert_eq!(read.presences, message.presences);
+		let blocks = read.blocks.into_iter().map(|block| block.into_block().unwrap());
+		assert_eq!(blocks.collect::<Vec<_>>(), message.blocks);
+	}
+}

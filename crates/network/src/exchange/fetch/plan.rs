@@ -193,7 +193,7 @@ mod tests {
 		assert_eq!(
 			plan.take(&peer(1), Some(1e30), 1)
 				.map(|span| span.start + span.len),
-			Some(620)
+			Some(550)
 		);
 	}
 

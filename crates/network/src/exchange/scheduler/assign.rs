@@ -329,7 +329,8 @@ impl Scheduler {
 		};
 		let mut questions = Vec::new();
 		let mut first_questions = 0;
-		for member in &mut session.members {
+		let open = |member: &&mut Member| member.is_unknown() || !member.questions.is_empty();
+		for member in session.members.iter_mut().filter(open) {
 			let Some(peer) = self.peers.get(&member.id).filter(|peer| peer.is_here(now)) else {
 				continue;
 			};

@@ -5,7 +5,7 @@ use crate::{
 	blocks::BlockStore,
 	exchange::{
 		walk::RangeWalk,
-		wire::{Id, Range},
+		wire::{Id, Range, WantKind},
 	},
 };
 use std::{
@@ -42,7 +42,11 @@ impl Client {
 #[derive(Default)]
 pub struct Stream {
 	pub last_id: Option<Id>,
-	pub wants: VecDeque<Wanted>,
+	/// Wants for blocks.
+	blocks: VecDeque<Wanted>,
+	/// Wants to know whether there is a block. They are answered first: it takes little, and what else the peer
+	/// does depends on it.
+	questions: VecDeque<Wanted>,
 	/// Wants and walks beyond the limits, to be answered "later".
 	pub later: Vec<Id>,
 	pub later_walks: Vec<Id>,
@@ -67,8 +71,46 @@ impl Stream {
 		self.jobs < JOBS_PER_STREAM && (self.can_answer() || self.can_walk())
 	}
 
+	/// Wants that wait.
+	pub fn wants(&self) -> usize {
+		self.blocks.len() + self.questions.len()
+	}
+
+	/// A want is to be looked up after the others.
+	pub fn push(&mut self, wanted: Wanted) {
+		self.queue(wanted.kind).push_back(wanted);
+	}
+
+	/// A want is to be looked up before the others.
+	pub fn put_back(&mut self, wanted: Wanted) {
+		self.queue(wanted.kind).push_front(wanted);
+	}
+
+	/// The next wants to look up.
+	pub fn take(&mut self, most: usize) -> Vec<Wanted> {
+		let questions = self.questions.len().min(most);
+		let blocks = self.blocks.len().min(most - questions);
+		let questions = self.questions.drain(..questions);
+		questions.chain(self.blocks.drain(..blocks)).collect()
+	}
+
+	/// Withdraws wants. How many there were.
+	pub fn withdraw(&mut self, is_withdrawn: impl Fn(Id) -> bool) -> usize {
+		let before = self.wants();
+		self.blocks.retain(|want| !is_withdrawn(want.id));
+		self.questions.retain(|want| !is_withdrawn(want.id));
+		before - self.wants()
+	}
+
+	fn queue(&mut self, kind: WantKind) -> &mut VecDeque<Wanted> {
+		match kind {
+			WantKind::Block => &mut self.blocks,
+			WantKind::Have => &mut self.questions,
+		}
+	}
+
 	pub fn can_answer(&self) -> bool {
-		!self.wants.is_empty() || !self.later.is_empty() || !self.later_walks.is_empty()
+		self.wants() > 0 || !self.later.is_empty() || !self.later_walks.is_empty()
 	}
 
 	pub fn can_walk(&self) -> bool {

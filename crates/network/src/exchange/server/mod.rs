@@ -113,7 +113,7 @@ impl Server {
 			return;
 		};
 		if let Some(stream) = client.streams.remove(&key.number) {
-			client.wants -= stream.wants.len();
+			client.wants -= stream.wants();
 			let walks = stream.walks.len() + usize::from(stream.in_job.is_some());
 			client.walks -= walks;
 			self.walks -= walks;
@@ -153,7 +153,7 @@ impl Server {
 				for (id, cid) in (id..).zip(cids) {
 					if client.wants < max_wants {
 						client.wants += 1;
-						stream.wants.push_back(Wanted {
+						stream.push(Wanted {
 							id,
 							kind,
 							cid,
@@ -180,9 +180,7 @@ impl Server {
 			}
 			Request::Cancel { id, count } => {
 				let cancelled = |other: Id| other >= id && other - id < count;
-				let before = stream.wants.len();
-				stream.wants.retain(|want| !cancelled(want.id));
-				client.wants -= before - stream.wants.len();
+				client.wants -= stream.withdraw(cancelled);
 				stream.later.retain(|id| !cancelled(*id));
 				stream.later_walks.retain(|id| !cancelled(*id));
 				let before = stream.walks.len();
@@ -227,8 +225,7 @@ impl Server {
 				job.walk = stream.walks.pop_front();
 				stream.in_job = job.walk.as_ref().map(|walk| (walk.id, false));
 			} else {
-				let count = stream.wants.len().min(self.config.job_wants);
-				job.wants = stream.wants.drain(..count).collect();
+				job.wants = stream.take(self.config.job_wants);
 				job.later = std::mem::take(&mut stream.later);
 				job.later_walks = std::mem::take(&mut stream.later_walks);
 			}
@@ -261,7 +258,7 @@ impl Server {
 				Absent::Tell => answers.push((id, Answer::DontHave)),
 				Absent::Came(wanted) => {
 					client.wants += 1;
-					stream.wants.push_back(wanted);
+					stream.push(wanted);
 				}
 				Absent::Told | Absent::Withdrawn => {}
 			}
@@ -270,7 +267,7 @@ impl Server {
 			// Else it was withdrawn meanwhile.
 			if self.watches.remove(key, wanted.id) {
 				client.wants += 1;
-				stream.wants.push_front(wanted);
+				stream.put_back(wanted);
 			}
 		}
 		if found.walk.is_some() || found.walk_ended {
@@ -312,7 +309,7 @@ impl Server {
 				if let Some(stream) = client.streams.get_mut(&key.number) {
 					client.wants += 1;
 					// Whether it still wants the block itself is for the peer to say.
-					stream.wants.push_back(Wanted {
+					stream.push(Wanted {
 						kind: WantKind::Have,
 						..wanted
 					});

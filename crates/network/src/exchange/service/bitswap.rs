@@ -68,7 +68,7 @@ pub(super) async fn read(
 			}
 		}
 		coming.close();
-		Ok(())
+		Ok::<_, StreamError>(())
 	};
 	try_join(reading, passing_on).await?;
 	Ok(())
@@ -184,8 +184,10 @@ fn known_version((stream, protocol): Opened) -> Option<(Stream, Version)> {
 
 async fn send(stream: &mut Stream, version: Version, message: &Outgoing, shared: &Shared) -> io::Result<()> {
 	// An old peer is told nothing rather than what it would misunderstand.
-	if let Some(bytes) = message.encode(version) {
-		write(stream, &bytes, shared.config.stall).await?;
+	if let Some(parts) = message.encode_in_parts(version) {
+		for part in parts {
+			write(stream, &part, shared.config.stall).await?;
+		}
 		flush(stream, shared.config.stall).await?;
 	}
 	Ok(())
