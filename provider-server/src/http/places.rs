@@ -69,10 +69,11 @@ impl Places {
 			}
 			None => (None, None),
 		};
+		let of_all = acquire(self.inner.all.clone()).await;
 		Place {
 			_of_share: of_share,
 			_entry: entry,
-			_of_all: acquire(self.inner.all.clone()).await,
+			_of_all: of_all,
 			_count: Some(Count::new(&self.inner.taken)),
 		}
 	}
