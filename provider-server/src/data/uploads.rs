@@ -119,8 +119,8 @@ enum Work {
 
 impl Work {
 	/// Removes what came.
-	fn give_up(self: Box<Self>) {
-		match *self {
+	fn give_up(self) {
+		match self {
 			// Dropping the session does.
 			Work::Direct { .. } => {}
 			Work::Spooled(spool) => spool.remove(),

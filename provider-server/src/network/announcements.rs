@@ -4,6 +4,7 @@
 use crate::{data::Data, deal::Deal, provider::Provider, store::StoreError};
 use cairn_blockstore::repo::MetadataError;
 use cairn_network::host::{Host, HostStopped, ProvideError};
+use cairn_primitives::deal::{DealPayload, PayloadKind};
 use cid::Cid;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
@@ -171,10 +172,17 @@ fn dataset_roots(data: &Data) -> Result<BTreeSet<Vec<u8>>, MetadataError> {
 	}
 }
 
-/// Multihash of the object's root, if its data is here. Roots that are no CIDs (the chain does not look) are nobody's to
-/// find.
+/// Multihash of the object's root, if its data is here and for anyone. Roots that are no CIDs (the chain does not look)
+/// are nobody's to find.
 fn stored_root(deal: &Deal) -> Option<Vec<u8>> {
-	let root = Cid::try_from(deal.proposal.payload.root()).ok()?;
+	let DealPayload::V1 {
+		kind: PayloadKind::Public,
+		root,
+	} = &deal.proposal.payload
+	else {
+		return None;
+	};
+	let root = Cid::try_from(root.as_slice()).ok()?;
 	deal.needs_piece().then(|| root.hash().to_bytes())
 }
 

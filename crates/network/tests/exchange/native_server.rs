@@ -402,3 +402,31 @@ fn whether_there_is_a_block_is_said_before_blocks_are_sent() {
 		}
 	);
 }
+
+/// Each cancellation looks at all that waits, and takes four bytes to send.
+#[test]
+fn cancelling_what_was_not_asked_for_ends() {
+	let mut rng = seeded();
+	let cid = *blocks(&mut rng, 1, 100)[0].cid();
+	let mut server = Server::new(Config {
+		max_wants: 10,
+		..Config::default()
+	});
+	let key = StreamKey {
+		peer: PeerId::random(),
+		number: 1,
+	};
+	assert!(server.open(key));
+	let cancel = |id| Request::Cancel { id, count: 1 };
+	let want = |id| Request::Want {
+		id,
+		kind: WantKind::Block,
+		cids: vec![cid],
+	};
+	for id in 0..100 {
+		server.receive(key, want(id)).unwrap();
+		server.receive(key, cancel(id)).unwrap();
+	}
+	let refused = (0..100).find_map(|id| server.receive(key, cancel(id)).err());
+	assert_eq!(refused, Some(Violation::Flood));
+}

@@ -17,6 +17,7 @@ use crate::{
 		conditional::{not_modified, select, Selected},
 		gateway::disposition,
 		place,
+		places::Place,
 		problem::Failure,
 		response,
 	},
@@ -88,8 +89,8 @@ pub(super) enum Content {
 
 /// Where the blocks of it come from.
 pub(super) enum Origin {
-	/// The block store.
-	Here,
+	/// The block store, and the place among those who read it.
+	Here(Place),
 	/// The network.
 	Arriving(Reading),
 }
@@ -104,8 +105,10 @@ pub(super) async fn serve(
 	headers: &HeaderMap,
 	cid: Cid,
 ) -> Result<Response, Failure> {
+	// A place first: what waits for one holds no block.
+	let place = place(&state.api.retrievals).await?;
 	let content = state.blocking(move |data| find(data, &cid)).await?;
-	answer(state, method, headers, &cid, content, Origin::Here).await
+	answer(state, method, headers, &cid, content, Origin::Here(place)).await
 }
 
 /// The headers that answers about `cid` have in any case, the entity tag first.
@@ -165,7 +168,6 @@ pub(super) async fn answer(
 	if method == Method::HEAD {
 		return Ok(response(status, &answer, Body::empty()));
 	}
-	let place = place(&state.api.retrievals).await?;
 	let timeout = Duration::from_secs(state.api.provider.config.server.write_timeout_seconds);
 	let served = state
 		.api
@@ -175,13 +177,14 @@ pub(super) async fn answer(
 		.with_label_values(&["data"]);
 	let sent = move |sent| served.inc_by(sent);
 	let body = match origin {
-		Origin::Here => {
+		Origin::Here(place) => {
 			let repo = state.data.repo.clone();
 			body::blocking(timeout, place, sent, move |out| {
 				write(out, &content, &repo, wanted, || Ok(()))
 			})
 		}
 		Origin::Arriving(reading) => {
+			let place = place(&state.api.retrievals).await?;
 			let blocks = reading.blocks();
 			let is_all = wanted.start == 0 && wanted.end == size;
 			// A body without bytes is not waited for by anybody.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
 	data::{cid_text, put_problem},
-	http::{conditional::not_modified, problem::Failure, response},
+	http::{conditional::not_modified, place, problem::Failure, response},
 };
 use axum::{
 	body::Body,
@@ -130,7 +130,7 @@ pub(super) async fn stream(
 	let cid = cid(&path)?;
 	let whole = state.blocking(move |data| data.whole(&cid)).await?;
 	let (root, origin) = match whole {
-		Some(whole) => (whole.root, Origin::Here),
+		Some(whole) => (whole.root, Origin::Here(place(&state.api.retrievals).await?)),
 		None => {
 			state.check_access(address(&peer), &headers)?;
 			let known = download::common_headers(&cid);

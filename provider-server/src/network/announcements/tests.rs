@@ -204,3 +204,15 @@ async fn one_of_two_reasons_is_enough() {
 	announcements.update().await.unwrap();
 	assert!(provided(&host).await.is_empty());
 }
+
+/// Nobody but its owner has a use for a protected object, and nobody else is to learn who has it.
+#[tokio::test]
+async fn protected_objects_are_not_announced() {
+	let (world, offer) = world().await;
+	world.store(&offer).await;
+	let (_, mut deal) = world.provider().store.open_deals().unwrap().remove(0);
+	assert_eq!(stored_root(&deal), Some(hash(&offer.root)));
+	let DealPayload::V1 { kind, .. } = &mut deal.proposal.payload;
+	*kind = PayloadKind::Protected;
+	assert_eq!(stored_root(&deal), None);
+}

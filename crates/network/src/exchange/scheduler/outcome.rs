@@ -137,13 +137,23 @@ impl Scheduler {
 
 	/// A peer is gone, or cannot be reached: what was asked of it is asked elsewhere.
 	pub fn lost(&mut self, peer: PeerId, now: Instant) {
+		self.ask_no_more(peer, now, false);
+	}
+
+	/// A connected peer cannot be asked over the line that there was: as [`lost`](Self::lost), but what it sends of
+	/// what it was asked is no offence.
+	pub fn unlinked(&mut self, peer: PeerId, now: Instant) {
+		self.ask_no_more(peer, now, true);
+	}
+
+	fn ask_no_more(&mut self, peer: PeerId, now: Instant, is_connected: bool) {
 		let Some(lost) = self.peers.get_mut(&peer) else {
 			return;
 		};
 		let wait = self.config.redial_after * (1 << lost.lost_times.min(6));
 		lost.lost_times += 1;
 		lost.away_until = Some(now + wait);
-		let asks = lost.take_asks();
+		let asks = lost.take_asks(is_connected);
 		self.freed = true;
 		for cid in asks {
 			if let Some(want) = self.wants.get_mut(&cid) {

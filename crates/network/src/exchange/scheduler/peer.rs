@@ -120,13 +120,50 @@ impl Peer {
 		self.crossing.contains_key(cid)
 	}
 
-	/// The connection is gone: nothing is asked any more. Returns what was.
-	pub fn take_asks(&mut self) -> Vec<Cid> {
+	/// Nothing is asked any more. Returns what was; as many answers may cross if the connection is there still.
+	pub fn take_asks(&mut self, is_connected: bool) -> Vec<Cid> {
 		self.blocks_asked = 0;
 		self.progress = None;
 		self.window.idle();
-		self.crossing.clear();
-		self.crossing_order.clear();
-		self.asks.drain().map(|(cid, _)| cid).collect()
+		let asks: Vec<Cid> = self.asks.drain().map(|(cid, _)| cid).collect();
+		if is_connected {
+			asks.iter().for_each(|cid| self.may_cross(*cid, 1));
+		} else {
+			self.crossing.clear();
+			self.crossing_order.clear();
+		}
+		asks
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use cairn_dag::{Block, Codec};
+
+	/// Its outbound stream broke, or a better connection came: what is on its way on the old one is no offence.
+	#[test]
+	fn what_was_asked_may_come_as_long_as_the_connection_is_there() {
+		let limits = Limits {
+			blocks: 100,
+			bytes: 1 << 20,
+		};
+		let cid = *Block::encode(Codec::Raw, &b"asked"[..]).cid();
+		let asked = || {
+			let mut peer = Peer::new(limits);
+			let ask = Ask {
+				at: Instant::now(),
+				kind: WantKind::Block,
+			};
+			peer.ask(cid, ask);
+			peer
+		};
+		let mut unlinked = asked();
+		assert_eq!(unlinked.take_asks(true), [cid]);
+		assert!(unlinked.may_answer(&cid) && unlinked.crossed(&cid));
+		assert!(!unlinked.crossed(&cid), "once");
+		let mut gone = asked();
+		assert_eq!(gone.take_asks(false), [cid]);
+		assert!(!gone.is_waited_for());
 	}
 }

@@ -51,6 +51,8 @@ pub struct Stream {
 	pub later: Vec<Id>,
 	pub later_walks: Vec<Id>,
 	pub walks: VecDeque<Walking>,
+	/// Cancellations since the last want or walk. Each looks at all that waits.
+	pub cancellations: usize,
 	/// The walk that a job works on, and whether it was cancelled since.
 	pub in_job: Option<(Id, bool)>,
 	pub jobs: usize,

@@ -31,6 +31,10 @@ use watch::{Absent, Wanted, Watches};
 /// Pieces of work under way for one stream: one is written while the next is looked up.
 pub const JOBS_PER_STREAM: usize = 2;
 
+/// Cancellations that a stream may have in a row, for each want that may wait: also wants that were answered, or wait to
+/// be told of their block, can be cancelled one by one.
+const CANCELLATIONS_PER_WANT: usize = 4;
+
 /// Limits of the serving side.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -146,6 +150,14 @@ impl Server {
 		};
 		if first.is_some_and(|first| stream.last_id.is_some_and(|last| first <= last)) {
 			return Err(Violation::NumberUsed);
+		}
+		stream.cancellations = if first.is_none() {
+			stream.cancellations + 1
+		} else {
+			0
+		};
+		if stream.cancellations > CANCELLATIONS_PER_WANT * max_wants {
+			return Err(Violation::Flood);
 		}
 		match request {
 			Request::Want { id, kind, cids } => {

@@ -152,7 +152,7 @@ impl Actor {
 		state.link = Link::None;
 		// Whoever writes to it closes the stream when there is nothing left to write.
 		state.bitswap = None;
-		self.scheduler.lost(peer, Instant::now());
+		self.scheduler.unlinked(peer, Instant::now());
 		self.scheduler.back(peer);
 	}
 
@@ -226,7 +226,7 @@ impl Actor {
 		state.bitswap = None;
 		if matches!(state.link, Link::Bitswap) {
 			state.link = Link::None;
-			self.scheduler.lost(peer, Instant::now());
+			self.scheduler.unlinked(peer, Instant::now());
 		}
 		self.ledgers.remove(&peer);
 		self.shared.peers.failed(peer);
