@@ -120,7 +120,7 @@ async fn a_slow_stream_that_keeps_the_pace_is_read_and_one_below_is_not() {
 	let bytes = frame(&body);
 	for (bytes_per_second, keeps_pace) in [(24 << 10, true), (16 << 10, false)] {
 		// 52 seconds are allowed: 20, and 32 for a mebibyte.
-		let (mut near, mut frames) = stream(4096, Budget::new(MAX));
+		let (mut near, mut frames) = stream(4096, Budget::new(2 * MAX));
 		let bytes = bytes.clone();
 		let sending = tokio::spawn(async move {
 			for part in bytes.chunks(bytes_per_second / 4) {

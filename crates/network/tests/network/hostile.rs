@@ -16,7 +16,7 @@ use libp2p::{
 use std::collections::HashSet;
 
 /// How often the peer says who it is, with another address each time.
-const PUSHES: u64 = 200;
+const PUSHES: u64 = 24;
 /// Where nobody listens.
 const NOWHERE: u64 = 1 << 40;
 

@@ -50,13 +50,21 @@ fn is_relayed(event: &Event) -> bool {
 
 /// Starts the relay of this name at this address.
 async fn start_relay(network: &Network, identity: &[u8], listen: &[Multiaddr]) -> Host {
-	let identity = cairn_network::identity::Identity::from_protobuf(identity).unwrap();
 	let config = HostConfig {
 		listen: listen.to_vec(),
 		external: listen.to_vec(),
 		..relay_config()
 	};
-	Host::start(config, network.parts(identity)).await.unwrap()
+	within("the relay's port to be free", async {
+		loop {
+			let identity = cairn_network::identity::Identity::from_protobuf(identity).unwrap();
+			match Host::start(config.clone(), network.parts(identity)).await {
+				Ok(relay) => break relay,
+				Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+			}
+		}
+	})
+	.await
 }
 
 #[tokio::test]
