@@ -2,7 +2,6 @@
 
 mod dht;
 mod harness;
-mod hostile;
 mod limits;
 mod nat;
 mod providers;

@@ -3,8 +3,7 @@
 use crate::harness::{address, config, connect, dht_config, swarm, until_dht, within, Events, Network};
 use cairn_network::{
 	address::PeerAddress,
-	host::{DhtConfig, DhtMode, Event, Host, HostConfig, NatConfig, RendezvousConfig, RENDEZVOUS_NAMESPACE},
-	metrics::Carrier,
+	host::{DhtConfig, DhtMode, Event, HostConfig, NatConfig, RendezvousConfig, RENDEZVOUS_NAMESPACE},
 	Multiaddr, PeerId, Protocol,
 };
 use futures::StreamExt;
@@ -32,79 +31,6 @@ async fn in_time(
 		}
 	})
 	.await
-}
-
-fn relay_config() -> HostConfig {
-	HostConfig {
-		nat: NatConfig {
-			relay_for_others: true,
-			..config().nat
-		},
-		..config()
-	}
-}
-
-fn is_relayed(event: &Event) -> bool {
-	matches!(event, Event::Reachable { address } if Carrier::of(address) == Carrier::Relay)
-}
-
-/// Starts the relay of this name at this address.
-async fn start_relay(network: &Network, identity: &[u8], listen: &[Multiaddr]) -> Host {
-	let config = HostConfig {
-		listen: listen.to_vec(),
-		external: listen.to_vec(),
-		..relay_config()
-	};
-	within("the relay's port to be free", async {
-		loop {
-			let identity = cairn_network::identity::Identity::from_protobuf(identity).unwrap();
-			match Host::start(config.clone(), network.parts(identity)).await {
-				Ok(relay) => break relay,
-				Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-			}
-		}
-	})
-	.await
-}
-
-#[tokio::test]
-async fn a_reservation_is_made_again_when_the_relay_is_back() {
-	let mut network = Network::new();
-	let name = network.identity();
-	let identity = name.to_protobuf();
-	let listen = relay_config().listen;
-	let relay_address = PeerAddress::new(name.peer_id(), listen.clone());
-	// The relay is not there yet.
-	let hidden = network
-		.start(HostConfig {
-			listen: Vec::new(),
-			external: Vec::new(),
-			nat: NatConfig {
-				relays: vec![relay_address],
-				hole_punching: false,
-				..config().nat
-			},
-			..config()
-		})
-		.await;
-	let mut events = Events::of(&hidden);
-	let relay = start_relay(&network, &identity, &listen).await;
-	in_time(&network, &mut events, "the first reservation", is_relayed).await;
-	let circuit = address(&hidden).await;
-	assert!(!circuit.addresses.is_empty());
-
-	relay.shutdown().await;
-	events
-		.until("the loss of it", |event| {
-			matches!(event, Event::Unreachable { .. })
-		})
-		.await;
-	assert!(address(&hidden).await.addresses.is_empty());
-
-	let _relay = start_relay(&network, &identity, &listen).await;
-	in_time(&network, &mut events, "another reservation", is_relayed).await;
-	let client = network.start(config()).await;
-	client.connect(circuit).await.unwrap();
 }
 
 fn point_config() -> HostConfig {
