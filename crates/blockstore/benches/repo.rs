@@ -8,7 +8,10 @@ use cairn_blockstore::{
 	Cid, MemoryChunks, Repo, RepoConfig,
 };
 use cairn_dag::{Block, Codec};
-use criterion::{criterion_group, criterion_main, BatchSize, Criterion, Throughput};
+use criterion::{
+	criterion_group, criterion_main, measurement::WallTime, BatchSize, BenchmarkGroup, Criterion, SamplingMode,
+	Throughput,
+};
 use rand_chacha::{
 	rand_core::{RngCore, SeedableRng},
 	ChaCha8Rng,
@@ -111,10 +114,20 @@ fn with_large_dataset(blocks: u64, times: u64, measured: impl Fn(&Repo, &Cid) ->
 		.sum()
 }
 
+/// For what takes much longer to prepare than to measure: criterion would repeat it until the measured part alone
+/// took seconds.
+fn once_per_sample(group: &mut BenchmarkGroup<'_, WallTime>) {
+	group
+		.sample_size(10)
+		.sampling_mode(SamplingMode::Flat)
+		.warm_up_time(Duration::from_millis(1))
+		.measurement_time(Duration::from_millis(1));
+}
+
 fn delete(c: &mut Criterion) {
 	let blocks = number("CAIRN_BENCH_BLOCKS", 1_000_000);
 	let mut group = c.benchmark_group("delete");
-	group.sample_size(10).warm_up_time(Duration::from_millis(1));
+	once_per_sample(&mut group);
 	group.bench_function(format!("{blocks} blocks, until they are invisible"), |b| {
 		b.iter_custom(|times| {
 			with_large_dataset(blocks, times, |repo, root| {

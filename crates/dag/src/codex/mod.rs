@@ -4,7 +4,8 @@
 //! CID of the manifest is the dataset's, and the one its users pass around.
 //!
 //! - [`Manifest`]: what a dataset is; protobuf.
-//! - [`Tree`], [`TreeNode`], [`TreeBuilder`]: the tree, whole in memory, node by node, or streaming.
+//! - [`Tree`], [`TreeNode`], [`TreeBuilder`]: the tree, whole in memory, node by node, or streaming; [`Subtree`]: where a
+//!   node is in it.
 //! - [`TreeProof`]: that a block is a dataset's block number so and so.
 //! - [`import()`]: data to a dataset, streaming; [`DatasetBuilder`] the same for data that comes in pieces.
 //! - [`DatasetChunks`]: a dataset's data, by byte range.
@@ -24,4 +25,4 @@ pub use import::{import, Dataset, DatasetOptions, ImportError, DEFAULT_BLOCK_SIZ
 pub use manifest::{Manifest, Protection, Strategy, Verification};
 pub use proof::{InvalidProof, ProofError, TreeProof};
 pub use read::{DatasetChunks, ReadError};
-pub use tree::{depth, Digest, EmptyTree, InvalidTree, Tree, TreeBuilder, TreeNode};
+pub use tree::{depth, Digest, EmptyTree, InvalidTree, Subtree, Tree, TreeBuilder, TreeNode};

@@ -1,6 +1,6 @@
 //! A dataset's data.
 
-use super::{manifest::Manifest, tree::depth, TreeNode};
+use super::{manifest::Manifest, tree::{depth, Subtree}, TreeNode};
 use crate::{
 	block::Block,
 	codec::CodecError,
@@ -24,24 +24,15 @@ pub struct DatasetChunks<S> {
 	content_size: u64,
 	leaves: u64,
 	/// What is still to be read, the next one last.
-	pending: Vec<Pending>,
+	pending: Vec<Subtree>,
 	out_of_range: bool,
-}
-
-#[derive(Debug)]
-struct Pending {
-	cid: Cid,
-	/// Levels of nodes from here down to the blocks; a block has 0.
-	level: u32,
-	/// Index of the first block below.
-	first: u64,
 }
 
 impl<S: BlockSource> DatasetChunks<S> {
 	/// The data of the dataset with this manifest.
 	pub fn new(source: S, manifest: &Manifest, range: ByteRange) -> Self {
 		let leaves = manifest.blocks();
-		let root = Pending {
+		let root = Subtree {
 			cid: manifest.tree,
 			level: depth(leaves),
 			first: 0,
@@ -86,36 +77,21 @@ impl<S: BlockSource> DatasetChunks<S> {
 	}
 
 	/// The bytes of the data that lie below.
-	fn span(&self, part: &Pending) -> (u64, u64) {
-		let blocks = 1u64.checked_shl(part.level).unwrap_or(u64::MAX);
+	fn span(&self, part: &Subtree) -> (u64, u64) {
 		let byte = |block: u64| block.saturating_mul(self.block_size).min(self.content_size);
-		(byte(part.first), byte(part.first.saturating_add(blocks)))
+		(byte(part.first), byte(part.end()))
 	}
 
 	/// Queues the children of a node.
-	fn open(&mut self, block: &Block, part: &Pending) -> Result<(), ReadError> {
+	fn open(&mut self, block: &Block, part: &Subtree) -> Result<(), ReadError> {
 		let cid = part.cid;
 		let node = TreeNode::decode(block.data()).map_err(|error| ReadError::Codec { cid, error })?;
-		let level = part.level - 1;
-		let second = part
-			.first
-			.saturating_add(1u64.checked_shl(level).unwrap_or(u64::MAX));
-		let (left, right) = node.children();
-		if node.bottom != (level == 0) || right.is_some() != (second < self.leaves) {
+		let (left, right) = part.children(&node).ok_or(ReadError::Contradiction { cid })?;
+		if right.is_some() != (left.end() < self.leaves) {
 			return Err(ReadError::Contradiction { cid });
 		}
-		if let Some(cid) = right {
-			self.pending.push(Pending {
-				cid,
-				level,
-				first: second,
-			});
-		}
-		self.pending.push(Pending {
-			cid: left,
-			level,
-			first: part.first,
-		});
+		self.pending.extend(right);
+		self.pending.push(left);
 		Ok(())
 	}
 }

@@ -112,6 +112,45 @@ impl TreeNode {
 	}
 }
 
+/// A part of a dataset's tree: a node with everything below it, or a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subtree {
+	/// The node or the block.
+	pub cid: Cid,
+	/// Levels of nodes from here down to the blocks; a block has 0.
+	pub level: u32,
+	/// Index of the first block below.
+	pub first: u64,
+}
+
+impl Subtree {
+	/// The index behind the last block that has room below: the last parts of a tree may have fewer.
+	pub fn end(&self) -> u64 {
+		let room = 1u64.checked_shl(self.level).unwrap_or(u64::MAX);
+		self.first.saturating_add(room)
+	}
+
+	/// The parts below the node, which must be this part's. `None` if it does not belong on this level.
+	pub fn children(&self, node: &TreeNode) -> Option<(Self, Option<Self>)> {
+		let level = self.level.checked_sub(1)?;
+		if node.bottom != (level == 0) {
+			return None;
+		}
+		let (left, right) = node.children();
+		let left = Self {
+			cid: left,
+			level,
+			first: self.first,
+		};
+		let right = right.map(|cid| Self {
+			cid,
+			level,
+			first: left.end(),
+		});
+		Some((left, right))
+	}
+}
+
 /// Grows a tree from leaves that come one at a time, and gives its nodes to a sink. Holds one digest
 /// per level.
 #[derive(Clone, Debug, Default)]

@@ -14,7 +14,7 @@
 
 use super::wire::Range;
 use cairn_dag::{
-	codex::TreeNode,
+	codex::{Subtree, TreeNode},
 	walk::{walk, Budget, EntityBytes, Scope, Walk, WalkError},
 	Block, BlockSource, Cid, SourceError,
 };
@@ -88,18 +88,10 @@ struct Leaves<S> {
 	/// The next node on the way to the first leaf, and how many are above it.
 	spine: Option<(Cid, u32)>,
 	/// What is still to be visited, the next one last.
-	pending: Vec<Pending>,
+	pending: Vec<Subtree>,
 	sent: HashSet<Cid>,
 	/// Subtrees within the range that were visited.
 	visited: HashSet<(Cid, u32)>,
-}
-
-struct Pending {
-	cid: Cid,
-	/// Levels of nodes from here down to the leaves; a leaf has 0.
-	level: u32,
-	/// Index of the first leaf below.
-	first: u64,
 }
 
 impl<S: BlockSource> Leaves<S> {
@@ -121,7 +113,7 @@ impl<S: BlockSource> Leaves<S> {
 			let (block, node) = self.node(&cid)?;
 			let level = above + 1;
 			if node.bottom {
-				self.pending.push(Pending {
+				self.pending.push(Subtree {
 					cid: self.tree,
 					level,
 					first: 0,
@@ -135,13 +127,10 @@ impl<S: BlockSource> Leaves<S> {
 			return Ok(Some(block));
 		}
 		while let Some(next) = self.pending.pop() {
-			let last = next
-				.first
-				.saturating_add(1u64.checked_shl(next.level).unwrap_or(u64::MAX));
-			if next.first >= self.end || last <= self.start {
+			if next.first >= self.end || next.end() <= self.start {
 				continue;
 			}
-			let whole = next.first >= self.start && last <= self.end;
+			let whole = next.first >= self.start && next.end() <= self.end;
 			// Else a small tree of nodes with two equal children would keep a server busy for ever.
 			if whole && !self.visited.insert((next.cid, next.level)) {
 				continue;
@@ -159,28 +148,13 @@ impl<S: BlockSource> Leaves<S> {
 	}
 
 	/// Queues a node's children.
-	fn open(&mut self, at: &Pending) -> Result<Block, RangeError> {
+	fn open(&mut self, at: &Subtree) -> Result<Block, RangeError> {
 		let (block, node) = self.node(&at.cid)?;
-		if node.bottom != (at.level == 1) {
-			return Err(unusable(&at.cid, "the tree is not of one depth"));
-		}
-		let level = at.level - 1;
-		let (left, right) = node.children();
-		let second = at
-			.first
-			.saturating_add(1u64.checked_shl(level).unwrap_or(u64::MAX));
-		if let Some(cid) = right {
-			self.pending.push(Pending {
-				cid,
-				level,
-				first: second,
-			});
-		}
-		self.pending.push(Pending {
-			cid: left,
-			level,
-			first: at.first,
-		});
+		let (left, right) = at
+			.children(&node)
+			.ok_or_else(|| unusable(&at.cid, "the tree is not of one depth"))?;
+		self.pending.extend(right);
+		self.pending.push(left);
 		Ok(block)
 	}
 
