@@ -15,11 +15,6 @@ use cairn_dag::{
 	walk::{walk, EntityBytes, Scope},
 	Block, Cid, MemoryBlocks,
 };
-use rand_chacha::{
-	rand_core::{RngCore, SeedableRng},
-	ChaCha8Rng,
-};
-use rand_core::OsRng;
 use std::time::Duration;
 
 /// A file of 256 leaves of 64 bytes.
@@ -216,13 +211,8 @@ fn gateways_that_know_whole_objects_only_take_what_waits() {
 /// Gateways of all kinds begin, deliver, fail and finish in any order: nothing is lost, and it ends.
 #[test]
 fn any_order_of_events_completes_the_object() {
-	let seed = match std::env::var("CAIRN_TEST_SEED") {
-		Ok(seed) => seed.parse().expect("CAIRN_TEST_SEED is a number"),
-		Err(_) => OsRng.next_u64(),
-	};
-	println!("CAIRN_TEST_SEED={seed}");
-	let mut rng = ChaCha8Rng::seed_from_u64(seed);
-	let mut below = |bound: usize| (rng.next_u64() % bound as u64) as usize;
+	let mut rng = cairn_test_random::rng();
+	let mut below = |bound: usize| cairn_test_random::below(&mut rng, bound as u64) as usize;
 	for _ in 0..8 {
 		let patience = [Duration::ZERO, LONG][below(2)];
 		let mut scene = Scene::new(patience);

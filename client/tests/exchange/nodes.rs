@@ -12,11 +12,7 @@ use cairn_network::{
 	host::{DhtConfig, DhtMode, Host, HostConfig, HostParts},
 	identity::Identity,
 };
-use rand_chacha::{
-	rand_core::{RngCore, SeedableRng},
-	ChaCha8Rng,
-};
-use rand_core::OsRng;
+use rand_chacha::{rand_core::RngCore, ChaCha8Rng};
 use std::{
 	collections::HashSet,
 	future::Future,
@@ -50,14 +46,9 @@ pub struct Node {
 impl Network {
 	/// With randomness from a seed that is printed; set `CAIRN_TEST_SEED` to have it again.
 	pub fn new() -> Self {
-		let seed = match std::env::var("CAIRN_TEST_SEED") {
-			Ok(seed) => seed.parse().expect("CAIRN_TEST_SEED is a number"),
-			Err(_) => OsRng.next_u64(),
-		};
-		println!("CAIRN_TEST_SEED={seed}");
 		Network {
 			runtime: Runtime::new().unwrap(),
-			rng: ChaCha8Rng::seed_from_u64(seed),
+			rng: cairn_test_random::rng(),
 		}
 	}
 

@@ -9,8 +9,8 @@ use cairn_blockstore::{
 };
 use cairn_dag::{Block, Codec};
 use criterion::{
-	criterion_group, criterion_main, measurement::WallTime, BatchSize, BenchmarkGroup, Criterion, SamplingMode,
-	Throughput,
+	criterion_group, criterion_main, measurement::WallTime, BatchSize, BenchmarkGroup, Criterion,
+	SamplingMode, Throughput,
 };
 use rand_chacha::{
 	rand_core::{RngCore, SeedableRng},

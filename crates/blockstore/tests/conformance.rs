@@ -1,8 +1,6 @@
 //! What every chunk store does: one suite, run on each implementation.
 
 mod fixture;
-mod random;
-
 use cairn_blockstore::{
 	chunks::MAX_CHUNK_BYTES, CachedChunks, ChunkError, ChunkStore, Cid, FsChunks, MemoryChunks, Multihash,
 	SqliteChunks,
@@ -244,20 +242,20 @@ mod suite {
 	}
 
 	pub fn random_use_agrees_with_a_map(store: &dyn ChunkStore) {
-		let mut rng = random::rng();
+		let mut rng = cairn_test_random::rng();
 		let universe: Vec<_> = (0..40)
 			.map(|_| {
-				let len = random::below(&mut rng, 3000) as usize;
-				Block::encode(Codec::Raw, random::bytes(&mut rng, len))
+				let len = cairn_test_random::below(&mut rng, 3000) as usize;
+				Block::encode(Codec::Raw, cairn_test_random::bytes(&mut rng, len))
 			})
 			.collect();
 		let mut model: HashMap<Multihash, &Block> = HashMap::new();
 		for _ in 0..150 {
-			let count = 1 + random::below(&mut rng, 6);
+			let count = 1 + cairn_test_random::below(&mut rng, 6);
 			let some: Vec<&Block> = (0..count)
-				.map(|_| &universe[random::below(&mut rng, universe.len() as u64) as usize])
+				.map(|_| &universe[cairn_test_random::below(&mut rng, universe.len() as u64) as usize])
 				.collect();
-			if random::below(&mut rng, 2) == 0 {
+			if cairn_test_random::below(&mut rng, 2) == 0 {
 				let blocks: Vec<_> = some.iter().copied().cloned().collect();
 				store.put_many(&blocks).unwrap();
 				model.extend(some.iter().map(|block| (hash(block), *block)));

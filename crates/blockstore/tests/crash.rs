@@ -8,8 +8,6 @@
 #![cfg(any(debug_assertions, feature = "fault-injection"))]
 
 mod fixture;
-mod random;
-
 use cairn_blockstore::{
 	fault_injection::POINTS,
 	repo::{Backend, CommitOptions, FsckOptions, FsckReport, ReadError},
@@ -509,7 +507,7 @@ fn sqlite_survives_a_death_while_storing() {
 /// Random uploads, deletions and maintenance.
 fn random_steps(seed: u64) -> Vec<Step> {
 	let mut rng = ChaCha8Rng::seed_from_u64(seed);
-	let mut below = |end| random::below(&mut rng, end) as u32;
+	let mut below = |end| cairn_test_random::below(&mut rng, end) as u32;
 	(0..400)
 		.map(|_| match below(10) {
 			0..6 => {
@@ -546,7 +544,7 @@ fn go_through_random_steps() {
 
 /// `kill -9` after a random number of acknowledged steps: in the middle of whatever comes then.
 fn kill_anywhere(backend: Backend) {
-	let seed = random::seed();
+	let seed = cairn_test_random::seed();
 	let mut rng = ChaCha8Rng::seed_from_u64(seed);
 	let rounds = match fixture::thorough() {
 		true => 100,
@@ -555,8 +553,8 @@ fn kill_anywhere(backend: Backend) {
 	for round in 0..rounds {
 		let folder = fixture::folder();
 		let child_seed = seed.wrapping_add(round);
-		let until = 1 + random::below(&mut rng, 120) as usize;
-		let spins = random::below(&mut rng, 3_000_000);
+		let until = 1 + cairn_test_random::below(&mut rng, 120) as usize;
+		let spins = cairn_test_random::below(&mut rng, 3_000_000);
 		let mut process = child("go_through_random_steps", folder.path(), backend)
 			.env(SEED, child_seed.to_string())
 			.stderr(Stdio::null())

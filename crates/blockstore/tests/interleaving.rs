@@ -12,8 +12,6 @@
 #![cfg(any(debug_assertions, feature = "fault-injection"))]
 
 mod fixture;
-mod random;
-
 use cairn_blockstore::{
 	fault_injection::{with_observer, Event},
 	repo::{Backend, CommitOptions, FsckOptions, ReadError},
@@ -328,7 +326,7 @@ fn orders_with(allowed: usize, setup: fn() -> World, threads: &[Thread], end: fn
 }
 
 fn random_orders(setup: fn() -> World, threads: &[Thread], end: fn(&World)) {
-	let mut rng = random::rng();
+	let mut rng = cairn_test_random::rng();
 	let count = match (fixture::thorough(), STORE.get()) {
 		(true, _) => 2000,
 		(false, None) => 60,

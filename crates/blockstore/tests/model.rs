@@ -5,8 +5,6 @@
 //! operations that it needs.
 
 mod fixture;
-mod random;
-
 use cairn_blockstore::{
 	repo::{CommitOptions, DatasetError, FsckOptions, FsckReport, ReadError, ReserveError, UploadError},
 	ChunkStore, Clock, Expiry, ManualClock, MemoryChunks, PinId, Repo, RepoConfig, Reservation, Ttl, Upload,
@@ -69,7 +67,7 @@ enum Op {
 }
 
 fn random_op(rng: &mut impl RngCore) -> Op {
-	let mut below = |end: u64| random::below(rng, end);
+	let mut below = |end: u64| cairn_test_random::below(rng, end);
 	let some_blocks = |below: &mut dyn FnMut(u64) -> u64| -> Vec<u8> {
 		(0..1 + below(6)).map(|_| below(BLOCKS.into()) as u8).collect()
 	};
@@ -690,7 +688,7 @@ fn shrink(mut ops: Vec<Op>, on_disk: bool) -> Vec<Op> {
 }
 
 fn random_sequences(sequences: usize, length: usize, on_disk: bool) {
-	let mut rng = random::rng();
+	let mut rng = cairn_test_random::rng();
 	for _ in 0..sequences {
 		let ops: Vec<Op> = (0..length).map(|_| random_op(&mut rng)).collect();
 		if catch_unwind(AssertUnwindSafe(|| run(&ops, on_disk))).is_err() {

@@ -1,13 +1,11 @@
 //! Round trips, random access and hostile input.
 
-mod random;
-
 use cairn_car::{
 	verify, CarFile, CarReader, CarV2Writer, CarWriter, IndexCheck, IndexFormat, IndexSource, OpenError,
 	ReadAt, ReadError, ReadOptions, Seekable, Verified, VerifyError, VerifyOptions,
 };
 use cairn_dag::{cid::multihash::Multihash, Block, BlockSource, Cid, Codec, HashFunction};
-use random::{below, bytes, rng};
+use cairn_test_random::{below, bytes, rng};
 use std::io::{self, Cursor};
 
 fn random_blocks(count: usize) -> Vec<Block> {

@@ -1,7 +1,5 @@
 //! Files and folders to archives and back.
 
-mod random;
-
 use cairn_car::{
 	extract, pack, pack_reader, pack_to_file, verify, CarFile, CarReader, CarWriter, ExtractError,
 	IndexCheck, IndexFormat, PackError, PackOptions, ReadOptions, VerifyOptions, Version,
@@ -10,7 +8,7 @@ use cairn_dag::{
 	unixfs::{export::ExportOptions, import::ImportOptions, FileChunks},
 	HashFunction, NullSink,
 };
-use random::{bytes, rng};
+use cairn_test_random::{bytes, rng};
 use std::{
 	fs,
 	io::{Cursor, Read},

@@ -1,7 +1,5 @@
 //! Damaged archives, and what is left of them.
 
-mod random;
-
 use cairn_car::{
 	completeness, pack, salvage, verify, CarFile, CarReader, CarV2Writer, CarWriter, IndexCheck, IndexFormat,
 	Lost, LostReason, PackOptions, ReadAt, ReadOptions, RootsFrom, SalvageOptions, Salvaged, VerifyOptions,
@@ -13,7 +11,7 @@ use cairn_dag::{
 	walk::{Budget, WalkError},
 	Block, BlockError, Cid, Codec, HashFunction, MemoryBlocks,
 };
-use random::{below, bytes, rng};
+use cairn_test_random::{below, bytes, rng};
 use std::{
 	collections::HashSet,
 	io::{self, Cursor},

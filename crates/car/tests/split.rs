@@ -1,7 +1,5 @@
 //! Archives split and joined.
 
-mod random;
-
 use cairn_car::{
 	join, pack,
 	split::{split, Part, PartSink, Split},
@@ -18,7 +16,7 @@ use cairn_dag::{
 	walk::Budget,
 	Block, Cid, Codec,
 };
-use random::{below, bytes, rng};
+use cairn_test_random::{below, bytes, rng};
 use std::{
 	collections::HashSet,
 	fs,

@@ -4,8 +4,6 @@
 #![cfg(feature = "codex")]
 
 mod fixtures;
-mod random;
-
 use cairn_dag::{
 	cid::multibase::Base,
 	codec::CodecError,
@@ -18,9 +16,9 @@ use cairn_dag::{
 	walk::{walk, Scope},
 	Block, BlockSource, Cid, Codec, HashFunction, MemoryBlocks, NullSink,
 };
+use cairn_test_random::{below, bytes, rng};
 use fixtures::named_links;
 use rand_core::RngCore;
-use random::{below, bytes, rng};
 
 fn text(cid: &Cid) -> String {
 	cid.to_string_of_base(Base::Base58Btc).unwrap()

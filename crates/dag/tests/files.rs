@@ -1,7 +1,5 @@
 //! Files to blocks and back.
 
-mod random;
-
 use cairn_dag::{
 	codec::dag_pb::{PbLink, PbNode},
 	unixfs::{
@@ -11,7 +9,7 @@ use cairn_dag::{
 	},
 	Block, BlockSink, BlockSource, Cid, Codec, MemoryBlocks, NullSink, SinkError, SourceError,
 };
-use random::{below, bytes, rng};
+use cairn_test_random::{below, bytes, rng};
 use std::io::{self, Read};
 
 fn small() -> ImportOptions {

@@ -2,8 +2,6 @@
 
 #![cfg(unix)]
 
-mod random;
-
 use cairn_dag::{
 	codec::dag_pb::{PbLink, PbNode},
 	unixfs::{
@@ -13,8 +11,8 @@ use cairn_dag::{
 	},
 	Block, BlockSink, Cid, Codec, MemoryBlocks,
 };
+use cairn_test_random::{below, bytes, rng};
 use rand_core::RngCore;
-use random::{below, bytes, rng};
 use std::{
 	collections::BTreeMap,
 	fs,

@@ -10,17 +10,15 @@
 ))]
 
 mod fixtures;
-mod random;
-
 use cairn_dag::{
 	codex::{Manifest, Tree, TreeProof},
 	read_cid,
 	unixfs::{hamt::Shard, Metadata, Node},
 	Block, Cid, Codec,
 };
+use cairn_test_random::{below, bytes, rng};
 use fixtures::{blocks, BITTORRENT, ETHEREUM, GIT};
 use rand_core::RngCore;
-use random::{below, bytes, rng};
 /// Bytes of each codec that are well-formed.
 fn corpus() -> Vec<(Codec, Vec<u8>)> {
 	let mut corpus: Vec<(Codec, Vec<u8>)> = [ETHEREUM, GIT, BITTORRENT]

@@ -4,15 +4,13 @@
 #![cfg(all(feature = "dag-cbor", feature = "dag-json"))]
 
 mod fixtures;
-mod random;
-
 use cairn_dag::{
 	walk::{follow, walk, PathError, Scope},
 	Block, BlockSink, Cid, Codec, CodecError, MemoryBlocks,
 };
+use cairn_test_random::{below, rng};
 use fixtures::named_links;
 use rand_core::RngCore;
-use random::{below, rng};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -135,7 +133,7 @@ fn value(rng: &mut impl RngCore, depth: usize, out: &mut Vec<u8>) {
 		2 => {
 			let len = below(rng, 40);
 			head(2, len, out);
-			out.extend(random::bytes(rng, len as usize));
+			out.extend(cairn_test_random::bytes(rng, len as usize));
 		}
 		3 => text(&"\u{e9}".repeat(below(rng, 20) as usize), out),
 		4 => out.push([0xf4, 0xf5, 0xf6][below(rng, 3) as usize]),

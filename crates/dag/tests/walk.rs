@@ -1,7 +1,5 @@
 //! Walks over DAGs.
 
-mod random;
-
 use cairn_dag::{
 	codec::{
 		dag_pb::{PbLink, PbNode},
@@ -14,7 +12,7 @@ use cairn_dag::{
 	walk::{follow, walk, Budget, EntityBytes, Order, PathError, Scope, WalkError},
 	Block, BlockSink, BlockSource, Cid, Codec, MemoryBlocks, SourceError,
 };
-use random::{below, bytes, rng};
+use cairn_test_random::{below, bytes, rng};
 use std::{cell::RefCell, collections::HashSet};
 
 fn node(links: &[(&str, Cid)], data: Option<&'static [u8]>) -> Block {

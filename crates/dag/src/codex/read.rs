@@ -1,6 +1,10 @@
 //! A dataset's data.
 
-use super::{manifest::Manifest, tree::{depth, Subtree}, TreeNode};
+use super::{
+	manifest::Manifest,
+	tree::{depth, Subtree},
+	TreeNode,
+};
 use crate::{
 	block::Block,
 	codec::CodecError,

@@ -1,5 +1,7 @@
 //! Hosts in memory with the exchange on them, and what they exchange.
 
+pub use cairn_test_random::rng as seeded;
+
 use bytes::Bytes;
 use cairn_dag::{
 	unixfs::import::{ImportOptions, Importer},
@@ -19,7 +21,7 @@ use cairn_network::{
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{swarm::Stream, StreamProtocol};
 use rand_chacha::ChaCha8Rng;
-use rand_core::{RngCore, SeedableRng};
+use rand_core::RngCore;
 use std::{
 	future::Future,
 	sync::{
@@ -31,16 +33,6 @@ use std::{
 
 /// Longer than anything here takes on a slow machine; only a failed test waits for it.
 pub const LIMIT: Duration = Duration::from_secs(60);
-
-/// Randomness from a seed that is printed; set `CAIRN_TEST_SEED` to have it again.
-pub fn seeded() -> ChaCha8Rng {
-	let seed = match std::env::var("CAIRN_TEST_SEED") {
-		Ok(seed) => seed.parse().expect("CAIRN_TEST_SEED is a number"),
-		Err(_) => rand_core::OsRng.next_u64(),
-	};
-	println!("CAIRN_TEST_SEED={seed}");
-	ChaCha8Rng::seed_from_u64(seed)
-}
 
 /// Distinct raw blocks of up to `size` bytes, and at least 8.
 pub fn blocks(rng: &mut ChaCha8Rng, count: usize, size: usize) -> Vec<Block> {

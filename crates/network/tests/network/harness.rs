@@ -25,10 +25,7 @@ use libp2p::{
 	yamux, Swarm, Transport,
 };
 use multihash_codetable::{Code, MultihashDigest};
-use rand_chacha::{
-	rand_core::{RngCore, SeedableRng},
-	ChaCha8Rng,
-};
+use rand_chacha::{rand_core::RngCore, ChaCha8Rng};
 use std::{
 	future::Future,
 	sync::{
@@ -53,13 +50,8 @@ pub struct Network {
 
 impl Network {
 	pub fn new() -> Self {
-		let seed = match std::env::var("CAIRN_TEST_SEED") {
-			Ok(seed) => seed.parse().expect("CAIRN_TEST_SEED is a number"),
-			Err(_) => rand_core::OsRng.next_u64(),
-		};
-		println!("CAIRN_TEST_SEED={seed}");
 		Self {
-			rng: ChaCha8Rng::seed_from_u64(seed),
+			rng: cairn_test_random::rng(),
 			clock: ManualClock::new(Duration::from_secs(1_800_000_000)),
 		}
 	}

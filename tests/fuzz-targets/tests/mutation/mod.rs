@@ -1,7 +1,7 @@
 //! Random inputs: changes of known ones that parsers are prone to stumble over, and noise.
 
 use rand_chacha::ChaCha8Rng;
-use rand_core::{RngCore, SeedableRng};
+use rand_core::RngCore;
 
 /// Numbers at the edges of types and of their encodings.
 const EDGES: [u64; 14] = [
@@ -30,13 +30,10 @@ pub struct Mutations {
 impl Mutations {
 	/// Inputs like `seeds`. Prints what repeats them.
 	pub fn new(seeds: Vec<Vec<u8>>) -> Self {
-		let seed = match std::env::var("CAIRN_TEST_SEED") {
-			Ok(seed) => seed.parse().expect("the seed is a number"),
-			Err(_) => rand_core::OsRng.next_u64(),
-		};
-		println!("CAIRN_TEST_SEED={seed}");
-		let rng = ChaCha8Rng::seed_from_u64(seed);
-		Mutations { rng, seeds }
+		Mutations {
+			rng: cairn_test_random::rng(),
+			seeds,
+		}
 	}
 
 	/// The next input.
