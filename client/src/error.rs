@@ -21,6 +21,7 @@ use cairn_chain_client::{ChainError, ConnectError, DispatchFailure, SubmitError}
 use cairn_dag::{
 	unixfs::{export::ExportError, import::ImportError},
 	walk::{PathError, WalkError},
+	SourceError,
 };
 use cairn_keystore::{DecryptError, EncryptError, KeystoreError, PasswordError, SuriError};
 use cairn_network::{
@@ -251,6 +252,12 @@ impl fmt::Display for CliError {
 	}
 }
 
+impl Error for CliError {
+	fn source(&self) -> Option<&(dyn Error + 'static)> {
+		self.source.as_deref().map(|source| source as _)
+	}
+}
+
 fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
 	matches!(
 		io_kind(error),
@@ -395,8 +402,25 @@ impl From<SalvageError> for CliError {
 	}
 }
 
+impl From<SourceError> for CliError {
+	/// What a command's own source says is told as it is.
+	fn from(error: SourceError) -> Self {
+		match error.into_inner().downcast::<CliError>() {
+			Ok(error) => *error,
+			Err(error) => {
+				let error = SourceError::new(error);
+				CliError::of(kind_of_read(&error), error)
+			}
+		}
+	}
+}
+
 impl From<WalkError> for CliError {
 	fn from(error: WalkError) -> Self {
+		let error = match error {
+			WalkError::Source(error) => return error.into(),
+			error => error,
+		};
 		let (kind, hint) = match &error {
 			WalkError::Missing { .. } => (ErrorKind::NotFound, None),
 			WalkError::Budget { .. } => (ErrorKind::Other, Some("the limits of the walk can be raised")),
@@ -408,6 +432,10 @@ impl From<WalkError> for CliError {
 
 impl From<PathError> for CliError {
 	fn from(error: PathError) -> Self {
+		let error = match error {
+			PathError::Source(error) => return error.into(),
+			error => error,
+		};
 		let kind = match &error {
 			PathError::Missing { .. } | PathError::NotFound { .. } => ErrorKind::NotFound,
 			error => kind_of_read(error),

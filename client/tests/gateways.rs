@@ -15,7 +15,7 @@ use cairn_car::{CarReader, CarWriter};
 use cairn_dag::{
 	unixfs::import::{ImportOptions, Importer},
 	walk::{walk, Scope},
-	Cid, Codec, MemoryBlocks,
+	Block, BlockSink, Cid, Codec, MemoryBlocks,
 };
 use futures::StreamExt;
 use serde_json::Value;
@@ -205,6 +205,44 @@ fn a_killed_get_goes_on_and_fetches_nothing_twice() {
 	let fetched = report["fetched_bytes"].as_u64().unwrap();
 	assert!(fetched < content.len() as u64 - 400_000, "{report}");
 	assert!(!cache.exists());
+}
+
+#[test]
+fn walks_fetch_what_each_gateway_has() {
+	let (user, runtime) = (User::new(), Runtime::new().unwrap());
+	let (root, blocks, _) = object(LEAF * 80);
+	let walked: Vec<Block> = walk(&blocks, root, Scope::All).map(Result::unwrap).collect();
+	// One does not have anything, the others half of it each.
+	let half = |parity| {
+		let mut half = MemoryBlocks::new();
+		let own = walked.iter().skip(parity).step_by(2).cloned();
+		own.for_each(|block| half.put(block).unwrap());
+		Gateway::start(&runtime, &half, None)
+	};
+	let empty = Gateway::start(&runtime, &MemoryBlocks::new(), None);
+	let (even, odd) = (half(0), half(1));
+	let root = root.to_string();
+	let mut arguments = vec!["--json", "dag", "walk", &root, "--only"];
+	for gateway in [&empty, &even, &odd] {
+		arguments.extend(["--provider-url", &gateway.url]);
+	}
+	let output = user.run(&arguments);
+	assert!(
+		output.status.success(),
+		"{}",
+		String::from_utf8_lossy(&output.stderr)
+	);
+	let stdout = String::from_utf8(output.stdout).unwrap();
+	let rows = stdout.lines().map(|line| {
+		let row: Value = serde_json::from_str(line).unwrap();
+		row["cid"].as_str().unwrap().to_owned()
+	});
+	let expected: Vec<String> = walked.iter().map(|block| block.cid().to_string()).collect();
+	assert_eq!(rows.collect::<Vec<_>>(), expected);
+	// Each block that it has is asked of a gateway alone, and comes once.
+	let leaves = [even.leaves(), odd.leaves()].concat();
+	let distinct: HashSet<&Cid> = leaves.iter().collect();
+	assert_eq!((leaves.len(), distinct.len()), (80, 80));
 }
 
 #[test]

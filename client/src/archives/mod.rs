@@ -8,6 +8,6 @@ mod size;
 
 pub use create::{create, Sources};
 pub use input::{is_standard, open, read_options, stream, ArchiveInput};
-pub use object::{export, find, Exporting, Object};
+pub use object::{export, find, without_scheme, Exporting, Object};
 pub use output::ArchiveOutput;
 pub use size::parse_size;

@@ -28,9 +28,10 @@ pub struct Object {
 impl std::str::FromStr for Object {
 	type Err = std::convert::Infallible;
 
-	/// `CID`, `CID/path`, or a path below the only root. An entry whose name is a CID is named after a `/`.
+	/// `CID`, `CID/path`, perhaps after `/ipfs/` or `ipfs://`, or a path below the only root. An entry whose name is
+	/// a CID is named after a `/`.
 	fn from_str(text: &str) -> Result<Self, Self::Err> {
-		let text = text.strip_prefix("/ipfs/").unwrap_or(text);
+		let text = without_scheme(text);
 		let (first, rest) = text.split_once('/').unwrap_or((text, ""));
 		Ok(match first.parse() {
 			Ok(root) => Object {
@@ -43,6 +44,14 @@ impl std::str::FromStr for Object {
 			},
 		})
 	}
+}
+
+/// An object's name without what people copy along with it from elsewhere: `/ipfs/`, `ipfs://`.
+pub fn without_scheme(text: &str) -> &str {
+	let stripped = text
+		.strip_prefix("ipfs://")
+		.or_else(|| text.strip_prefix("/ipfs/"));
+	stripped.unwrap_or(text)
 }
 
 /// Finds an object.

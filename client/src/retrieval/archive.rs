@@ -77,12 +77,13 @@ pub fn receive(
 			},
 		};
 		let is_new = blocks.put(&block).map_err(FetchError::Disk)?;
+		// What the last block links to need not be known: its codec may not be.
+		if kept(&block, is_new).is_break() {
+			return Ok(());
+		}
 		known.follow(&block, wanted)?;
 		if known.blocks.len() + known.outside.len() > MAX_BLOCKS {
 			return Err(FetchError::TooMany);
-		}
-		if kept(&block, is_new).is_break() {
-			return Ok(());
 		}
 	}
 	Ok(())

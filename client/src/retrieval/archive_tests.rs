@@ -5,6 +5,7 @@ use super::{
 	blocks::BlockStore,
 	fetch::FetchError,
 	missing::{Part, Wanted},
+	pieces_tests::file,
 };
 use cairn_car::{CarWriter, ReadError};
 use cairn_dag::{
@@ -15,19 +16,6 @@ use cairn_dag::{
 	Block, BlockSource, Cid, Codec, MemoryBlocks,
 };
 use std::ops::{ControlFlow, Range};
-
-/// A file of 64 leaves of 16 bytes in a tree of three levels.
-fn file() -> (Cid, MemoryBlocks) {
-	let mut blocks = MemoryBlocks::new();
-	let options = ImportOptions {
-		chunk_size: 16,
-		max_links: 4,
-		..ImportOptions::default()
-	};
-	let content: Vec<u8> = (0..512u32).flat_map(|i| (i as u16).to_le_bytes()).collect();
-	let imported = Importer::new(&mut blocks, options).reader(&content[..]).unwrap();
-	(imported.root, blocks)
-}
 
 fn car(root: Cid, blocks: &[Block]) -> Vec<u8> {
 	let mut writer = CarWriter::new(Vec::new(), &[root]).unwrap();

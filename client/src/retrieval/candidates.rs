@@ -1,6 +1,6 @@
 //! Providers that may have an object, likeliest first.
 //!
-//! What the user named, then what the local record knows, then what the chain says: providers with a
+//! Who delivered already, then what the user named, then what the local record knows, then what the chain says: providers with a
 //! deal for the object, and at last every other provider, who may have it as part of something larger.
 //! The chain is asked only when the others did not deliver.
 
@@ -29,6 +29,8 @@ const MAX_OTHERS: usize = 64;
 /// Why a provider is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
+	/// It delivered something of the same object.
+	Delivered,
 	/// The user named it.
 	Named,
 	/// The local record has a deal with it.
@@ -42,6 +44,7 @@ pub enum Reason {
 impl fmt::Display for Reason {
 	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 		f.write_str(match self {
+			Reason::Delivered => "delivered before",
 			Reason::Named => "named",
 			Reason::Recorded => "in the local record",
 			Reason::Deal => "has a deal",

@@ -214,6 +214,10 @@ impl ExchangeClient {
 		match step {
 			Step::Done(_) => Ok(()),
 			Step::Block(cid) => self.fetcher.block(cid, providers(cid), deadline).await.map(drop),
+			Step::Blocks(cids) => {
+				let block = |cid| self.fetcher.block(cid, providers(cid), deadline);
+				future::try_join_all(cids.into_iter().map(block)).await.map(drop)
+			}
 			Step::Dag(root) => self.fetcher.dag(root, providers(root), deadline).await.map(drop),
 			Step::Bytes(root, ByteRange { start, end }) => {
 				let len = end.unwrap_or(u64::MAX).saturating_sub(start);
@@ -324,6 +328,8 @@ enum Step {
 	Done(Cid),
 	/// A block on the path, or the one at its end.
 	Block(Cid),
+	/// Several blocks.
+	Blocks(Vec<Cid>),
 	/// Everything below a block.
 	Dag(Cid),
 	/// Bytes of a file.
@@ -336,6 +342,10 @@ async fn next_step(blocks: &BlockStore, wanted: &Wanted) -> Result<Step, Retriev
 	}
 	let (kept, asked) = (blocks.clone(), wanted.clone());
 	let step = tokio::task::spawn_blocking(move || {
+		if let Part::Blocks(cids) = &asked.part {
+			let is_missing = |cid: &Cid| kept.size(cid).is_none() && Block::from_identity(cid).is_none();
+			return Step::Blocks(cids.iter().copied().filter(is_missing).collect());
+		}
 		let target = match resolve(&kept, &asked.root, &asked.path) {
 			Ok(resolved) => resolved.cid,
 			Err(ResolveError::Read(ReadError::Missing { cid })) => return Step::Block(cid),
@@ -344,7 +354,7 @@ async fn next_step(blocks: &BlockStore, wanted: &Wanted) -> Result<Step, Retriev
 		};
 		match asked.part {
 			Part::Whole => Step::Dag(target),
-			Part::Block => Step::Block(target),
+			Part::Block | Part::Blocks(_) => Step::Block(target),
 			// The root tells whether there are such bytes at all.
 			Part::Bytes(_) if !matches!(load(&kept, &target), Ok(Some(_))) => Step::Block(target),
 			Part::Bytes(range) => Step::Bytes(target, range),

@@ -17,7 +17,7 @@ use cairn_dag::{
 		import::{ImportOptions, Importer},
 		ByteRange,
 	},
-	BlockSource, Cid, MemoryBlocks,
+	Block, BlockSink, BlockSource, Cid, MemoryBlocks,
 };
 use std::{sync::Mutex, time::Duration};
 use url::Url;
@@ -305,6 +305,27 @@ async fn blocks_come_alone() {
 	};
 	let retrieved = fetch(&asked, &place, &[&server]).await.unwrap();
 	assert_eq!((retrieved.target, retrieved.bytes), (root, size));
+}
+
+/// More than one gateway is asked for at a time, of any codec.
+#[tokio::test]
+async fn several_blocks_come_alone() {
+	let (root, mut blocks, _) = object();
+	let mut cids = cairn_dag::links(&blocks.get(&root).unwrap().unwrap()).unwrap();
+	let unknown = Cid::new_v1(0x300539, *cids[0].hash());
+	let bytes = blocks.get(&cids[0]).unwrap().unwrap().data().to_vec();
+	BlockSink::put(&mut blocks, Block::new(unknown, bytes).unwrap()).unwrap();
+	cids.push(unknown);
+	let size_of = |cid: &Cid| blocks.get(cid).unwrap().unwrap().data().len() as u64;
+	let size: u64 = cids.iter().map(size_of).sum();
+	let server = FakeServer::start(Faults::default(), 0, blocks).await;
+	let place = place();
+	let asked = Wanted {
+		part: Part::Blocks(cids.clone().into()),
+		..wanted(cids[0])
+	};
+	let retrieved = fetch(&asked, &place, &[&server]).await.unwrap();
+	assert_eq!((retrieved.target, retrieved.bytes), (cids[0], size));
 }
 
 #[tokio::test]

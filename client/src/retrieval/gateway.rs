@@ -182,8 +182,8 @@ fn lesser(job: &Job, error: &FetchError) -> Option<Speaks> {
 		Ask::Bytes(..) => Some(Speaks::Subtrees),
 		Ask::Subtree(_) => Some(Speaks::Whole),
 		// It does not know the object, however it is asked.
-		Ask::Target if is_absence(error) => None,
-		Ask::Target => (job.speaks > Speaks::Whole).then_some(Speaks::Whole),
+		Ask::Target | Ask::Block(_) if is_absence(error) => None,
+		Ask::Target | Ask::Block(_) => (job.speaks > Speaks::Whole).then_some(Speaks::Whole),
 	}
 }
 

@@ -8,6 +8,7 @@ use cairn_dag::{
 	unixfs::{self, ByteRange, ReadError, ResolveError},
 	Cid, CodecError, SourceError,
 };
+use std::sync::Arc;
 
 /// Why the blocks at hand do not form an object.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +50,7 @@ pub struct Wanted {
 }
 
 /// What of an object is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
 	/// It and everything below it.
 	Whole,
@@ -57,6 +58,8 @@ pub enum Part {
 	Bytes(ByteRange),
 	/// The block alone.
 	Block,
+	/// These blocks alone, wherever they belong, instead of what the path leads to.
+	Blocks(Arc<[Cid]>),
 }
 
 impl Wanted {

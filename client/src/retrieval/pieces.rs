@@ -47,7 +47,7 @@ impl<'a> View<'a> {
 		Ok(load(self.blocks, cid)?)
 	}
 
-	/// Leaves are hashed when the object is written out; here it is enough that they exist.
+	/// Leaves are hashed when they are read; here it is enough that they exist.
 	fn has_leaf(&self, cid: &Cid) -> Result<bool, ObjectError> {
 		Ok(Block::from_identity(cid).is_some() || self.blocks.has(cid)?)
 	}
@@ -58,6 +58,8 @@ impl<'a> View<'a> {
 pub(super) enum Piece {
 	/// Whatever is wanted, as long as a block on the path or at its end is missing.
 	Target,
+	/// A block alone.
+	Block(Cid),
 	/// A block and everything below it.
 	Subtree {
 		cid: Cid,
@@ -126,6 +128,7 @@ impl Piece {
 	fn size(&self) -> u64 {
 		match self {
 			Piece::Target => u64::MAX,
+			Piece::Block(_) => UNKNOWN_SIZE,
 			Piece::Subtree { size, .. } => size.unwrap_or(UNKNOWN_SIZE),
 			Piece::Span(span) => span.bytes.end - span.bytes.start,
 		}
@@ -135,14 +138,17 @@ impl Piece {
 	fn expand(&self, view: &mut View<'_>) -> Result<Option<Vec<Piece>>, ObjectError> {
 		match self {
 			Piece::Target => {
+				if let Part::Blocks(cids) = &view.wanted.part {
+					return Ok(Some(cids.iter().copied().map(Piece::Block).collect()));
+				}
 				let Some(target) = view.wanted.target(view.blocks)? else {
 					return Ok(None);
 				};
 				let Some(block) = view.load(&target)? else {
 					return Ok(None);
 				};
-				Ok(Some(match view.wanted.part {
-					Part::Block => Vec::new(),
+				Ok(Some(match &view.wanted.part {
+					Part::Block | Part::Blocks(_) => Vec::new(),
 					Part::Whole => vec![Piece::Subtree {
 						cid: target,
 						size: None,
@@ -167,6 +173,7 @@ impl Piece {
 					}
 				}))
 			}
+			Piece::Block(cid) => Ok(view.has_leaf(cid)?.then(Vec::new)),
 			Piece::Subtree { cid, .. } => below(cid, None, view),
 			Piece::Span(span) if span.is_whole() => below(&span.node, None, view),
 			Piece::Span(span) => below(&span.node, Some(&span.bytes), view),
@@ -177,6 +184,7 @@ impl Piece {
 	fn ask(&self) -> Ask {
 		match self {
 			Piece::Target => Ask::Target,
+			Piece::Block(cid) => Ask::Block(*cid),
 			Piece::Subtree { cid, .. } => Ask::Subtree(*cid),
 			Piece::Span(span) if span.is_whole() => Ask::Subtree(span.node),
 			Piece::Span(span) => Ask::Bytes(span.node, span.bytes.clone()),
@@ -291,6 +299,8 @@ fn subtrees(block: &Block) -> Result<Vec<Piece>, ObjectError> {
 pub(super) enum Ask {
 	/// The path from the root, and the part that is wanted of what is at its end.
 	Target,
+	/// A block alone.
+	Block(Cid),
 	/// A block and everything below it.
 	Subtree(Cid),
 	/// What these bytes of a file, or of a part of one, need.
@@ -393,7 +403,7 @@ impl Pieces {
 		if !self.trim_front(view)? {
 			return Ok(None);
 		}
-		if speaks == Speaks::Whole {
+		if speaks == Speaks::Whole && !matches!(view.wanted.part, Part::Blocks(_)) {
 			return Ok(Some((Ask::Target, std::mem::take(self))));
 		}
 		let Some(first) = self.0.pop_front() else {

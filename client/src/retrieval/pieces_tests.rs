@@ -16,7 +16,7 @@ use cairn_dag::{
 use std::collections::HashSet;
 
 /// A file of 64 leaves of 16 bytes in a tree of three levels with four links per node, and its blocks.
-fn file() -> (Cid, MemoryBlocks) {
+pub(super) fn file() -> (Cid, MemoryBlocks) {
 	let mut blocks = MemoryBlocks::new();
 	let options = ImportOptions {
 		chunk_size: 16,
@@ -194,4 +194,26 @@ fn shared_nodes_are_looked_into_once() {
 	assert_eq!(wanted(root).complete(&there).unwrap(), Some(root));
 	let (_folder, there) = kept(&blocks[1..]);
 	assert_eq!(wanted(root).complete(&there).unwrap(), None);
+}
+
+#[test]
+fn several_blocks_are_asked_for_one_by_one() {
+	let (root, all) = file();
+	let top = below(&all, &root);
+	let (_folder, blocks) = kept([&all.get(&top[1]).unwrap().unwrap()]);
+	let several = Wanted {
+		part: Part::Blocks([top[0], top[1], top[3]].into()),
+		..wanted(top[0])
+	};
+	for speaks in [Speaks::Ranges, Speaks::Subtrees, Speaks::Whole] {
+		assert_eq!(
+			asks(&blocks, &several, speaks),
+			[Ask::Block(top[0]), Ask::Block(top[3])]
+		);
+	}
+	assert_eq!(several.complete(&blocks).unwrap(), None);
+	for cid in [top[0], top[3]] {
+		blocks.put(&all.get(&cid).unwrap().unwrap()).unwrap();
+	}
+	assert_eq!(several.complete(&blocks).unwrap(), Some(top[0]));
 }

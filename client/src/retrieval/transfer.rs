@@ -97,6 +97,11 @@ async fn ask(provider: &ProviderClient, job: &Job, wanted: &Wanted) -> Result<re
 		None => format!("{start}:*"),
 	};
 	let (path, scope, bytes) = match &job.ask {
+		Ask::Block(cid) => (
+			cid.to_string(),
+			(job.speaks > Speaks::Whole).then_some("block"),
+			None,
+		),
 		Ask::Subtree(cid) => (cid.to_string(), Some("all"), None),
 		Ask::Bytes(cid, range) => (
 			cid.to_string(),
@@ -108,10 +113,10 @@ async fn ask(provider: &ProviderClient, job: &Job, wanted: &Wanted) -> Result<re
 				"" => wanted.root.to_string(),
 				path => format!("{}/{path}", wanted.root),
 			};
-			match wanted.part {
+			match &wanted.part {
 				_ if job.speaks == Speaks::Whole => (path, None, None),
 				Part::Whole => (path, Some("all"), None),
-				Part::Block => (path, Some("block"), None),
+				Part::Block | Part::Blocks(_) => (path, Some("block"), None),
 				Part::Bytes(range) => (path, Some("entity"), Some(bytes(range.start, range.end))),
 			}
 		}
@@ -121,20 +126,12 @@ async fn ask(provider: &ProviderClient, job: &Job, wanted: &Wanted) -> Result<re
 
 /// Keeps the blocks of a response.
 async fn take(response: reqwest::Response, job: &Job, shared: Arc<Shared>) -> Result<(), FetchError> {
-	let expected = match &job.ask {
-		Ask::Target => Expected {
-			root: shared.wanted.root,
-			bytes: None,
-		},
-		Ask::Subtree(cid) => Expected {
-			root: *cid,
-			bytes: None,
-		},
-		Ask::Bytes(cid, bytes) => Expected {
-			root: *cid,
-			bytes: Some(bytes.clone()),
-		},
+	let (root, bytes) = match &job.ask {
+		Ask::Target => (shared.wanted.root, None),
+		Ask::Block(cid) | Ask::Subtree(cid) => (*cid, None),
+		Ask::Bytes(cid, bytes) => (*cid, Some(bytes.clone())),
 	};
+	let expected = Expected { root, bytes };
 	let reader = SyncIoBridge::new(StreamReader::new(Box::pin(body(response, job.flow.clone()))));
 	let (id, flow) = (job.id, job.flow.clone());
 	let receiving = tokio::task::spawn_blocking(move || {

@@ -180,7 +180,10 @@ impl Work {
 		let taken = self.queue.take_front(&mut view, offer.speaks)?;
 		Ok(taken.map(|(ask, pieces)| {
 			let brings_more = match &ask {
-				Ask::Target => offer.speaks == Speaks::Whole || matches!(self.wanted.part, Part::Bytes(_)),
+				Ask::Target => {
+					offer.speaks == Speaks::Whole || matches!(self.wanted.part, Part::Bytes(_) | Part::Block)
+				}
+				Ask::Block(_) => true,
 				Ask::Subtree(_) => offer.speaks < Speaks::Ranges,
 				Ask::Bytes(..) => false,
 			};

@@ -71,6 +71,7 @@ impl Scene {
 	fn blocks_of(&self, ask: &Ask) -> Vec<Block> {
 		let walking = match ask {
 			Ask::Target => walk(&self.all, self.root, Scope::All),
+			Ask::Block(cid) => walk(&self.all, *cid, Scope::Block),
 			Ask::Subtree(cid) => walk(&self.all, *cid, Scope::All),
 			Ask::Bytes(cid, bytes) => walk(&self.all, *cid, Scope::Entity).entity_bytes(EntityBytes {
 				from: bytes.start as i64,

@@ -9,3 +9,4 @@ mod nodes;
 mod peers;
 #[path = "../user/mod.rs"]
 mod user;
+mod walking;

@@ -19,6 +19,19 @@ pub trait BlockSource {
 	/// Whatever keeps the source from knowing, and a block whose bytes do not match its CID.
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, SourceError>;
 
+	/// As [`get`](Self::get), from a caller that knows what it will ask for afterwards, in about this order: a source
+	/// that has to fetch blocks can fetch several at once. The default does not look at them.
+	///
+	/// # Errors
+	/// As [`get`](Self::get).
+	fn get_ahead(
+		&self,
+		cid: &Cid,
+		_next: &mut dyn Iterator<Item = Cid>,
+	) -> Result<Option<Block>, SourceError> {
+		self.get(cid)
+	}
+
 	/// Whether the source has the block. The default fetches it; sources that know more cheaply
 	/// should override it.
 	///
@@ -77,15 +90,34 @@ impl SinkError {
 /// # Errors
 /// As [`BlockSource::get`].
 pub fn load<S: BlockSource + ?Sized>(source: &S, cid: &Cid) -> Result<Option<Block>, SourceError> {
+	load_ahead(source, cid, &mut std::iter::empty())
+}
+
+/// As [`load`], from a caller that knows what it will load afterwards.
+///
+/// # Errors
+/// As [`BlockSource::get`].
+pub fn load_ahead<S: BlockSource + ?Sized>(
+	source: &S,
+	cid: &Cid,
+	next: &mut dyn Iterator<Item = Cid>,
+) -> Result<Option<Block>, SourceError> {
 	match Block::from_identity(cid) {
 		Some(block) => Ok(Some(block)),
-		None => source.get(cid),
+		None => source.get_ahead(cid, next),
 	}
 }
 
 impl<S: BlockSource + ?Sized> BlockSource for &S {
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, SourceError> {
 		(**self).get(cid)
+	}
+	fn get_ahead(
+		&self,
+		cid: &Cid,
+		next: &mut dyn Iterator<Item = Cid>,
+	) -> Result<Option<Block>, SourceError> {
+		(**self).get_ahead(cid, next)
 	}
 	fn has(&self, cid: &Cid) -> Result<bool, SourceError> {
 		(**self).has(cid)
@@ -96,6 +128,13 @@ impl<S: BlockSource + ?Sized> BlockSource for Box<S> {
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, SourceError> {
 		(**self).get(cid)
 	}
+	fn get_ahead(
+		&self,
+		cid: &Cid,
+		next: &mut dyn Iterator<Item = Cid>,
+	) -> Result<Option<Block>, SourceError> {
+		(**self).get_ahead(cid, next)
+	}
 	fn has(&self, cid: &Cid) -> Result<bool, SourceError> {
 		(**self).has(cid)
 	}
@@ -104,6 +143,13 @@ impl<S: BlockSource + ?Sized> BlockSource for Box<S> {
 impl<S: BlockSource + ?Sized> BlockSource for Arc<S> {
 	fn get(&self, cid: &Cid) -> Result<Option<Block>, SourceError> {
 		(**self).get(cid)
+	}
+	fn get_ahead(
+		&self,
+		cid: &Cid,
+		next: &mut dyn Iterator<Item = Cid>,
+	) -> Result<Option<Block>, SourceError> {
+		(**self).get_ahead(cid, next)
 	}
 	fn has(&self, cid: &Cid) -> Result<bool, SourceError> {
 		(**self).has(cid)

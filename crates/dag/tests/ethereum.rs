@@ -223,6 +223,37 @@ fn receipts_of_the_simplest_block() {
 	}
 }
 
+/// From the receipts roots of two blocks to receipts with logs, through branches and an extension.
+#[test]
+fn receipts_with_logs() {
+	let store = store(ETHEREUM);
+	// The keys are RLP of the indices: 0x05, and 0x820107.
+	for (root, path, nodes, receipt) in [
+		(
+			"fd5e397a84884641f53c496804f24b5276cbb8c5c9cfc2342246be8e3ce5ad02",
+			"0/5",
+			2,
+			"077ee54bf041f35a52ecb8b676a42b4220216dbd9d07278d65445c83aae47ef8",
+		),
+		(
+			"d128e3a57142d2bf15bc0cbcac7ad54f40750d571b5c3097e425882c10c9ba66",
+			"8/2/01/0/7",
+			5,
+			"91e7fe8709198cc083d01b92efa8ac6087ed07a6ed164bcc018ad80b2a31bae6",
+		),
+	] {
+		let found = follow(&store, &cid(Codec::EthReceiptTrie, root), path).unwrap();
+		assert_eq!(found.blocks.len(), nodes);
+		let leaf = store.get(&found.cid).unwrap().unwrap();
+		assert_eq!(named_links(&leaf), []);
+		// The leaf has the rest of the key, which is none, and the receipt, which is a block by itself.
+		let receipt = block(Codec::EthReceipt, receipt);
+		assert_eq!(named_links(&receipt), []);
+		assert!(leaf.data().ends_with(receipt.data()));
+		refused(Codec::EthReceipt, &receipt.data()[..receipt.data().len() - 1]);
+	}
+}
+
 fn refused(codec: Codec, bytes: &[u8]) -> &'static str {
 	let mut links = Vec::new();
 	match codec.links(bytes, &mut links) {

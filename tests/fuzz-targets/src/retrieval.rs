@@ -34,13 +34,14 @@ pub fn retrieved_car(data: &[u8]) {
 	let wanted = Wanted {
 		root,
 		path,
-		part: match kind % 3 {
+		part: match kind % 4 {
 			0 => Part::Whole,
 			1 => Part::Bytes(ByteRange {
 				start,
 				end: Some(start + len),
 			}),
-			_ => Part::Block,
+			2 => Part::Block,
+			_ => Part::Blocks([root].into()),
 		},
 	};
 
@@ -50,9 +51,9 @@ pub fn retrieved_car(data: &[u8]) {
 	let receive = || {
 		let expected = Expected {
 			root,
-			bytes: match wanted.part {
+			bytes: match &wanted.part {
 				Part::Bytes(range) => range.end.map(|end| range.start..end),
-				Part::Whole | Part::Block => None,
+				Part::Whole | Part::Block | Part::Blocks(_) => None,
 			},
 		};
 		let mut new = 0;
@@ -82,7 +83,7 @@ pub fn retrieved_car(data: &[u8]) {
 				.for_each(|block| drop(block.expect("a complete object can be walked"))),
 			Part::Bytes(range) => FileChunks::new(&blocks, target, range)
 				.for_each(|chunk| drop(chunk.expect("a complete range can be read"))),
-			Part::Block => {
+			Part::Block | Part::Blocks(_) => {
 				let block = load(&blocks, &target).expect("the store can be read");
 				assert!(block.is_some(), "a complete block is there");
 			}

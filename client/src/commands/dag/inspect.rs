@@ -1,29 +1,26 @@
 //! `cairn dag inspect`
 
-use super::{decode::decode, InArchive};
+use super::{decode::decode, target::Target};
 use crate::{
-	archives::{find, open},
 	context::Context,
 	error::{CliError, ErrorKind},
 	output::{table, write_table},
-	progress::Progress,
 };
 use cairn_dag::{
 	source::load,
 	unixfs::{Kind, Node},
 	Block, Codec, HashFunction,
 };
-use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
 
 /// Show a block: its codec, size, links, and what it says
 ///
-/// With --json, `decoded` is the block as dag-json, where its codec has such a form.
+/// In an archive, or fetched from peers and providers, verified, as `cairn block stat` does. With --json, `decoded` is the block as dag-json, where its codec has such a form.
 #[derive(Debug, clap::Args)]
 pub struct Args {
 	#[command(flatten)]
-	target: InArchive,
+	target: Target,
 }
 
 /// What there is to say of a block.
@@ -58,8 +55,13 @@ struct Link {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-	let bar = Progress::new(&context.output).counted_bytes("reading");
-	let report = tokio::task::spawn_blocking(move || inspect(&args, &bar)).await??;
+	let inspecting = args.target.read(context, |source, cid, _| {
+		let block = load(source, &cid)?.ok_or_else(|| {
+			CliError::new(ErrorKind::NotFound, format!("block {cid} is not in the archive"))
+		})?;
+		Ok(report(&block))
+	});
+	let report = inspecting.await?;
 	print(context, "cairn.dag-inspected/1", &report)
 }
 
@@ -92,16 +94,6 @@ pub fn print(context: &Context, schema: &str, report: &Report) -> Result<(), Cli
 		}
 		Ok(())
 	})
-}
-
-fn inspect(args: &Args, bar: &ProgressBar) -> Result<Report, CliError> {
-	let archive = open(&args.target.archive, bar)?;
-	let cid = find(&archive, &args.target.object)?;
-	let block = load(&archive, &cid)
-		.map_err(|error| CliError::new(ErrorKind::Verification, error.to_string()))?
-		.ok_or_else(|| CliError::new(ErrorKind::NotFound, format!("block {cid} is not in the archive")))?;
-	bar.finish_and_clear();
-	Ok(report(&block))
 }
 
 /// Reads a block, whatever its codec.

@@ -4,12 +4,13 @@ mod decode;
 mod export;
 pub mod import;
 pub mod inspect;
+mod target;
 mod walk;
 
 use crate::{archives::Object, context::Context, error::CliError};
 use std::path::PathBuf;
 
-/// Blocks and the graphs they form, in archives.
+/// Blocks and the graphs they form: in archives, and in the network.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
 	Inspect(inspect::Args),

@@ -1,26 +1,30 @@
 //! `cairn dag walk`
 
-use super::InArchive;
-use crate::{
-	archives::{find, open, parse_size},
-	context::Context,
-	error::CliError,
-	output::Output,
-};
+use super::target::Target;
+use crate::{archives::parse_size, context::Context, error::CliError, output::Output};
 use cairn_dag::{
 	walk::{walk, Budget, Order, Scope},
-	Codec,
+	BlockSource, Cid, Codec,
 };
-use indicatif::ProgressBar;
 use serde::Serialize;
 
 /// List the blocks below an object, each before those it links to
 ///
 /// One line, or with --json one object, per block. Beyond a limit the list ends with an error.
+///
+/// In an archive, or in the network: then each block that is listed is fetched, verified, several at a time, and
+/// hardly more than the limits allow.
 #[derive(Debug, clap::Args)]
 pub struct Args {
 	#[command(flatten)]
-	target: InArchive,
+	target: Target,
+	#[command(flatten)]
+	way: Way,
+}
+
+/// How a walk goes, and how far.
+#[derive(Debug, clap::Args)]
+struct Way {
 	/// In which order
 	#[arg(long, value_enum, default_value = "depth-first")]
 	order: WalkOrder,
@@ -70,42 +74,53 @@ struct Row {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-	let output = context.output;
-	tokio::task::spawn_blocking(move || list(output, &args)).await?
+	let (output, way) = (context.output, args.way);
+	args.target
+		.read(context, move |source, cid, bar| {
+			list(source, cid, &way, &|row| bar.suspend(|| row.print(output)))
+		})
+		.await
 }
 
-fn list(output: Output, args: &Args) -> Result<(), CliError> {
-	// No bar: the list is progress.
-	let archive = open(&args.target.archive, &ProgressBar::hidden())?;
-	let cid = find(&archive, &args.target.object)?;
-	let scope = match args.scope {
+impl Row {
+	fn print(&self, output: Output) -> Result<(), CliError> {
+		output.result_or_line("cairn.dag-block/1", self, &self.cid, |out| {
+			writeln!(out, "{:>9} {:<12} {}", self.size, self.codec, self.cid)
+		})
+	}
+}
+
+fn list(
+	source: &dyn BlockSource,
+	cid: Cid,
+	way: &Way,
+	print: &dyn Fn(Row) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+	let scope = match way.scope {
 		WalkScope::All => Scope::All,
 		WalkScope::Entity => Scope::Entity,
 		WalkScope::Block => Scope::Block,
 	};
-	let order = match args.order {
+	let order = match way.order {
 		WalkOrder::DepthFirst => Order::DepthFirst,
 		WalkOrder::BreadthFirst => Order::BreadthFirst,
 	};
 	let budget = Budget {
-		max_depth: args.max_depth,
-		max_blocks: args.max_blocks,
-		max_bytes: args.max_bytes.unwrap_or(u64::MAX),
+		max_depth: way.max_depth,
+		max_blocks: way.max_blocks,
+		max_bytes: way.max_bytes.unwrap_or(u64::MAX),
 		..Budget::default()
 	};
-	let blocks = walk(&archive, cid, scope)
+	let blocks = walk(source, cid, scope)
 		.order(order)
 		.budget(budget)
-		.duplicates(args.duplicates);
+		.duplicates(way.duplicates);
 	for block in blocks {
 		let block = block?;
-		let row = Row {
+		print(Row {
 			cid: block.cid().to_string(),
 			codec: Codec::from_code(block.cid().codec()).map_or("unknown", Codec::name),
 			size: block.data().len(),
-		};
-		output.result_or_line("cairn.dag-block/1", &row, &row.cid, |out| {
-			writeln!(out, "{:>9} {:<12} {}", row.size, row.codec, row.cid)
 		})?;
 	}
 	Ok(())

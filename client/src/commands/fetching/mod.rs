@@ -1,7 +1,9 @@
 //! Fetching blocks for a command: whom to ask, in which way, and in which order.
 
+mod source;
 mod watcher;
 
+pub use source::read_blocks;
 pub use watcher::Watcher;
 
 use crate::{
@@ -15,7 +17,7 @@ use crate::{
 		candidates::{candidates, peer, search, Candidate, Candidates, Reason},
 		exchange::{ExchangeClient, ExchangeError, Patience},
 		fetch::{retrieve, Delivered, Observer},
-		missing::Wanted,
+		missing::{Part, Wanted},
 		work::Division,
 	},
 };
@@ -73,6 +75,14 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
+	/// Whether anything says whom to ask, or how.
+	pub fn is_any_given(&self) -> bool {
+		self.over != Over::Auto
+			|| self.only
+			|| !self.provider_url.is_empty()
+			|| !(self.peer.is_empty() && self.bootstrap.is_empty() && self.provider.is_empty())
+	}
+
 	fn patience(&self) -> Patience {
 		let idle = Duration::from_secs(self.idle_timeout);
 		let first = match self.over {
@@ -135,6 +145,8 @@ pub struct Fetching<'a> {
 	/// Providers that the chain knows, once it was asked; none if it could not be.
 	registered: Option<Vec<(ProviderView, Reason)>>,
 	exchange: Option<ExchangeClient>,
+	/// Whether block exchange has failed: what comes next is asked of gateways first.
+	has_exchange_failed: bool,
 	/// What gateways delivered so far.
 	delivered: Vec<Delivered>,
 	/// Gateways that lied.
@@ -170,6 +182,7 @@ impl<'a> Fetching<'a> {
 			named,
 			registered: None,
 			exchange: None,
+			has_exchange_failed: false,
 			delivered: Vec::new(),
 			liars: Vec::new(),
 		})
@@ -180,9 +193,10 @@ impl<'a> Fetching<'a> {
 	/// # Errors
 	/// If nobody delivers it, or it is not what it was taken for. What came is kept.
 	pub async fn fetch(&mut self, wanted: &Wanted, watcher: &Watcher<'_>) -> Result<Fetched, CliError> {
+		let tries_exchange = self.args.tries_exchange();
+		let had_failed = self.has_exchange_failed && self.args.over != Over::Exchange;
 		let mut failure = None;
-		if self.args.tries_exchange() {
-			watcher.doing("over block exchange");
+		if tries_exchange && !had_failed {
 			match self.over_exchange(wanted, watcher).await {
 				Ok(target) => return Ok(self.fetched(target)),
 				Err(failed) if failed.is_final || self.args.over == Over::Exchange => {
@@ -195,12 +209,32 @@ impl<'a> Fetching<'a> {
 				}
 			}
 		}
-		self.through_gateways(wanted, watcher)
-			.await
-			.map_err(|error| match failure {
-				Some(failure) => error.but_first(failure),
-				None => error,
-			})
+		let error = match self.through_gateways(wanted, watcher).await {
+			Ok(fetched) => return Ok(fetched),
+			Err(error) => error,
+		};
+		if tries_exchange && had_failed {
+			if let Ok(target) = self.over_exchange(wanted, watcher).await {
+				return Ok(self.fetched(target));
+			}
+		}
+		Err(match failure {
+			Some(failure) => error.but_first(failure),
+			None => error,
+		})
+	}
+
+	/// Fetches these blocks, of which at least one is given.
+	///
+	/// # Errors
+	/// If nobody delivers one of them. What came is kept.
+	async fn fetch_blocks(&mut self, cids: Vec<Cid>, watcher: &Watcher<'_>) -> Result<(), CliError> {
+		let wanted = Wanted {
+			root: cids.first().copied().unwrap_or(self.root),
+			path: String::new(),
+			part: Part::Blocks(cids.into()),
+		};
+		self.fetch(&wanted, watcher).await.map(drop)
 	}
 
 	/// Closes connections.
@@ -212,17 +246,33 @@ impl<'a> Fetching<'a> {
 
 	fn fetched(&self, target: Cid) -> Fetched {
 		let exchange = self.exchange.as_ref();
-		let from_gateways: u64 = self.delivered.iter().map(|from| from.bytes).sum();
 		Fetched {
 			target,
-			bytes: from_gateways + exchange.map_or(0, ExchangeClient::received),
+			bytes: self.gateway_bytes() + self.exchange_bytes(),
 			providers: self.delivered.clone(),
 			peers: exchange.map_or_else(Vec::new, ExchangeClient::delivered_by),
 		}
 	}
 
+	/// Bytes that came so far.
+	fn gateway_bytes(&self) -> u64 {
+		self.delivered.iter().map(|from| from.bytes).sum()
+	}
+
+	fn exchange_bytes(&self) -> u64 {
+		self.exchange.as_ref().map_or(0, ExchangeClient::received)
+	}
+
 	/// From the peers that were named, and if that does not do, from them and the registered providers.
 	async fn over_exchange(&mut self, wanted: &Wanted, watcher: &Watcher<'_>) -> Result<Cid, Failure> {
+		watcher.doing("over block exchange");
+		watcher.begin_at(self.gateway_bytes());
+		let fetched = self.ask_peers(wanted, watcher).await;
+		self.has_exchange_failed = fetched.is_err();
+		fetched
+	}
+
+	async fn ask_peers(&mut self, wanted: &Wanted, watcher: &Watcher<'_>) -> Result<Cid, Failure> {
 		if self.exchange.is_none() {
 			let bootstrap = self.args.bootstrap.clone();
 			let started = ExchangeClient::start(&self.blocks, bootstrap).await;
@@ -284,7 +334,7 @@ impl<'a> Fetching<'a> {
 		wanted: &Wanted,
 		watcher: &Watcher<'_>,
 	) -> Result<Fetched, CliError> {
-		watcher.begin_at(self.exchange.as_ref().map_or(0, ExchangeClient::received));
+		watcher.begin_at(self.exchange_bytes() + self.gateway_bytes());
 		let mut candidates = self.candidates();
 		candidates.exclude(&self.liars);
 		let (http, division) = (http_client()?, Division::default());
@@ -315,15 +365,16 @@ impl<'a> Fetching<'a> {
 	}
 
 	fn candidates(&self) -> Candidates<'a> {
-		let mut known: Vec<Candidate> = self
-			.args
-			.provider_url
-			.iter()
-			.map(|url| Candidate {
-				url: url.clone(),
-				reason: Reason::Named,
-			})
+		let candidate = |url: &Url, reason| Candidate {
+			url: url.clone(),
+			reason,
+		};
+		let delivered = self.delivered.iter();
+		let mut known: Vec<Candidate> = delivered
+			.map(|from| candidate(&from.url, Reason::Delivered))
 			.collect();
+		let named = self.args.provider_url.iter();
+		known.extend(named.map(|url| candidate(url, Reason::Named)));
 		known.extend(candidates(&self.named));
 		if self.args.only {
 			return Candidates::new(known);

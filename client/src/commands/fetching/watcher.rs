@@ -29,6 +29,11 @@ impl<'a> Watcher<'a> {
 		}
 	}
 
+	/// The bar, to be suspended while something is printed.
+	pub fn bar(&self) -> ProgressBar {
+		self.bar.clone()
+	}
+
 	/// Says what is being done.
 	pub fn doing(&self, what: impl Into<String>) {
 		self.bar.set_message(what.into());

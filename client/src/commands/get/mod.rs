@@ -4,6 +4,7 @@ mod write;
 
 use super::fetching::{parse_cid, records, Fetching, SourceArgs, Watcher};
 use crate::{
+	archives::without_scheme,
 	context::Context,
 	error::{CliError, ErrorKind},
 	new_file::folder_of,
@@ -209,10 +210,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 
 /// `CID`, `CID/path`, and what people copy from elsewhere: `/ipfs/CID/path`, `ipfs://CID/path`.
 fn parse_object(text: &str) -> Result<(Cid, String), CliError> {
-	let text = text
-		.strip_prefix("ipfs://")
-		.or_else(|| text.strip_prefix("/ipfs/"))
-		.unwrap_or(text);
+	let text = without_scheme(text);
 	let (root, path) = text.split_once('/').unwrap_or((text, ""));
 	Ok((parse_cid(root)?, path.trim_matches('/').to_owned()))
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
 	block::Block,
-	source::{load, BlockSource, SourceError},
+	source::{load, load_ahead, BlockSource, SourceError},
 };
 use bytes::Bytes;
 use cid::Cid;
@@ -133,7 +133,7 @@ impl<S: BlockSource> Iterator for Entries<S> {
 			let Rest::Sharded(shards) = &mut self.rest else {
 				return None;
 			};
-			match shards.next(&self.source)? {
+			match shards.next(&self.source, usize::MAX)? {
 				Ok(part) => self.ready = part.entries.into_iter(),
 				Err(error) => return Some(Err(error)),
 			}
@@ -213,7 +213,7 @@ impl<S: BlockSource> Iterator for FileChunks<S> {
 
 	fn next(&mut self) -> Option<Self::Item> {
 		loop {
-			match self.parts.next(&self.source)? {
+			match self.parts.next(&self.source, usize::MAX)? {
 				Ok(part) if part.content.is_empty() => {}
 				Ok(part) => return Some(Ok(part.content)),
 				Err(error) => return Some(Err(error)),
@@ -285,16 +285,17 @@ impl FileParts {
 		self
 	}
 
-	/// The next part; none after the last and after an error.
+	/// The next part; none after the last and after an error. The source may fetch `ahead` blocks more.
 	pub(crate) fn next<S: BlockSource + ?Sized>(
 		&mut self,
 		source: &S,
+		ahead: usize,
 	) -> Option<Result<FilePart, ReadError>> {
 		while let Some(part) = self.pending.pop() {
 			if self.was_visited(&part) {
 				continue;
 			}
-			let part = self.read(source, part);
+			let part = self.read(source, part, ahead);
 			if part.is_err() {
 				self.pending.clear();
 			}
@@ -326,6 +327,7 @@ impl FileParts {
 		&mut self,
 		source: &S,
 		part: PendingPart,
+		ahead: usize,
 	) -> Result<FilePart, ReadError> {
 		let PendingPart {
 			cid,
@@ -333,7 +335,8 @@ impl FileParts {
 			size: claimed,
 			depth,
 		} = part;
-		let block = require(source, &cid)?;
+		let mut upcoming = self.pending.iter().rev().map(|part| part.cid).take(ahead);
+		let block = require_ahead(source, &cid, &mut upcoming)?;
 		let FileNode { data, children, size } = match decode(&block)? {
 			Node::File(file) => file,
 			node => {
@@ -409,6 +412,14 @@ pub(super) fn node<S: BlockSource + ?Sized>(source: &S, cid: &Cid) -> Result<Nod
 
 pub(super) fn require<S: BlockSource + ?Sized>(source: &S, cid: &Cid) -> Result<Block, ReadError> {
 	load(source, cid)?.ok_or(ReadError::Missing { cid: *cid })
+}
+
+pub(super) fn require_ahead<S: BlockSource + ?Sized>(
+	source: &S,
+	cid: &Cid,
+	next: &mut dyn Iterator<Item = Cid>,
+) -> Result<Block, ReadError> {
+	load_ahead(source, cid, next)?.ok_or(ReadError::Missing { cid: *cid })
 }
 
 fn decode(block: &Block) -> Result<Node, ReadError> {

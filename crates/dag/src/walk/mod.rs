@@ -16,7 +16,7 @@ pub use range::{EntityBytes, EntityBytesError};
 use crate::{
 	block::Block,
 	codec::{scan, CodecError},
-	source::{load, BlockSource, SourceError},
+	source::{load, load_ahead, BlockSource, SourceError},
 	unixfs::{
 		hamt::Shards,
 		node::{Node, NodeError},
@@ -85,6 +85,15 @@ impl Order {
 			Self::BreadthFirst => pending.pop_front(),
 		}
 	}
+
+	/// What [`next`](Self::next) will take, in that order.
+	fn upcoming(self, pending: &VecDeque<(Cid, usize)>) -> impl Iterator<Item = &Cid> {
+		let last = pending.len().wrapping_sub(1);
+		(0..pending.len()).map(move |at| match self {
+			Self::DepthFirst => &pending[last - at].0,
+			Self::BreadthFirst => &pending[at].0,
+		})
+	}
 }
 
 /// Where a walk stops with an error.
@@ -110,6 +119,18 @@ impl Default for Budget {
 			max_bytes: u64::MAX,
 			max_pending: 1 << 20,
 		}
+	}
+}
+
+/// What few blocks are larger than: bounds the bytes that a source fetches ahead.
+const LARGE_BLOCK: u64 = 1 << 20;
+
+impl Budget {
+	/// How many blocks a source may fetch ahead of the one that is loaded, when so many blocks and bytes are yielded.
+	fn ahead(&self, blocks: u64, bytes: u64) -> usize {
+		let blocks = self.max_blocks.saturating_sub(blocks.saturating_add(1));
+		let bytes = self.max_bytes.saturating_sub(bytes) / LARGE_BLOCK;
+		usize::try_from(blocks.min(bytes)).unwrap_or(usize::MAX)
 	}
 }
 
@@ -226,14 +247,18 @@ impl<S: BlockSource> Walk<S> {
 					Some((cid, depth)) => Some(self.follow(&cid, depth)?),
 					None => None,
 				},
-				State::File(parts) => match parts.next(&self.source) {
-					Some(part) => Some(part?.block),
-					None => None,
-				},
-				State::Shards(shards) => match shards.next(&self.source) {
-					Some(part) => Some(part?.block),
-					None => None,
-				},
+				State::File(parts) => {
+					match parts.next(&self.source, self.budget.ahead(self.blocks, self.bytes)) {
+						Some(part) => Some(part?.block),
+						None => None,
+					}
+				}
+				State::Shards(shards) => {
+					match shards.next(&self.source, self.budget.ahead(self.blocks, self.bytes)) {
+						Some(part) => Some(part?.block),
+						None => None,
+					}
+				}
 				State::Done => None,
 			};
 			match block {
@@ -296,7 +321,7 @@ impl<S: BlockSource> Walk<S> {
 
 	/// Loads a block and queues what it links to.
 	fn follow(&mut self, cid: &Cid, depth: usize) -> Result<Block, WalkError> {
-		let block = self.load(cid)?;
+		let block = self.load_ahead(cid)?;
 		let State::Links(pending) = &mut self.state else {
 			return Ok(block);
 		};
@@ -324,6 +349,20 @@ impl<S: BlockSource> Walk<S> {
 
 	fn load(&self, cid: &Cid) -> Result<Block, WalkError> {
 		load(&self.source, cid)?.ok_or(WalkError::Missing { cid: *cid })
+	}
+
+	/// Loads a block and lets the source know what comes after it.
+	fn load_ahead(&self, cid: &Cid) -> Result<Block, WalkError> {
+		let State::Links(pending) = &self.state else {
+			return self.load(cid);
+		};
+		let mut upcoming = self
+			.order
+			.upcoming(pending)
+			.filter(|next| !self.seen.contains(next))
+			.take(self.budget.ahead(self.blocks, self.bytes))
+			.copied();
+		load_ahead(&self.source, cid, &mut upcoming)?.ok_or(WalkError::Missing { cid: *cid })
 	}
 
 	/// Takes a block's share of the budget.

@@ -6,7 +6,7 @@ use crate::{
 	source::BlockSource,
 	unixfs::{
 		node::DirectoryEntry,
-		read::{require, ReadError},
+		read::{require, require_ahead, ReadError},
 	},
 };
 use cid::Cid;
@@ -47,13 +47,14 @@ impl Shards {
 		}
 	}
 
-	/// The next shard; none after the last and after an error.
+	/// The next shard; none after the last and after an error. The source may fetch `ahead` blocks more.
 	pub(crate) fn next<S: BlockSource + ?Sized>(
 		&mut self,
 		source: &S,
+		ahead: usize,
 	) -> Option<Result<ShardPart, ReadError>> {
 		let next = self.pending.pop()?;
-		let part = self.read(source, &next);
+		let part = self.read(source, &next, ahead);
 		if part.is_err() {
 			self.pending.clear();
 		}
@@ -64,8 +65,10 @@ impl Shards {
 		&mut self,
 		source: &S,
 		part: &PendingShard,
+		ahead: usize,
 	) -> Result<ShardPart, ReadError> {
-		let block = require(source, &part.cid)?;
+		let mut upcoming = self.pending.iter().rev().map(|shard| shard.cid).take(ahead);
+		let block = require_ahead(source, &part.cid, &mut upcoming)?;
 		let shard = decode(&block, self.bits)?;
 		let bits = *self.bits.get_or_insert(shard.bits);
 		let refuse = |reason| ReadError::Node {
