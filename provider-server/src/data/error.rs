@@ -7,6 +7,7 @@ use cairn_blockstore::{
 };
 use cairn_provider_api::{ErrorKind, Problem};
 use cid::Cid;
+use std::io;
 
 fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
 	tracing::error!(error, "the block store failed");
@@ -77,4 +78,19 @@ pub fn repo_problem(error: impl Into<DatasetError>) -> Problem {
 		.hint("delete the dataset"),
 		error => internal(&error),
 	}
+}
+
+/// A failure to keep an upload or a fetch in a file.
+pub(super) fn disk_problem(error: &io::Error, what: &'static str) -> Problem {
+	// Paths are the operator's business.
+	if matches!(
+		error.kind(),
+		io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+	) {
+		tracing::warn!(%error, "the disk is full");
+		return Problem::new(ErrorKind::StorageFull, "the disk is full").hint("delete datasets");
+	}
+	tracing::error!(%error, what, "cannot be kept on the disk");
+	Problem::new(ErrorKind::Internal, format!("the {what} cannot be kept"))
+		.hint("the server's log has the cause")
 }

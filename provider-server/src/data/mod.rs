@@ -8,6 +8,7 @@
 
 pub mod access;
 mod blocks;
+mod durable_file;
 mod error;
 pub mod fetches;
 pub mod uploads;
@@ -73,6 +74,15 @@ pub enum OpenDataError {
 		#[source]
 		error: io::Error,
 	},
+	/// The folder of what is being fetched.
+	#[error("cannot open the folder of fetches {}", path.display())]
+	Fetches {
+		/// The folder.
+		path: PathBuf,
+		/// Why.
+		#[source]
+		error: io::Error,
+	},
 	/// No thread to collect what is deleted.
 	#[error("cannot start the thread that frees deleted data")]
 	Worker(#[source] io::Error),
@@ -109,16 +119,22 @@ impl Data {
 			path: incoming,
 			error,
 		})?;
-		let fetches = Fetches::new(
+		let recorded = paths.repo(config).join("fetches");
+		let fetches = Fetches::open(
 			repo.clone(),
 			Arc::clone(&commits),
+			&recorded,
 			fetches::Limits {
 				running: config.repo.max_fetches,
 				find: Duration::from_secs(config.repo.fetch_find_seconds),
 				idle: Duration::from_secs(config.repo.fetch_idle_seconds),
 				min_progress: config.uploads.min_progress.0,
 			},
-		);
+		)
+		.map_err(|error| OpenDataError::Fetches {
+			path: recorded,
+			error,
+		})?;
 		Ok(Some(Data {
 			_worker: repo.start_worker().map_err(OpenDataError::Worker)?,
 			repo,

@@ -1,11 +1,15 @@
 //! Why a dataset was not fetched, and how clients are told.
 
-use crate::data::{cid_text, error::read_problem, upload_problem};
+use crate::data::{
+	cid_text,
+	error::{disk_problem, read_problem},
+	upload_problem,
+};
 use cairn_blockstore::repo::{ReadError, UploadError};
 use cairn_dag::CodecError;
 use cairn_provider_api::{ErrorKind, Problem};
 use cid::Cid;
-use std::time::Duration;
+use std::{io, time::Duration};
 
 /// Why a dataset was not fetched.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +59,9 @@ pub enum FetchError {
 	/// It could not be stored.
 	#[error(transparent)]
 	Upload(#[from] UploadError),
+	/// It could not be recorded, so that a restart would end it.
+	#[error("the fetch cannot be recorded")]
+	Record(#[source] io::Error),
 	/// What was stored of it could not be read again.
 	#[error("a fetched block cannot be read: {error}")]
 	Read {
@@ -72,6 +79,17 @@ pub enum FetchError {
 	/// A thread was interrupted.
 	#[error("the fetch was interrupted")]
 	Interrupted(#[from] tokio::task::JoinError),
+}
+
+impl FetchError {
+	/// Whether nothing is wrong with the fetch but that the node, or the runtime that it runs on, ends.
+	pub(super) fn is_the_nodes_end(&self) -> bool {
+		match self {
+			FetchError::Stopped => true,
+			FetchError::Interrupted(error) => error.is_cancelled(),
+			_ => false,
+		}
+	}
 }
 
 impl From<FetchError> for Problem {
@@ -96,6 +114,7 @@ impl From<FetchError> for Problem {
 				problem(ErrorKind::Unprocessable)
 			}
 			FetchError::Upload(error) => upload_problem(error),
+			FetchError::Record(error) => disk_problem(error, "fetch"),
 			FetchError::Read { cid, error } => read_problem(cid, error),
 			FetchError::GivenUp => problem(ErrorKind::WrongState).hint("begin another"),
 			FetchError::Stopped => problem(ErrorKind::Busy).hint("try again in a moment"),

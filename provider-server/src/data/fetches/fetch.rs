@@ -4,7 +4,7 @@ use super::{
 	incoming::Incoming,
 	staging::{Staging, Writer, BATCH},
 	walk::{Amount, Walk},
-	FetchError, Limits, Peers,
+	Cause, FetchError, Limits, Peers,
 };
 use crate::data::error::read_problem;
 use cairn_blockstore::{repo::UploadError, Dataset, Repo};
@@ -17,13 +17,10 @@ use cairn_dag::{
 use cairn_network::blocks::BlockStore;
 use cairn_provider_api::Problem;
 use cid::Cid;
-use std::{
-	sync::{Arc, OnceLock, PoisonError, RwLock},
-	time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::{
 	runtime::Handle,
-	sync::{mpsc, watch},
+	sync::{mpsc, watch, Semaphore},
 	task::{spawn_blocking, JoinHandle},
 };
 use tokio_util::sync::CancellationToken;
@@ -91,18 +88,22 @@ pub(super) struct Means {
 	pub commits: Arc<RwLock<()>>,
 	pub peers: Arc<Peers>,
 	pub limits: Limits,
+	/// One for each fetch that runs.
+	pub places: Arc<Semaphore>,
 	/// Blocks that readers wait for.
 	pub urgent: mpsc::Receiver<Cid>,
+	/// Why it is fetched.
+	pub cause: Cause,
 }
 
 impl Fetch {
-	/// A fetch that is to be [run](Self::run), and the other end of what readers find urgent.
-	pub(super) fn new(root: Cid) -> (Arc<Self>, mpsc::Receiver<Cid>) {
+	/// A fetch that was asked for at a second since the Unix epoch and is to be [run](Self::run), and the other end
+	/// of what readers find urgent.
+	pub(super) fn new(root: Cid, began: u64) -> (Arc<Self>, mpsc::Receiver<Cid>) {
 		let (urgent, asked) = mpsc::channel(URGENT);
-		let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
 		let fetch = Arc::new(Fetch {
 			root,
-			began: since_epoch.map_or(0, |since| since.as_secs()),
+			began,
 			given_up: CancellationToken::new(),
 			started: OnceLock::new(),
 			progress: watch::Sender::new(Progress {
@@ -116,7 +117,12 @@ impl Fetch {
 		(fetch, asked)
 	}
 
-	/// When it began, in seconds since the Unix epoch.
+	/// What is fetched.
+	pub fn root(&self) -> &Cid {
+		&self.root
+	}
+
+	/// When it was asked for, in seconds since the Unix epoch.
 	pub fn began(&self) -> u64 {
 		self.began
 	}
@@ -136,11 +142,11 @@ impl Fetch {
 		Some(&self.started.get()?.root)
 	}
 
-	/// The root. Waits for it.
+	/// The root's block. Waits for it.
 	///
 	/// # Errors
 	/// Why the fetch failed, if it has.
-	pub async fn root(&self) -> Result<Block, Problem> {
+	pub async fn root_block(&self) -> Result<Block, Problem> {
 		let mut progress = self.progress.subscribe();
 		let phase = progress
 			.wait_for(|progress| progress.phase != Phase::Searching)
@@ -188,11 +194,22 @@ impl Fetch {
 	/// [`FetchError`].
 	pub(super) async fn run(&self, means: Means) -> Result<Dataset, FetchError> {
 		let (commits, peers) = (means.commits.clone(), means.peers.clone());
-		let writer = tokio::select! {
+		if means.cause == Cause::Restart {
+			if let Some(dataset) = self.stored(&means.repo).await? {
+				// The last process was killed between its commit and the end.
+				return Ok(dataset);
+			}
+		}
+		let fetching = async {
+			let place = means.places.clone().acquire_owned().await;
+			let place = place.map_err(|_| FetchError::Stopped)?;
+			Ok::<_, FetchError>((place, self.transfer(means).await?))
+		};
+		let (_place, writer) = tokio::select! {
 			biased;
 			() = self.given_up.cancelled() => return Err(FetchError::GivenUp),
 			() = peers.stopped.cancelled() => return Err(FetchError::Stopped),
-			fetched = self.transfer(means) => fetched?,
+			fetched = fetching => fetched?,
 		};
 		// From here on it is not given up: it would not be known whether the dataset is there.
 		self.set_phase(Phase::Storing);
@@ -207,6 +224,15 @@ impl Fetch {
 		Ok(dataset)
 	}
 
+	/// The dataset, if it is here with all its blocks. One of a single block may have been put without those below.
+	async fn stored(&self, repo: &Repo) -> Result<Option<Dataset>, FetchError> {
+		let (repo, root) = (repo.clone(), self.root);
+		let found = spawn_blocking(move || repo.dataset(&root)).await?;
+		Ok(found
+			.map_err(UploadError::from)?
+			.filter(|dataset| dataset.blocks > 1))
+	}
+
 	/// Brings all blocks of the dataset to the writer.
 	async fn transfer(&self, means: Means) -> Result<Writer, FetchError> {
 		let Means {
@@ -214,10 +240,14 @@ impl Fetch {
 			peers,
 			limits,
 			mut urgent,
+			cause,
 			..
 		} = means;
 		let local = peers.exchange.store().clone();
 		let mut incoming = Incoming::new(peers, self.root, limits).await?;
+		if cause == Cause::Restart {
+			incoming = incoming.patient();
+		}
 		let root = self.fetch_root(&local, &mut incoming).await?;
 		let (mut walk, writer) = self.start(root.clone(), repo, local).await?;
 		let mut writing = Writing::Idle(writer);

@@ -17,6 +17,12 @@ const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Blocks that are progress, however small they are: of a chain one comes in each round trip.
 const ENOUGH_BLOCKS: u64 = 32;
 
+/// How many times as long as usual somebody is looked for who sends the first block, after a restart: a node that has
+/// just joined knows few others, and may have started together with them.
+const PATIENCE: u32 = 20;
+/// Time between two searches then, at first.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
 /// The blocks of one root.
 pub(super) struct Incoming {
 	peers: Arc<Peers>,
@@ -24,6 +30,10 @@ pub(super) struct Incoming {
 	root: Cid,
 	session: Session,
 	search: Search,
+	/// Whether to look again when nobody was found.
+	is_patient: bool,
+	/// Time between two searches.
+	pause: Duration,
 	/// Peers that were found.
 	found: usize,
 	/// Blocks that were asked for and did not come yet.
@@ -62,6 +72,8 @@ impl Incoming {
 			limits,
 			root,
 			search: Search::NotBegun,
+			is_patient: false,
+			pause: limits.idle / 3,
 			found: 0,
 			outstanding: 0,
 			since: now,
@@ -70,6 +82,14 @@ impl Incoming {
 			counted_from: now,
 			idle_from: now,
 		})
+	}
+
+	/// The same for who asks when the node has just joined the network.
+	pub fn patient(mut self) -> Self {
+		self.is_patient = true;
+		self.limits.find = self.limits.find.saturating_mul(PATIENCE);
+		self.pause = self.pause.min(FIRST_PAUSE);
+		self
 	}
 
 	/// Peers that were found so far.
@@ -102,8 +122,9 @@ impl Incoming {
 	/// comes for too long, [`FetchError::Stopped`].
 	pub async fn next(&mut self) -> Result<Block, FetchError> {
 		loop {
-			if self.found == 0 && matches!(self.search, Search::Over(_)) {
-				return Err(FetchError::NotFound { cid: self.root });
+			let not_found = FetchError::NotFound { cid: self.root };
+			if self.found == 0 && !self.is_patient && matches!(self.search, Search::Over(_)) {
+				return Err(not_found);
 			}
 			let waited = if self.came {
 				self.limits.idle
@@ -127,10 +148,14 @@ impl Incoming {
 						self.found += 1;
 						self.session.add_peer(peer);
 					}
-					News::Over => self.search = Search::Over(Instant::now() + self.limits.idle / 3),
+					News::Over => {
+						self.search = Search::Over(Instant::now() + self.pause);
+						self.pause = (2 * self.pause).min(self.limits.idle / 3);
+					}
 					News::Due => self.search_until(give_up),
 				},
 				() = sleep_until(give_up), if self.found > 0 => return Err(silent),
+				() = sleep_until(give_up), if self.is_patient => return Err(not_found),
 				// Last: what has come is counted first.
 				() = sleep_until(self.counted_from + waited), if self.came => {
 					if self.counted.bytes < self.limits.min_progress && self.counted.blocks < ENOUGH_BLOCKS {

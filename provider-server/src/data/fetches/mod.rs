@@ -8,12 +8,17 @@
 //! All who want a dataset at the same time share one fetch. It goes on as long as anybody wants it: whoever asked
 //! for the dataset to be kept ([`Fetches::keep`]), or whoever reads it while it comes in ([`Fetches::read`]).
 //!
+//! What is to be kept is fetched also if the process ends before: it is recorded on the disk ([`records`]) from
+//! before the answer until the fetch has ended, and the next process begins what it finds recorded anew as soon as it
+//! has joined the network ([`Fetches::connect`]). Only a fetch that ends because the node does stays recorded.
+//!
 //! A fetch takes about 60 MB of memory at most, whatever the dataset's size, beside what it remembers of blocks with
 //! links (up to 100 MB for 2^21 of them). There are at most as many as the configuration allows.
 
 mod error;
 mod fetch;
 mod incoming;
+mod records;
 mod staging;
 mod walk;
 
@@ -30,12 +35,20 @@ use cid::Cid;
 use fetch::Means;
 use incoming::Incoming;
 use prometheus::IntCounterVec;
+use records::{Record, Records};
 use std::{
 	collections::HashMap,
+	io,
+	path::Path,
 	sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
-	time::Duration,
+	time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking, time::Instant};
+use tokio::{
+	runtime::Handle,
+	sync::{mpsc, Semaphore},
+	task::spawn_blocking,
+	time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// For how long the outcome of a fetch can be asked for.
@@ -75,11 +88,17 @@ pub struct Fetches {
 	/// The network holds it: it leads to the store that peers are served from, and so back to here.
 	peers: Mutex<Weak<Peers>>,
 	entries: Mutex<HashMap<Cid, Entry>>,
+	/// What is fetched also after a restart. Taken before `entries`, where both are.
+	records: Mutex<Records>,
+	/// One for each fetch that runs: after a restart there may be more than may run at the same time.
+	places: Arc<Semaphore>,
 	blocks: Semaphore,
 }
 
 struct Entry {
 	fetch: Arc<Fetch>,
+	/// What an earlier process had not ended, until this one has joined the network: what it begins with.
+	waiting: Option<mpsc::Receiver<Cid>>,
 	/// Whether somebody asked for the dataset to be stored, who does not wait for it.
 	kept: bool,
 	/// Who reads it while it comes.
@@ -105,27 +124,49 @@ pub struct Status {
 pub struct Reading {
 	fetches: Arc<Fetches>,
 	fetch: Arc<Fetch>,
-	root: Cid,
 	gone: CancellationToken,
 }
 
 impl Fetches {
-	/// None yet. `commits` is read while a dataset is committed.
-	pub fn new(repo: Repo, commits: Arc<RwLock<()>>, limits: Limits) -> Arc<Self> {
-		Arc::new(Fetches {
+	/// Those that an earlier process recorded in `folder` and did not end; they begin when the node has joined the
+	/// network. `commits` is read while a dataset is committed. Blocks the thread.
+	///
+	/// # Errors
+	/// If the folder cannot be created or read.
+	pub fn open(
+		repo: Repo,
+		commits: Arc<RwLock<()>>,
+		folder: &Path,
+		limits: Limits,
+	) -> io::Result<Arc<Self>> {
+		let (records, left) = Records::open(folder)?;
+		let entries = left.into_iter().map(|Record { root, began }| {
+			let (fetch, urgent) = Fetch::new(root, began);
+			let entry = Entry {
+				fetch,
+				waiting: Some(urgent),
+				kept: true,
+				readers: 0,
+				ended: None,
+			};
+			(root, entry)
+		});
+		Ok(Arc::new(Fetches {
 			repo,
 			commits,
 			limits,
 			peers: Mutex::default(),
-			entries: Mutex::default(),
+			entries: Mutex::new(entries.collect()),
+			records: Mutex::new(records),
+			places: Arc::new(Semaphore::new(limits.running)),
 			blocks: Semaphore::new(MAX_BLOCKS),
-		})
+		}))
 	}
 
 	/// Lets datasets be fetched over an exchange, from peers that a finder finds, as long as what is returned is held
-	/// and until `stopped`.
+	/// and until `stopped`. Begins what an earlier process did not end.
 	pub fn connect(
-		&self,
+		self: &Arc<Self>,
 		exchange: Exchange,
 		finder: Finder,
 		outcomes: IntCounterVec,
@@ -138,31 +179,52 @@ impl Fetches {
 			stopped,
 		});
 		*self.peers.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&peers);
+		for entry in self.lock().values_mut() {
+			if let Some(urgent) = entry.waiting.take() {
+				let root = super::cid_text(entry.fetch.root());
+				tracing::info!(
+					root,
+					"a dataset is fetched that was being fetched before the restart"
+				);
+				self.begin(entry.fetch.clone(), urgent, peers.clone(), Cause::Restart);
+			}
+		}
 		peers
 	}
 
-	/// Fetches a dataset in the background, to be kept. Joins a fetch that is running.
+	/// Fetches a dataset in the background, to be kept, also after a restart. Joins a fetch that is running.
 	///
 	/// # Errors
-	/// [`FetchError::NoNetwork`], [`FetchError::Busy`].
-	pub fn keep(self: &Arc<Self>, root: Cid) -> Result<Arc<Fetch>, FetchError> {
-		self.enter(root, |entry| {
+	/// [`FetchError::NoNetwork`], [`FetchError::Busy`], [`FetchError::Record`].
+	pub async fn keep(self: &Arc<Self>, root: Cid) -> Result<Arc<Fetch>, FetchError> {
+		let fetch = self.enter(root, |entry| {
 			entry.kept = true;
 			entry.fetch.clone()
-		})
+		})?;
+		let recorded = {
+			let (fetches, fetch) = (self.clone(), fetch.clone());
+			// Runs to its end also if the client goes away.
+			spawn_blocking(move || fetches.record(&fetch)).await
+		};
+		match recorded.map_err(FetchError::from).flatten() {
+			Ok(()) => Ok(fetch),
+			Err(error) => {
+				self.leave(&fetch, |entry| entry.kept = false);
+				Err(error)
+			}
+		}
 	}
 
 	/// Fetches a dataset for somebody who reads it meanwhile. Joins a fetch that is running.
 	///
 	/// # Errors
-	/// As [`Self::keep`].
+	/// [`FetchError::NoNetwork`], [`FetchError::Busy`].
 	pub fn read(self: &Arc<Self>, root: Cid) -> Result<Reading, FetchError> {
 		self.enter(root, |entry| {
 			entry.readers += 1;
 			Reading {
 				fetches: self.clone(),
 				fetch: entry.fetch.clone(),
-				root,
 				gone: CancellationToken::new(),
 			}
 		})
@@ -203,19 +265,23 @@ impl Fetches {
 
 	/// Gives a fetch up, and returns when it has ended; forgets one that had ended before. Returns whether there was
 	/// one.
-	pub async fn give_up(&self, root: &Cid) -> bool {
-		let fetch = {
+	pub async fn give_up(self: &Arc<Self>, root: &Cid) -> bool {
+		let (fetch, waiting) = {
 			let mut entries = self.lock();
-			match entries.get(root) {
+			match entries.get_mut(root) {
 				None => return false,
 				Some(entry) if entry.ended.is_some() => {
 					entries.remove(root);
 					return true;
 				}
-				Some(entry) => entry.fetch.clone(),
+				Some(entry) => (entry.fetch.clone(), entry.waiting.take()),
 			}
 		};
 		fetch.give_up();
+		if waiting.is_some() {
+			// It has no task that would end it.
+			self.end(fetch.clone(), Phase::GivenUp, After::Forgotten).await;
+		}
 		// How it ended is in its status.
 		let _ = fetch.dataset().await;
 		true
@@ -237,24 +303,19 @@ impl Fetches {
 
 	/// Gives a root's entry to `join`, and begins a fetch if none is running.
 	fn enter<T>(self: &Arc<Self>, root: Cid, join: impl FnOnce(&mut Entry) -> T) -> Result<T, FetchError> {
+		let peers = self.peers().ok_or(FetchError::NoNetwork)?;
 		let mut entries = self.lock();
 		if let Some(entry) = entries.get_mut(&root).filter(|entry| entry.is_running()) {
 			return Ok(join(entry));
 		}
-		let peers = self.peers().ok_or(FetchError::NoNetwork)?;
 		if entries.values().filter(|entry| entry.is_running()).count() >= self.limits.running {
 			return Err(FetchError::Busy);
 		}
-		let (fetch, urgent) = Fetch::new(root);
-		let means = Means {
-			repo: self.repo.clone(),
-			commits: self.commits.clone(),
-			peers: peers.clone(),
-			limits: self.limits,
-			urgent,
-		};
+		let began = SystemTime::now().duration_since(UNIX_EPOCH);
+		let (fetch, urgent) = Fetch::new(root, began.map_or(0, |since| since.as_secs()));
 		let mut entry = Entry {
 			fetch: fetch.clone(),
+			waiting: None,
 			kept: false,
 			readers: 0,
 			ended: None,
@@ -262,6 +323,27 @@ impl Fetches {
 		let joined = join(&mut entry);
 		entries.insert(root, entry);
 		tracing::info!(root = %super::cid_text(&root), "fetching a dataset");
+		self.begin(fetch, urgent, peers, Cause::Request);
+		Ok(joined)
+	}
+
+	/// Runs a fetch that has an entry, in tasks of its own.
+	fn begin(
+		self: &Arc<Self>,
+		fetch: Arc<Fetch>,
+		urgent: mpsc::Receiver<Cid>,
+		peers: Arc<Peers>,
+		cause: Cause,
+	) {
+		let means = Means {
+			repo: self.repo.clone(),
+			commits: self.commits.clone(),
+			peers: peers.clone(),
+			limits: self.limits,
+			places: self.places.clone(),
+			urgent,
+			cause,
+		};
 		let running = {
 			let fetch = fetch.clone();
 			tokio::spawn(async move { fetch.run(means).await })
@@ -269,22 +351,74 @@ impl Fetches {
 		let fetches = self.clone();
 		tokio::spawn(async move {
 			let outcome = running.await.map_err(FetchError::from).flatten();
+			let after = match &outcome {
+				Err(error) if error.is_the_nodes_end() => After::Recorded,
+				_ => After::Forgotten,
+			};
 			let phase = outcome.map_or_else(Phase::from, Phase::Complete);
+			if let (Cause::Restart, After::Forgotten, Phase::Failed(problem)) = (cause, after, &phase) {
+				// Nobody waits for the answer.
+				let (root, problem) = (super::cid_text(fetch.root()), &problem.message);
+				tracing::warn!(root, problem, "a dataset was not fetched after the restart");
+			}
 			peers.outcomes.with_label_values(&[phase.name()]).inc();
-			fetches.ended(&root, &fetch, phase);
+			fetches.end(fetch, phase, after).await;
 		});
-		Ok(joined)
+	}
+
+	/// Records a fetch, unless it has ended already. Blocks the thread.
+	fn record(&self, fetch: &Arc<Fetch>) -> Result<(), FetchError> {
+		let mut records = self.records();
+		let is_wanted = self
+			.lock()
+			.get(fetch.root())
+			.is_some_and(|entry| entry.is_of(fetch) && entry.is_kept());
+		if !is_wanted {
+			return Ok(());
+		}
+		let record = Record {
+			root: *fetch.root(),
+			began: fetch.began(),
+		};
+		records.write(&record).map_err(FetchError::Record)
+	}
+
+	/// Removes the record of a dataset that is not fetched any more. Blocks the thread.
+	fn forget(&self, root: &Cid) {
+		let mut records = self.records();
+		// Another may have been begun since.
+		if self.lock().get(root).is_some_and(Entry::is_kept) {
+			return;
+		}
+		if let Err(error) = records.remove(root) {
+			// The next process fetches it once more, which does no harm.
+			tracing::error!(root = %super::cid_text(root), %error, "the record of a fetch cannot be removed");
+		}
+	}
+
+	fn records(&self) -> MutexGuard<'_, Records> {
+		// What it knows of the disk is noted after each change.
+		self.records.lock().unwrap_or_else(PoisonError::into_inner)
 	}
 
 	/// Notes how a fetch ended, for who asks later.
-	fn ended(&self, root: &Cid, fetch: &Arc<Fetch>, phase: Phase) {
-		tracing::info!(root = %super::cid_text(root), outcome = phase.name(), "a fetch has ended");
+	async fn end(self: &Arc<Self>, fetch: Arc<Fetch>, phase: Phase, after: After) {
+		let root = *fetch.root();
+		tracing::info!(root = %super::cid_text(&root), outcome = phase.name(), "a fetch has ended");
+		self.note_end(&fetch);
+		if after == After::Forgotten {
+			let fetches = self.clone();
+			// Fails only with the runtime: then the next process fetches it once more, which does no harm.
+			let _ = spawn_blocking(move || fetches.forget(&root)).await;
+		}
+		// Last: whoever waited for it finds the rest as it is now.
+		fetch.set_phase(phase);
+	}
+
+	fn note_end(&self, fetch: &Arc<Fetch>) {
 		let mut entries = self.lock();
 		// Another may have taken the place of one that was given up.
-		if let Some(entry) = entries
-			.get_mut(root)
-			.filter(|entry| Arc::ptr_eq(&entry.fetch, fetch))
-		{
+		if let Some(entry) = entries.get_mut(fetch.root()).filter(|entry| entry.is_of(fetch)) {
 			entry.ended = Some(Instant::now());
 		}
 		while entries.values().filter(|entry| entry.ended.is_some()).count() > MAX_ENDED {
@@ -295,15 +429,51 @@ impl Fetches {
 				.map(|(root, _)| *root);
 			oldest.and_then(|root| entries.remove(&root));
 		}
-		drop(entries);
-		// Last: whoever waited for it finds the rest as it is now.
-		fetch.set_phase(phase);
 	}
+
+	/// Notes with `change` that somebody does not want a dataset any more. The fetch is given up if nobody does.
+	fn leave(&self, fetch: &Arc<Fetch>, change: impl FnOnce(&mut Entry)) {
+		let mut entries = self.lock();
+		if let Some(entry) = entries.get_mut(fetch.root()).filter(|entry| entry.is_of(fetch)) {
+			change(entry);
+			if entry.readers == 0 && !entry.kept {
+				entry.fetch.give_up();
+			}
+		}
+	}
+}
+
+/// Why a fetch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+	/// Somebody asked for it.
+	Request,
+	/// An earlier process had not ended it.
+	Restart,
+}
+
+/// What becomes of the record of a fetch that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+	/// It is removed.
+	Forgotten,
+	/// It stays for the next process.
+	Recorded,
 }
 
 impl Entry {
 	fn is_running(&self) -> bool {
 		self.ended.is_none() && !self.fetch.is_given_up()
+	}
+
+	/// Whether it is to go on also when nobody reads it, and after a restart.
+	fn is_kept(&self) -> bool {
+		self.kept && self.is_running()
+	}
+
+	/// Whether it is of this fetch, and not of another one of the same dataset.
+	fn is_of(&self, fetch: &Arc<Fetch>) -> bool {
+		Arc::ptr_eq(&self.fetch, fetch)
 	}
 
 	fn status(&self, root: &Cid) -> Status {
@@ -336,14 +506,9 @@ impl Reading {
 impl Drop for Reading {
 	fn drop(&mut self) {
 		self.gone.cancel();
-		let mut entries = self.fetches.lock();
-		let entry = entries.get_mut(&self.root);
-		if let Some(entry) = entry.filter(|entry| Arc::ptr_eq(&entry.fetch, &self.fetch)) {
-			entry.readers = entry.readers.saturating_sub(1);
-			if entry.readers == 0 && !entry.kept {
-				entry.fetch.give_up();
-			}
-		}
+		self.fetches.leave(&self.fetch, |entry| {
+			entry.readers = entry.readers.saturating_sub(1)
+		});
 	}
 }
 

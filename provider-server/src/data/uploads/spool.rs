@@ -5,9 +5,12 @@
 //! are; the second is synced before a request is answered, so that its length tells how far they are.
 
 use super::{stored_size, Terms};
-use crate::{data::upload_problem, ingest::Disk};
+use crate::{
+	data::{durable_file, upload_problem},
+	ingest::Disk,
+};
 use cairn_blockstore::{repo::ReserveError, Repo, Reservation, Ttl};
-use cairn_provider_api::{ErrorKind, Problem};
+use cairn_provider_api::Problem;
 use serde::{Deserialize, Serialize};
 use std::{
 	fs::{self, File, OpenOptions},
@@ -118,7 +121,7 @@ impl Spools {
 				Some("data") if is_name && !path.with_extension("json").exists() => fs::remove_file(&path),
 				Some("data") if is_name => Ok(()),
 				// Terms that were being written.
-				Some("tmp") => fs::remove_file(&path),
+				Some(durable_file::UNFINISHED) => fs::remove_file(&path),
 				_ => Ok(()),
 			};
 			if let Err(error) = outcome {
@@ -200,17 +203,8 @@ impl Spool {
 		self.ensure(terms.length.map_or(self.len, stored_size))?;
 		let saved = serde_json::to_vec(&Saved::from(terms)).map_err(io::Error::from);
 		saved
-			.and_then(|text| self.write_terms(&text))
+			.and_then(|text| durable_file::replace(&self.terms, &text))
 			.map_err(|error| disk_problem(&error))
-	}
-
-	fn write_terms(&self, text: &[u8]) -> io::Result<()> {
-		let folder = self.terms.parent().unwrap_or(Path::new("."));
-		let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(folder)?;
-		file.write_all(text)?;
-		file.as_file().sync_all()?;
-		file.persist(&self.terms)?;
-		File::open(folder)?.sync_all()
 	}
 
 	/// Adds what comes next, or nothing.
@@ -285,14 +279,5 @@ impl Spool {
 }
 
 fn disk_problem(error: &io::Error) -> Problem {
-	// Paths are the operator's business.
-	if matches!(
-		error.kind(),
-		io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-	) {
-		tracing::warn!(%error, "the disk is full");
-		return Problem::new(ErrorKind::StorageFull, "the disk is full").hint("delete datasets");
-	}
-	tracing::error!(%error, "an upload cannot be kept");
-	Problem::new(ErrorKind::Internal, "the upload cannot be kept").hint("the server's log has the cause")
+	crate::data::error::disk_problem(error, "upload")
 }

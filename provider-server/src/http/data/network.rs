@@ -30,7 +30,7 @@ use cid::Cid;
 /// Store a dataset of the network here.
 ///
 /// The answer comes when the root is here and the room for the dataset is set aside; the rest is fetched in the
-/// background, and visible when all of it came. /fetches/{cid} shows how far it is. Roots of other codecs will do,
+/// background, also after a restart, and visible when all of it came. /fetches/{cid} shows how far it is. Roots of other codecs will do,
 /// too: the dataset is everything below them.
 #[utoipa::path(
 	post,
@@ -76,8 +76,8 @@ pub(super) async fn store(
 	let root = match here {
 		Some(root) => root,
 		None => {
-			let fetch = state.data.fetches.keep(cid).map_err(Problem::from)?;
-			fetch.root().await?
+			let fetch = state.data.fetches.keep(cid).await.map_err(Problem::from)?;
+			fetch.root_block().await?
 		}
 	};
 	let manifest = match cid.codec() {
@@ -141,7 +141,7 @@ pub(super) async fn stream(
 				return Ok(response(StatusCode::NOT_MODIFIED, &known, Body::empty()));
 			}
 			let reading = state.data.fetches.read(cid).map_err(Problem::from)?;
-			(reading.fetch().root().await?, Origin::Arriving(reading))
+			(reading.fetch().root_block().await?, Origin::Arriving(reading))
 		}
 	};
 	let content = download::content(root)?;

@@ -4,6 +4,7 @@
 mod failing;
 mod keeping;
 mod peers;
+mod restarting;
 mod streaming;
 
 use super::{
@@ -11,17 +12,17 @@ use super::{
 	*,
 };
 use crate::{
-	data::{cid_text, Data},
+	data::{cid_text, open_repo, Data},
 	network::Network,
 };
-use cairn_blockstore::repo::Space;
+use cairn_blockstore::repo::{OpenError, Space, StartupCheck};
 use cairn_dag::{
 	codex::{self, DatasetOptions},
 	Block,
 };
 use cairn_units::ByteSize;
 use serde_json::Value;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes on a slow machine; only a failed test waits for it.
@@ -87,6 +88,29 @@ impl Node {
 		if let Some(network) = self.network.take() {
 			network.shutdown().await;
 		}
+	}
+
+	/// Ends as a process does that is told to, has its folder changed, and starts again. It is to join anew.
+	async fn restart(&mut self, between: impl FnOnce(&Path)) {
+		self.stop.cancel();
+		if let Some(network) = self.network.take() {
+			network.shutdown().await;
+		}
+		self.router = Router::new();
+		self.world.kill().await;
+		// What was just told to end has the block store open for a moment.
+		let folder = self.world.dir.path().join("repo");
+		let closing = async {
+			while let Err(error) = open_repo(&self.world.config, &folder, StartupCheck::Skip) {
+				assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+				tokio::time::sleep(Duration::from_millis(5)).await;
+			}
+		};
+		soon(closing).await;
+		between(self.world.dir.path());
+		self.stop = CancellationToken::new();
+		self.world.start().await;
+		self.router = router(self.world.provider().clone()).unwrap();
 	}
 
 	/// Where others reach it.
@@ -174,6 +198,31 @@ impl Node {
 		})
 		.await;
 	}
+}
+
+/// Copies a folder with everything in it.
+fn copy(from: &Path, to: &Path) {
+	for entry in std::fs::read_dir(from).unwrap() {
+		let entry = entry.unwrap();
+		let to = to.join(entry.file_name());
+		if entry.file_type().unwrap().is_dir() {
+			std::fs::create_dir(&to).unwrap();
+			copy(&entry.path(), &to);
+		} else {
+			std::fs::copy(entry.path(), &to).unwrap();
+		}
+	}
+}
+
+/// Files of chunks, those being written included.
+fn count_chunks(folder: &Path) -> u64 {
+	let entries = std::fs::read_dir(folder)
+		.unwrap()
+		.map(|entry| entry.unwrap().path());
+	entries
+		.filter(|path| path.is_dir())
+		.map(|shard| std::fs::read_dir(shard).unwrap().count() as u64)
+		.sum()
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {

@@ -323,28 +323,3 @@ async fn nothing_is_left_after_a_kill() {
 	);
 	assert_eq!(count_chunks(&left.path().join("chunks")), 0);
 }
-
-/// Copies a folder with everything in it.
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-	for entry in std::fs::read_dir(from).unwrap() {
-		let entry = entry.unwrap();
-		let to = to.join(entry.file_name());
-		if entry.file_type().unwrap().is_dir() {
-			std::fs::create_dir(&to).unwrap();
-			copy(&entry.path(), &to);
-		} else {
-			std::fs::copy(entry.path(), &to).unwrap();
-		}
-	}
-}
-
-/// Files of chunks, those being written included.
-fn count_chunks(folder: &std::path::Path) -> u64 {
-	let entries = std::fs::read_dir(folder)
-		.unwrap()
-		.map(|entry| entry.unwrap().path());
-	entries
-		.filter(|path| path.is_dir())
-		.map(|shard| std::fs::read_dir(shard).unwrap().count() as u64)
-		.sum()
-}

@@ -9,7 +9,7 @@ use axum::{body::BodyDataStream, response::Response};
 use futures::StreamExt;
 
 /// Begins a download.
-async fn begin(node: &Node, cid: &Cid, headers: &[(&str, &str)]) -> Response<Body> {
+pub(super) async fn begin(node: &Node, cid: &Cid, headers: &[(&str, &str)]) -> Response<Body> {
 	let path = format!("{CODEX}/data/{}/network/stream", cid_text(cid));
 	let request = request(Method::GET, &path, headers, Body::empty());
 	node.router.clone().call(request).await.unwrap()
