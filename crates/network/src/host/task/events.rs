@@ -113,6 +113,7 @@ impl Task {
 					Err(error) => error.to_string(),
 				};
 				tracing::warn!(reason, "no longer listening");
+				self.listeners.remove(&listener_id);
 				if let Some(reply) = self.listening.remove(&listener_id) {
 					let _ = reply.send(Err(ListenError::Failed(reason)));
 				}
@@ -245,7 +246,11 @@ impl Task {
 /// The reason why a behaviour refused a connection; a label of metrics.
 pub(super) fn refusal(cause: &ConnectionDenied) -> Option<&'static str> {
 	if let Some(too_many) = cause.downcast_ref::<TooMany>() {
-		Some(if too_many.is_of_origin() { "address" } else { "limit" })
+		Some(if too_many.is_of_origin() {
+			"address"
+		} else {
+			"limit"
+		})
 	} else if cause
 		.downcast_ref::<memory_connection_limits::MemoryUsageLimitExceeded>()
 		.is_some()
