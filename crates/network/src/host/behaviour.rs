@@ -2,15 +2,13 @@
 
 use super::{
 	candidates::FewCandidates,
-	config::{DhtConfig, DhtMode, HostConfig, Limits, PROTOCOL_VERSION},
-	per_network::PerNetwork,
+	config::{DhtConfig, DhtMode, HostConfig, PROTOCOL_VERSION},
+	connection_limits::ConnectionLimits,
 };
 use crate::{discovery::Records, streams};
 use libp2p::{
 	allow_block_list::{self, AllowedPeers, BlockedPeers},
-	autonat,
-	connection_limits::{self, ConnectionLimits},
-	dcutr, identify,
+	autonat, dcutr, identify,
 	identity::Keypair,
 	kad, memory_connection_limits, ping, relay, rendezvous,
 	swarm::{behaviour::toggle::Toggle, NetworkBehaviour},
@@ -22,8 +20,7 @@ use libp2p::{
 pub(super) struct Behaviour {
 	pub blocked: allow_block_list::Behaviour<BlockedPeers>,
 	allowed: Toggle<allow_block_list::Behaviour<AllowedPeers>>,
-	limits: connection_limits::Behaviour,
-	per_network: PerNetwork,
+	limits: ConnectionLimits,
 	memory: Toggle<memory_connection_limits::Behaviour>,
 	identify: identify::Behaviour,
 	ping: ping::Behaviour,
@@ -59,11 +56,7 @@ impl Behaviour {
 		Self {
 			blocked: Default::default(),
 			allowed: allowed.into(),
-			limits: connection_limits::Behaviour::new(connection_limits(&config.limits)),
-			per_network: PerNetwork::new(
-				config.limits.incoming_per_address,
-				config.limits.incoming_per_network,
-			),
+			limits: ConnectionLimits::new(config.limits.clone()),
 			memory: config
 				.limits
 				.memory_share
@@ -100,16 +93,6 @@ impl Behaviour {
 			exchange: exchange.into(),
 		}
 	}
-}
-
-fn connection_limits(limits: &Limits) -> ConnectionLimits {
-	ConnectionLimits::default()
-		.with_max_pending_incoming(Some(limits.pending_incoming))
-		.with_max_pending_outgoing(Some(limits.pending_outgoing))
-		.with_max_established_incoming(Some(limits.incoming))
-		.with_max_established_outgoing(Some(limits.outgoing))
-		.with_max_established(Some(limits.total))
-		.with_max_established_per_peer(Some(limits.per_peer))
 }
 
 fn kademlia(dht: &DhtConfig, local: PeerId, records: Records) -> kad::Behaviour<Records> {

@@ -4,7 +4,7 @@
 //! handle; clones are cheap and talk to the same task through a bounded channel, so a busy host slows its
 //! callers instead of growing. The task never blocks on the disk: provider records are written on a blocking
 //! thread (see [`crate::discovery`]). It ends when [`Host::shutdown`] is called or the last handle is gone,
-//! after it has written what is to be written and closed its connections.
+//! after it has written what is to be written and closed its connections and listeners.
 //!
 //! Streams of exchange protocols do not pass through the task's channel: [`crate::streams`] opens and accepts
 //! them.
@@ -13,10 +13,10 @@ mod behaviour;
 mod candidates;
 mod commands;
 mod config;
+mod connection_limits;
 mod dht;
 mod event;
 mod metered;
-mod per_network;
 mod rendezvous;
 mod reservations;
 mod routing;
@@ -338,7 +338,10 @@ impl Host {
 		self.send(|reply| Command::Provided { reply }).await
 	}
 
-	/// Writes what is to be written, closes all connections and ends the task. Does nothing if it has ended.
+	/// Writes what is to be written, closes all connections and ends the task. Its addresses are free then: another
+	/// host can listen on them. Does nothing if it has ended.
+	///
+	/// Takes a moment with QUIC, which lets connections drain, and at most a few seconds.
 	pub async fn shutdown(&self) {
 		// A host that has stopped has nothing left to do.
 		let _ = self.send(|reply| Command::Shutdown { reply }).await;

@@ -2,6 +2,7 @@
 
 mod dht;
 mod harness;
+mod hostile;
 mod limits;
 mod nat;
 mod providers;

@@ -3,7 +3,9 @@
 use crate::harness::{address, config, connect, dht_config, swarm, until_dht, within, Events, Network};
 use cairn_network::{
 	address::PeerAddress,
-	host::{DhtConfig, DhtMode, Event, HostConfig, NatConfig, RendezvousConfig, RENDEZVOUS_NAMESPACE},
+	host::{DhtConfig, DhtMode, Event, Host, HostConfig, NatConfig, RendezvousConfig, RENDEZVOUS_NAMESPACE},
+	identity::Identity,
+	metrics::Carrier,
 	Multiaddr, PeerId, Protocol,
 };
 use futures::StreamExt;
@@ -31,6 +33,61 @@ async fn in_time(
 		}
 	})
 	.await
+}
+
+fn is_relayed(event: &Event) -> bool {
+	matches!(event, Event::Reachable { address } if Carrier::of(address) == Carrier::Relay)
+}
+
+#[tokio::test]
+async fn a_reservation_is_made_again_when_the_relay_is_back() {
+	let mut network = Network::new();
+	let name = network.identity();
+	let relay_config = HostConfig {
+		nat: NatConfig {
+			relay_for_others: true,
+			..config().nat
+		},
+		..config()
+	};
+	let relay_address = PeerAddress::new(name.peer_id(), relay_config.listen.clone());
+	let name = name.to_protobuf();
+	let start_relay = async |network: &Network| {
+		let identity = Identity::from_protobuf(&name).unwrap();
+		Host::start(relay_config.clone(), network.parts(identity))
+			.await
+			.unwrap()
+	};
+	// The relay is not there yet.
+	let hidden = network
+		.start(HostConfig {
+			listen: Vec::new(),
+			external: Vec::new(),
+			nat: NatConfig {
+				relays: vec![relay_address],
+				hole_punching: false,
+				..config().nat
+			},
+			..config()
+		})
+		.await;
+	let mut events = Events::of(&hidden);
+	let relay = start_relay(&network).await;
+	in_time(&network, &mut events, "the first reservation", is_relayed).await;
+	assert!(!address(&hidden).await.addresses.is_empty());
+
+	relay.shutdown().await;
+	events
+		.until("the loss of it", |event| {
+			matches!(event, Event::Unreachable { .. })
+		})
+		.await;
+	assert!(address(&hidden).await.addresses.is_empty());
+
+	let _relay = start_relay(&network).await;
+	in_time(&network, &mut events, "another reservation", is_relayed).await;
+	let client = network.start(config()).await;
+	client.connect(address(&hidden).await).await.unwrap();
 }
 
 fn point_config() -> HostConfig {

@@ -1,9 +1,10 @@
 //! Real sockets on loopback.
 
-use crate::harness::{address, connect, Events, Network};
+use crate::harness::{address, config, connect, Events, Network};
 use cairn_network::{
 	address::PeerAddress,
 	host::{ConnectError, Event, Host, HostConfig, ListenError, StartError, TransportConfig},
+	identity::Identity,
 	metrics::Carrier,
 	Multiaddr,
 };
@@ -186,4 +187,60 @@ async fn a_public_host_does_not_dial_local_addresses() {
 			.unwrap()
 	}));
 	local.connect(by_name).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_host_that_was_shut_down_can_be_started_again_where_it_was() {
+	let mut network = Network::new();
+	let name = network.identity().to_protobuf();
+	let identity = || Identity::from_protobuf(&name).unwrap();
+	let mut host = Host::start(listening(&[QUIC, TCP]), network.parts(identity()))
+		.await
+		.unwrap();
+	let listen = address(&host).await.addresses;
+	assert_eq!(listen.len(), 2);
+	let there_again = HostConfig {
+		listen: listen.clone(),
+		..listening(&[])
+	};
+	for _ in 0..3 {
+		let mut clients = Vec::new();
+		for at in &listen {
+			let client = network.start(listening(&[])).await;
+			let mut events = Events::of(&client);
+			let door = PeerAddress::new(host.peer_id(), [at.clone()]);
+			client.connect(door).await.unwrap();
+			events
+				.until(
+					"the connection",
+					|event| matches!(event, Event::Connected { carrier, .. } if *carrier == Carrier::of(at)),
+				)
+				.await;
+			clients.push((client, events));
+		}
+		host.shutdown().await;
+		for (_, events) in &mut clients {
+			events.until_disconnected(host.peer_id()).await;
+		}
+		host = Host::start(there_again.clone(), network.parts(identity()))
+			.await
+			.unwrap();
+	}
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_start_keeps_no_address() {
+	let mut network = Network::new();
+	let [free, taken] = [config(), config()].map(|config| config.listen[0].clone());
+	let on = |listen: &[&Multiaddr]| HostConfig {
+		listen: listen.iter().map(|address| (*address).clone()).collect(),
+		..config()
+	};
+	let _there = network.start(on(&[&taken])).await;
+	let identity = network.identity();
+	let failed = Host::start(on(&[&free, &taken]), network.parts(identity)).await;
+	assert!(matches!(failed, Err(StartError::Listen { address, .. }) if address == taken));
+	let second = network.start(on(&[&free])).await;
+	second.shutdown().await;
+	network.start(on(&[&free])).await;
 }

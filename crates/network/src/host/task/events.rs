@@ -3,13 +3,13 @@
 use super::{requests::connect_error, Task};
 use crate::{
 	address::PeerAddress,
-	host::{behaviour::BehaviourEvent, commands::ListenError, event::Event, per_network::TooMany},
+	host::{behaviour::BehaviourEvent, commands::ListenError, connection_limits::TooMany, event::Event},
 	ip_network::{remote_ip, IpNetwork},
 	metrics::Carrier,
 	Multiaddr,
 };
 use libp2p::{
-	allow_block_list, connection_limits, identify, memory_connection_limits, ping,
+	allow_block_list, identify, memory_connection_limits, ping,
 	swarm::{ConnectionDenied, DialError, ListenError as IncomingError, SwarmEvent},
 	PeerId,
 };
@@ -113,6 +113,7 @@ impl Task {
 					Err(error) => error.to_string(),
 				};
 				tracing::warn!(reason, "no longer listening");
+				self.listeners.remove(&listener_id);
 				if let Some(reply) = self.listening.remove(&listener_id) {
 					let _ = reply.send(Err(ListenError::Failed(reason)));
 				}
@@ -244,10 +245,12 @@ impl Task {
 
 /// The reason why a behaviour refused a connection; a label of metrics.
 pub(super) fn refusal(cause: &ConnectionDenied) -> Option<&'static str> {
-	if cause.downcast_ref::<connection_limits::Exceeded>().is_some() {
-		Some("limit")
-	} else if cause.downcast_ref::<TooMany>().is_some() {
-		Some("address")
+	if let Some(too_many) = cause.downcast_ref::<TooMany>() {
+		Some(if too_many.is_of_origin() {
+			"address"
+		} else {
+			"limit"
+		})
 	} else if cause
 		.downcast_ref::<memory_connection_limits::MemoryUsageLimitExceeded>()
 		.is_some()

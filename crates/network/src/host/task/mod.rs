@@ -1,6 +1,7 @@
 //! The task that owns the swarm: its loop, and what it does by the clock. What handles ask is in `requests`, what
-//! the swarm says in `events`.
+//! the swarm says in `events`, what is done at the end in `closing`.
 
+mod closing;
 mod events;
 mod requests;
 
@@ -65,6 +66,8 @@ pub(super) struct Task {
 	connected: HashMap<PeerId, Connected>,
 	/// Who waits for a connection with a peer that is being dialled.
 	connecting: HashMap<PeerId, Vec<Reply<Result<(), ConnectError>>>>,
+	/// Those that were asked for; relays' are not among them.
+	listeners: HashSet<ListenerId>,
 	/// Who waits for the first address of a listener.
 	listening: HashMap<ListenerId, Reply<Result<Multiaddr, ListenError>>>,
 	/// Peers that the swarm was told to refuse.
@@ -104,6 +107,7 @@ impl Task {
 			events,
 			connected: HashMap::new(),
 			connecting: HashMap::new(),
+			listeners: HashSet::new(),
 			listening: HashMap::new(),
 			blocked: HashSet::new(),
 			refused: config.refused.clone(),
@@ -182,31 +186,6 @@ impl Task {
 		if let Some(done) = done {
 			// Whoever asked for it may not wait for it.
 			let _ = done.send(());
-		}
-	}
-
-	/// Writes what is to be written, and closes all connections.
-	async fn finish(mut self) {
-		if let (Some(dht), Some(kad)) = (&mut self.dht, self.swarm.behaviour_mut().kad.as_mut()) {
-			dht.finish(kad).await;
-		}
-		let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
-		for peer in peers {
-			// The peer is connected.
-			let _ = self.swarm.disconnect_peer_id(peer);
-		}
-		let closing = async {
-			while self.swarm.network_info().num_peers() > 0 {
-				let event = self.swarm.select_next_some().await;
-				self.on_swarm_event(event);
-			}
-		};
-		// A peer that does not answer a farewell is not waited for.
-		if tokio::time::timeout(Duration::from_secs(1), closing)
-			.await
-			.is_err()
-		{
-			tracing::debug!("some connections were not closed in time");
 		}
 	}
 

@@ -64,7 +64,10 @@ impl Task {
 
 	pub(super) fn listen_on(&mut self, address: Multiaddr, reply: Reply<Result<Multiaddr, ListenError>>) {
 		match self.swarm.listen_on(address) {
-			Ok(listener) => drop(self.listening.insert(listener, reply)),
+			Ok(listener) => {
+				self.listeners.insert(listener);
+				self.listening.insert(listener, reply);
+			}
 			Err(libp2p::TransportError::MultiaddrNotSupported(_)) => {
 				let _ = reply.send(Err(ListenError::Unsupported));
 			}
