@@ -1,13 +1,11 @@
 //! What a walk says that it will ask for.
 
-mod random;
-
 use cairn_dag::{
 	unixfs::import::{ImportOptions, Importer},
 	walk::{walk, Budget, Order, Scope},
 	Block, BlockSource, Cid, MemoryBlocks, SourceError,
 };
-use random::{bytes, rng};
+use cairn_test_random::{bytes, rng};
 use std::{
 	cell::RefCell,
 	collections::{HashMap, HashSet},
