@@ -236,7 +236,7 @@ impl Ledgers {
 				.map(|p| presence_len(&p.cid))
 				.sum::<usize>();
 		ledger.sent += message.data_len() as u64;
-		self.turns.charge(peer, bytes);
+		self.turns.charge(peer, bytes + found.in_vain);
 		(message, found.errors)
 	}
 

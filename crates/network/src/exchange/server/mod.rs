@@ -295,8 +295,8 @@ impl Server {
 		}
 		let mut frames = answer_frames(answers);
 		frames.append(&mut found.frames);
-		let bytes = frames.iter().map(|(head, data)| head.len() + data.len()).sum();
-		self.turns.charge(key.peer, bytes);
+		let bytes: usize = frames.iter().map(|(head, data)| head.len() + data.len()).sum();
+		self.turns.charge(key.peer, bytes.max(found.read));
 		(frames, found.errors)
 	}
 
