@@ -331,6 +331,12 @@ impl Server {
 		}
 	}
 
+	/// Blocks that peers wait for, or that are being looked up for them, in the order of their CIDs: those after one, or
+	/// all.
+	pub fn awaited(&self, after: Option<Cid>) -> impl Iterator<Item = &Cid> {
+		self.watches.awaited(after)
+	}
+
 	/// Wants and walks of a peer that wait.
 	pub fn waiting(&self, peer: &PeerId) -> (usize, usize) {
 		self.peers
