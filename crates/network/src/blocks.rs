@@ -19,8 +19,8 @@ pub trait BlockStore: BlockSource + Send + Sync {
 	/// Whatever keeps the store from keeping them; some may then have been kept.
 	fn put(&self, blocks: &[Block]) -> Result<(), SinkError>;
 
-	/// Bytes of a block's data, or `None` if it is not here. The default reads the block; stores that
-	/// know more cheaply should override it.
+	/// Bytes of a block's data, or `None` if it is not here. Peers that ask whether a block is here are answered by
+	/// it. The default reads the block; stores that know more cheaply should override it.
 	///
 	/// # Errors
 	/// As [`BlockSource::get`].

@@ -2,12 +2,13 @@
 //!
 //! [`Network::start`] starts a libp2p host under the key of [`identity_file`], serves the node's blocks
 //! ([`node_store`]) to any peer that asks for them by CID, joins the DHT through the providers that are registered
-//! on chain ([`registry`]) and tells it which objects are here for as long as they are ([`announcements`]); and the
-//! node's block store fetches datasets of other peers through it ([`crate::data::fetches`]). Nothing is copied:
-//! blocks are read from the pieces, verified, where their index says
-//! that they lie.
+//! on chain ([`registry`]) and tells it which objects are here for as long as they are ([`announcements`]); peers that
+//! wait for a block hear of it when it comes ([`arrivals`]); and the node's block store fetches datasets of other peers
+//! through it ([`crate::data::fetches`]). Nothing is copied: blocks are read from the pieces, verified, where their
+//! index says that they lie.
 
 mod announcements;
+mod arrivals;
 pub mod identity_file;
 mod node_store;
 pub mod registry;
@@ -15,6 +16,7 @@ pub mod settings;
 
 use crate::{data::fetches::Peers, provider::Provider, retrieval::PieceBlocks};
 use announcements::Announcements;
+use arrivals::Arrivals;
 use cairn_network::{
 	discovery::{DatabaseError, DhtRouter, Finder, RecordDatabase},
 	exchange::service::{Config as ExchangeConfig, Exchange},
@@ -105,6 +107,8 @@ impl Network {
 			data.fetches
 				.connect(exchange.clone(), finder, outcomes, shutdown.clone())
 		});
+		let arrivals = Arrivals::new(provider.clone(), exchange.clone());
+		tokio::spawn(arrivals.run(shutdown.clone()));
 		let announcements = Announcements::new(provider, host.clone());
 		tokio::spawn(announcements.run(shutdown));
 		Ok(Self {

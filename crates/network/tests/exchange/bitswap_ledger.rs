@@ -1,11 +1,11 @@
 //! The serving side of Bitswap against a model, under schedules drawn from a seed.
 
 use crate::nodes::{blocks, seeded};
-use cairn_dag::{Block, Cid};
+use cairn_dag::{Block, Cid, Codec};
 use cairn_network::{
 	bitswap::{
 		ledger::{Config, Found, Ledgers, Received, JOBS_PER_PEER},
-		wire::{Outgoing, Version, Want, WantKind, WantList, MAX_MESSAGE},
+		wire::{Outgoing, Version, Want, WantKind, WantList, MAX_BLOCK, MAX_MESSAGE},
 	},
 	blocks::{BlockStore, MemoryStore},
 	PeerId,
@@ -269,6 +269,47 @@ fn small_blocks_come_instead_of_presences_and_priorities_count() {
 	let messages = drain(&mut ledgers, &store);
 	assert_eq!(messages[0].1.blocks, [large]);
 	assert_eq!(messages[1].1.blocks, [small]);
+}
+
+#[test]
+fn nobody_is_told_that_there_is_a_block_that_fits_no_message() {
+	let [fits, too_large] = [MAX_BLOCK, MAX_BLOCK + 1].map(|len| Block::encode(Codec::Raw, vec![0; len]));
+	let (store, peer) = (MemoryStore::new(), PeerId::random());
+	store.put(&[fits.clone(), too_large.clone()]).unwrap();
+	let mut ledgers = Ledgers::new(Config::default());
+	for (kind, presences) in [
+		(
+			WantKind::Have,
+			vec![(*fits.cid(), true), (*too_large.cid(), false)],
+		),
+		(WantKind::Block, vec![(*too_large.cid(), false)]),
+	] {
+		let wants = [&fits, &too_large].map(|block| want(*block.cid(), kind));
+		ledgers.receive(peer, list(wants.to_vec()));
+		let mut said: Vec<_> = drain(&mut ledgers, &store)
+			.iter()
+			.flat_map(|(_, message)| &message.presences)
+			.map(|presence| (presence.cid, presence.have))
+			.collect();
+		said.sort_by_key(|(_, have)| !have);
+		assert_eq!(said, presences, "{kind:?}");
+	}
+}
+
+#[test]
+fn what_is_read_in_vain_ends_a_turn_too() {
+	let all = [0, 1, 2].map(|byte| Block::encode(Codec::Raw, vec![byte; MAX_BLOCK + 1]));
+	let (store, peer) = (MemoryStore::new(), PeerId::random());
+	store.put(&all).unwrap();
+	let mut ledgers = Ledgers::new(Config::default());
+	let wants = all.each_ref().map(|block| want(*block.cid(), WantKind::Block));
+	ledgers.receive(peer, list(wants.to_vec()));
+	// One is looked up in each turn.
+	let told: Vec<_> = drain(&mut ledgers, &store)
+		.iter()
+		.map(|(_, message)| message.presences.len())
+		.collect();
+	assert_eq!(told, [1, 1, 1]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Block exchange: the engines under random schedules, and both protocols between hosts.
 
+mod arrivals;
 mod bitswap_ledger;
 mod dying;
 mod fetching;

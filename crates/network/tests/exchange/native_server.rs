@@ -2,19 +2,22 @@
 
 use crate::nodes::{blocks, seeded};
 use bytes::Bytes;
-use cairn_dag::{Block, Cid};
+use cairn_dag::{Block, BlockSource, Cid, Codec, SinkError, SourceError};
 use cairn_network::{
 	blocks::{BlockStore, MemoryStore},
 	exchange::{
 		server::{Config, Found, Frames, Server, StreamKey, Violation, JOBS_PER_STREAM},
-		wire::{Answer, Id, Range, Request, Response, WalkEnd, WantKind},
+		wire::{Answer, Id, Range, Request, Response, WalkEnd, WantKind, MAX_BLOCK},
 	},
 	PeerId,
 };
 use rand_core::RngCore;
 use std::{
 	collections::{BTreeMap, HashMap},
-	sync::Arc,
+	sync::{
+		atomic::{AtomicUsize, Ordering},
+		Arc,
+	},
 };
 
 /// Reads the frames of one piece of work; blocks of these tests take one frame each.
@@ -400,6 +403,102 @@ fn whether_there_is_a_block_is_said_before_blocks_are_sent() {
 			id: 100,
 			answers: haves
 		}
+	);
+}
+
+#[test]
+fn nobody_is_told_that_there_is_a_block_that_is_too_large_to_send() {
+	let [fits, too_large] = [MAX_BLOCK, MAX_BLOCK + 1].map(|len| Block::encode(Codec::Raw, vec![0; len]));
+	let cids = vec![*fits.cid(), *too_large.cid()];
+	let memory = Arc::new(MemoryStore::new());
+	let store: Arc<dyn BlockStore> = memory.clone();
+	let mut server = Server::new(Config::default());
+	let key = StreamKey {
+		peer: PeerId::random(),
+		number: 1,
+	};
+	assert!(server.open(key));
+	let want = |id, kind| Request::Want {
+		id,
+		kind,
+		cids: cids.clone(),
+	};
+	server.receive(key, want(0, WantKind::Have)).unwrap();
+	server.receive(key, want(10, WantKind::Block)).unwrap();
+	let absent = [0, 1, 10, 11].map(|id| (id, Answer::DontHave));
+	assert_eq!(answers(&mut server, &store), absent);
+	// Nor when they come.
+	memory.put(&[fits, too_large]).unwrap();
+	server.announce(&cids);
+	assert_eq!(
+		answers(&mut server, &store),
+		[(0, Answer::Have), (10, Answer::Have)]
+	);
+	server.receive(key, want(20, WantKind::Have)).unwrap();
+	assert_eq!(
+		answers(&mut server, &store),
+		[(20, Answer::Have), (21, Answer::DontHave)]
+	);
+}
+
+/// Counts how often blocks are read.
+struct CountingStore {
+	blocks: MemoryStore,
+	read: AtomicUsize,
+}
+
+impl BlockSource for CountingStore {
+	fn get(&self, cid: &Cid) -> Result<Option<Block>, SourceError> {
+		self.read.fetch_add(1, Ordering::Relaxed);
+		self.blocks.get(cid)
+	}
+}
+
+impl BlockStore for CountingStore {
+	fn put(&self, blocks: &[Block]) -> Result<(), SinkError> {
+		self.blocks.put(blocks)
+	}
+}
+
+/// A want takes four bytes more, and reading megabytes takes long.
+#[test]
+fn what_is_read_in_vain_ends_a_turn_too() {
+	let too_large = Block::encode(Codec::Raw, vec![0; MAX_BLOCK + 1]);
+	let cid = *too_large.cid();
+	let store = Arc::new(CountingStore {
+		blocks: MemoryStore::new(),
+		read: AtomicUsize::new(0),
+	});
+	store.put(&[too_large]).unwrap();
+	let mut server = Server::new(Config::default());
+	let key = |number| StreamKey {
+		peer: PeerId::from_bytes(&[0, 1, number as u8]).unwrap(),
+		number,
+	};
+	for number in [1, 2] {
+		assert!(server.open(key(number)));
+		let want = Request::Want {
+			id: 0,
+			kind: WantKind::Block,
+			cids: vec![cid; 20],
+		};
+		server.receive(key(number), want).unwrap();
+	}
+	let reading: Arc<dyn BlockStore> = store.clone();
+	let mut turns = Vec::new();
+	for done in 1..=6 {
+		let job = server.next_job().unwrap();
+		let key = job.stream;
+		turns.push(key.number);
+		let (_, errors) = server.finish(job.run(&reading));
+		assert!(errors.is_empty());
+		server.sent(key);
+		assert_eq!(store.read.load(Ordering::Relaxed), done);
+	}
+	assert_eq!(
+		turns.iter().filter(|number| **number == 1).count(),
+		3,
+		"{turns:?}"
 	);
 }
 

@@ -80,7 +80,7 @@ pub struct Node {
 }
 
 /// What a host in memory is started with.
-fn host(rng: &mut ChaCha8Rng) -> (HostConfig, HostParts) {
+pub fn host(rng: &mut ChaCha8Rng) -> (HostConfig, HostParts) {
 	static NEXT_PORT: AtomicU64 = AtomicU64::new(1);
 	let mut secret = [0; 32];
 	rng.fill_bytes(&mut secret);

@@ -28,6 +28,8 @@ pub struct Found {
 	/// Not looked up, because the message was full.
 	pub(super) left: Vec<(Cid, u64)>,
 	pub(super) refused: Vec<Cid>,
+	/// Bytes of blocks that were read and are too large to be sent.
+	pub(super) in_vain: usize,
 	/// Why the store could not answer, of those that it could not.
 	pub(super) errors: Vec<SourceError>,
 }
@@ -42,11 +44,12 @@ impl Job {
 			absent: Vec::new(),
 			left: Vec::new(),
 			refused: self.refused,
+			in_vain: 0,
 			errors: Vec::new(),
 		};
 		let mut data = 0;
 		for (cid, kind, order) in self.wants {
-			if data >= self.message_data {
+			if data + found.in_vain >= self.message_data {
 				found.left.push((cid, order));
 				continue;
 			}
@@ -55,11 +58,11 @@ impl Job {
 				// Whether it is small shows only when it is read, and small blocks are read fast.
 				WantKind::Have => match store.size(&cid) {
 					Ok(Some(size)) if size <= self.have_becomes_block as u64 => store.get(&cid),
-					Ok(Some(_)) => {
+					Ok(Some(size)) if size <= MAX_BLOCK as u64 => {
 						found.haves.push((cid, order));
 						continue;
 					}
-					Ok(None) => Ok(None),
+					Ok(_) => Ok(None),
 					Err(error) => Err(error),
 				},
 			};
@@ -68,7 +71,11 @@ impl Job {
 					data += block_len(block.data().len());
 					found.blocks.push((block, order));
 				}
-				Ok(_) => found.absent.push((cid, order)),
+				Ok(Some(too_large)) => {
+					found.in_vain += too_large.data().len();
+					found.absent.push((cid, order));
+				}
+				Ok(None) => found.absent.push((cid, order)),
 				Err(error) => {
 					found.absent.push((cid, order));
 					found.errors.push(error);

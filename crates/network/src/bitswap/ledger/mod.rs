@@ -20,7 +20,10 @@ use crate::exchange::fair::FairQueue;
 use cairn_dag::{hash::IDENTITY, Cid, SourceError};
 use libp2p::PeerId;
 use peer::{stop_waiting, EntryState, Ledger};
-use std::collections::{HashMap, HashSet};
+use std::{
+	collections::{BTreeMap, HashMap, HashSet},
+	ops::Bound,
+};
 
 /// Messages under way to one peer: one is written while the next is looked up.
 pub const JOBS_PER_PEER: usize = 2;
@@ -61,7 +64,7 @@ pub struct Ledgers {
 	peers: HashMap<PeerId, Ledger>,
 	turns: FairQueue<PeerId>,
 	/// Which peers wait for a block that is not here.
-	waiting: HashMap<Cid, Vec<PeerId>>,
+	waiting: BTreeMap<Cid, Vec<PeerId>>,
 }
 
 /// What came of a peer's wants.
@@ -83,7 +86,7 @@ impl Ledgers {
 			config,
 			peers: HashMap::new(),
 			turns: FairQueue::new(quantum),
-			waiting: HashMap::new(),
+			waiting: BTreeMap::new(),
 		}
 	}
 
@@ -146,6 +149,23 @@ impl Ledgers {
 				}
 			}
 		}
+	}
+
+	/// Blocks may have come to the store: what is being looked up now is looked up once more if it is not found.
+	pub fn look_again(&mut self) {
+		for ledger in self.peers.values_mut().filter(|ledger| ledger.jobs > 0) {
+			for want in ledger.wants.values_mut() {
+				if let EntryState::Looking { came } = &mut want.state {
+					*came = true;
+				}
+			}
+		}
+	}
+
+	/// Blocks that peers wait for, in the order of their CIDs: those after one, or all.
+	pub fn awaited(&self, after: Option<Cid>) -> impl Iterator<Item = &Cid> {
+		let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+		self.waiting.range((from, Bound::Unbounded)).map(|(cid, _)| cid)
 	}
 
 	/// The next wants to look up, of the peer whose turn it is.
@@ -236,7 +256,7 @@ impl Ledgers {
 				.map(|p| presence_len(&p.cid))
 				.sum::<usize>();
 		ledger.sent += message.data_len() as u64;
-		self.turns.charge(peer, bytes);
+		self.turns.charge(peer, bytes + found.in_vain);
 		(message, found.errors)
 	}
 

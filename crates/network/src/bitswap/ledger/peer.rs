@@ -6,7 +6,7 @@ use cairn_dag::Cid;
 use libp2p::PeerId;
 use std::{
 	cmp::Reverse,
-	collections::{BTreeSet, HashMap, VecDeque},
+	collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
 };
 
 /// What one peer wants, and what was sent to it.
@@ -61,7 +61,7 @@ impl Ledger {
 		&mut self,
 		want: Want,
 		config: &Config,
-		waiting: &mut HashMap<Cid, Vec<PeerId>>,
+		waiting: &mut BTreeMap<Cid, Vec<PeerId>>,
 		peer: PeerId,
 	) {
 		self.order += 1;
@@ -99,7 +99,7 @@ impl Ledger {
 	}
 
 	/// Drops the oldest want for an absent block. Whether there was one.
-	fn make_room(&mut self, waiting: &mut HashMap<Cid, Vec<PeerId>>, peer: PeerId) -> bool {
+	fn make_room(&mut self, waiting: &mut BTreeMap<Cid, Vec<PeerId>>, peer: PeerId) -> bool {
 		while let Some((cid, order)) = self.absent.pop_front() {
 			let still = self
 				.wants
@@ -113,7 +113,7 @@ impl Ledger {
 		false
 	}
 
-	pub fn remove(&mut self, cid: &Cid, waiting: &mut HashMap<Cid, Vec<PeerId>>, peer: PeerId) {
+	pub fn remove(&mut self, cid: &Cid, waiting: &mut BTreeMap<Cid, Vec<PeerId>>, peer: PeerId) {
 		let Some(entry) = self.wants.remove(cid) else {
 			return;
 		};
@@ -155,7 +155,7 @@ impl Ledger {
 	}
 }
 
-pub fn stop_waiting(waiting: &mut HashMap<Cid, Vec<PeerId>>, cid: &Cid, peer: &PeerId) {
+pub fn stop_waiting(waiting: &mut BTreeMap<Cid, Vec<PeerId>>, cid: &Cid, peer: &PeerId) {
 	if let Some(peers) = waiting.get_mut(cid) {
 		peers.retain(|other| other != peer);
 		if peers.is_empty() {

@@ -39,6 +39,8 @@ pub struct Found {
 	pub(super) walk_ended: bool,
 	blocks: usize,
 	data: usize,
+	/// Bytes of blocks that were read, also of those that are too large to be sent.
+	pub(super) read: usize,
 	pub(super) errors: Vec<SourceError>,
 }
 
@@ -59,6 +61,7 @@ impl Job {
 			walk_ended: false,
 			blocks: 0,
 			data: 0,
+			read: 0,
 			errors: Vec::new(),
 		};
 		for id in self.later_walks {
@@ -68,18 +71,24 @@ impl Job {
 			});
 		}
 		for wanted in self.wants {
-			if found.data >= self.data {
+			if found.read >= self.data {
 				found.left.push(wanted);
 				continue;
 			}
 			let Wanted { id, kind, cid, .. } = wanted;
 			let has = match kind {
-				WantKind::Have => store.has(&cid),
+				WantKind::Have => store
+					.size(&cid)
+					.map(|size| size.is_some_and(|size| size <= MAX_BLOCK as u64)),
 				WantKind::Block => store.get(&cid).map(|block| {
-					let block = block.filter(|block| block.data().len() <= MAX_BLOCK);
 					block.is_some_and(|block| {
+						let len = block.data().len();
+						found.read += len;
+						if len > MAX_BLOCK {
+							return false;
+						}
 						found.blocks += 1;
-						found.data += block.data().len();
+						found.data += len;
 						found.frames.extend(block_frames(id, &block, false));
 						true
 					})

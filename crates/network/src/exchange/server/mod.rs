@@ -295,8 +295,8 @@ impl Server {
 		}
 		let mut frames = answer_frames(answers);
 		frames.append(&mut found.frames);
-		let bytes = frames.iter().map(|(head, data)| head.len() + data.len()).sum();
-		self.turns.charge(key.peer, bytes);
+		let bytes: usize = frames.iter().map(|(head, data)| head.len() + data.len()).sum();
+		self.turns.charge(key.peer, bytes.max(found.read));
 		(frames, found.errors)
 	}
 
@@ -329,6 +329,12 @@ impl Server {
 				}
 			}
 		}
+	}
+
+	/// Blocks that peers wait for, or that are being looked up for them, in the order of their CIDs: those after one, or
+	/// all.
+	pub fn awaited(&self, after: Option<Cid>) -> impl Iterator<Item = &Cid> {
+		self.watches.awaited(after)
 	}
 
 	/// Wants and walks of a peer that wait.

@@ -4,7 +4,10 @@ use super::StreamKey;
 use crate::exchange::wire::{Id, WantKind};
 use cairn_dag::Cid;
 use libp2p::PeerId;
-use std::collections::{BTreeMap, HashMap};
+use std::{
+	collections::{BTreeMap, HashMap},
+	ops::Bound,
+};
 
 /// A want of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub struct Wanted {
 #[derive(Debug, Default)]
 pub struct Watches {
 	wants: BTreeMap<(StreamKey, Id), Watch>,
-	by_cid: HashMap<Cid, Vec<(StreamKey, Id)>>,
+	by_cid: BTreeMap<Cid, Vec<(StreamKey, Id)>>,
 	/// How many of a peer's are not being looked up.
 	waiting: HashMap<PeerId, usize>,
 }
@@ -127,6 +130,12 @@ impl Watches {
 			}
 		}
 		again
+	}
+
+	/// Blocks of the wants that are here, in the order of their CIDs: those after one, or all.
+	pub fn awaited(&self, after: Option<Cid>) -> impl Iterator<Item = &Cid> {
+		let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+		self.by_cid.range((from, Bound::Unbounded)).map(|(cid, _)| cid)
 	}
 
 	/// Wants of a peer that wait for blocks.

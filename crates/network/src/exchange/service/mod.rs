@@ -131,6 +131,7 @@ enum Command {
 	Cancel(SessionId, Cid),
 	Close(SessionId),
 	Announce(Vec<Cid>),
+	StoreChanged,
 	Status(oneshot::Sender<Status>),
 }
 
@@ -257,10 +258,22 @@ impl Exchange {
 		(ended.result, ended.fetched)
 	}
 
-	/// Says that blocks have come to the store, for peers that wait for them.
+	/// Says that these blocks have come to the store, for peers that wait for them. Who cannot name them, or has very
+	/// many, says [`store_changed`](Self::store_changed) instead.
 	pub fn announce(&self, cids: Vec<Cid>) {
 		// An error means that the exchange has stopped, and no peer waits any more.
 		let _ = self.send(Command::Announce(cids));
+	}
+
+	/// Says that blocks may have come to the store, without naming them: those that peers wait for are looked up, and
+	/// whoever waits for one that is here now is told. It is for blocks that come otherwise than by the exchange, and
+	/// takes a lookup for each block that is waited for, however many came. Said again before that is done, it is done
+	/// once more.
+	///
+	/// # Errors
+	/// [`Stopped`].
+	pub fn store_changed(&self) -> Result<(), Stopped> {
+		self.send(Command::StoreChanged)
 	}
 
 	/// What the exchange holds now.

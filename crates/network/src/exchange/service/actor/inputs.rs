@@ -1,6 +1,6 @@
 //! What the tasks of streams and jobs tell the actor.
 
-use super::{links::Link, Actor};
+use super::{arrivals::Arrived, links::Link, Actor};
 use crate::{
 	bitswap::{
 		ledger::{Found as LedgerFound, Received},
@@ -85,6 +85,8 @@ pub(in super::super) enum Input {
 	LedgerFound(LedgerFound),
 	/// The store was read.
 	ServerFound(ServerFound),
+	/// Blocks that peers wait for were looked up.
+	Arrived(Arrived),
 }
 
 impl Actor {
@@ -173,6 +175,7 @@ impl Actor {
 			Input::Offence(peer, offence) => self.strike(peer, offence),
 			Input::LedgerFound(found) => self.ledger_found(found),
 			Input::ServerFound(found) => self.server_found(found),
+			Input::Arrived(arrived) => self.arrived(arrived),
 		}
 	}
 

@@ -1,6 +1,7 @@
 //! The task that owns the engines.
 
 mod accept;
+mod arrivals;
 mod inputs;
 mod jobs;
 mod links;
@@ -23,6 +24,7 @@ use crate::{
 	peers::{Offence, Verdict},
 	streams::{Event, Events},
 };
+use arrivals::Pass;
 use cairn_dag::hash::IDENTITY;
 use libp2p::PeerId;
 use links::{BitswapOut, Link};
@@ -71,6 +73,8 @@ pub(super) struct Actor {
 	jobs: usize,
 	/// Which server has the next job.
 	native_turn: bool,
+	/// Over the blocks that peers wait for.
+	pass: Pass,
 	/// Memory for what is read for peers and not written yet.
 	sending: Arc<Semaphore>,
 }
@@ -91,6 +95,7 @@ impl Actor {
 			next_number: 0,
 			jobs: 0,
 			native_turn: false,
+			pass: Pass::None,
 			sending: Arc::new(Semaphore::new(config.send_all)),
 			shared,
 		}
@@ -166,6 +171,7 @@ impl Actor {
 				self.ledgers.announce(&cids);
 				self.server.announce(&cids);
 			}
+			Command::StoreChanged => self.store_changed(),
 			Command::Status(reply) => {
 				let _ = reply.send(Status {
 					sessions: self.scheduler.sessions(),
