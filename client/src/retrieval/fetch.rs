@@ -9,7 +9,7 @@ use super::{
 	candidates::{Candidate, Candidates, Reason},
 	gateway::{Gateway, State, Verdict},
 	missing::{ObjectError, Wanted},
-	pieces::Speaks,
+	pieces::{Ask, Speaks},
 	transfer::{transfer, Outcome, Shared},
 	work::{Division, Job, Work},
 };
@@ -362,18 +362,33 @@ impl Retrieval<'_, '_> {
 			tokio::time::sleep_until(until.into()).await;
 			return Ok(());
 		}
-		// Those that delivered something are tried again, as long as somebody else brought something since.
+		// Those that delivered something are tried again, as long as somebody else brought something since; those that
+		// do not have some blocks are asked for the others.
 		let received = self.received();
-		let mut is_any = false;
-		for gateway in &mut self.gateways {
-			if matches!(gateway.state, State::Aside(at) if at < received && gateway.delivered > 0) {
-				gateway.state = State::Ready;
-				is_any = true;
+		let mut asked = Vec::new();
+		for (index, gateway) in self.gateways.iter().enumerate() {
+			match gateway.state {
+				State::Aside(at) if at < received && gateway.delivered > 0 => asked.push((index, true)),
+				State::Aside(_) if gateway.lacks_blocks => asked.push((index, false)),
+				_ => {}
 			}
 		}
-		match is_any {
-			true => Ok(()),
-			false => Err(self.exhausted()),
+		let choose = move |work: &mut Work| {
+			let mut again = Vec::new();
+			for (gateway, is_certain) in asked {
+				if is_certain || work.is_anything_for(gateway)? {
+					again.push(gateway);
+				}
+			}
+			Ok(again)
+		};
+		let again = on_work(self.shared.clone(), choose).await?;
+		for gateway in &again {
+			self.gateways[*gateway].state = State::Ready;
+		}
+		match again.is_empty() {
+			false => Ok(()),
+			true => Err(self.exhausted()),
 		}
 	}
 
@@ -396,6 +411,18 @@ impl Retrieval<'_, '_> {
 			Verdict::Otherwise(error) => {
 				self.note(job.gateway, error);
 				return Ok(());
+			}
+			Verdict::Lacks(error) => {
+				if let Ask::Block(cid) = job.ask {
+					self.shared.work().lacks(job.gateway, cid);
+				}
+				match gateway.is_ready() {
+					true => {
+						self.note(job.gateway, error);
+						return Ok(());
+					}
+					false => error,
+				}
 			}
 			Verdict::Failed(error) => error,
 		};

@@ -36,6 +36,8 @@ pub(super) struct Gateway {
 	pub running: usize,
 	/// Bytes of new blocks that it delivered.
 	pub delivered: u64,
+	/// Whether it answered last, without the block that it was asked for.
+	pub lacks_blocks: bool,
 	failures: u32,
 	/// Of one of its transfers.
 	rate: Option<f64>,
@@ -62,6 +64,8 @@ pub(super) enum Verdict {
 	Fine,
 	/// It is asked otherwise.
 	Otherwise(FetchError),
+	/// It is not asked for this block again.
+	Lacks(FetchError),
 	/// It is asked later, or not at all.
 	Failed(FetchError),
 }
@@ -75,6 +79,7 @@ impl Gateway {
 			state: State::Ready,
 			running: 0,
 			delivered: 0,
+			lacks_blocks: false,
 			failures: 0,
 			rate: None,
 			latency: None,
@@ -151,9 +156,18 @@ impl Gateway {
 				self.speaks = self.speaks.min(lesser);
 				return Verdict::Otherwise(error);
 			}
+			if matches!(job.ask, Ask::Block(_)) {
+				self.lacks_blocks = true;
+				// Who has brought some may have others. Who has brought none is asked when nobody else is left.
+				if self.delivered == 0 {
+					self.state = State::Aside(received);
+				}
+				return Verdict::Lacks(error);
+			}
 			self.state = State::Aside(received);
 			return Verdict::Failed(error);
 		}
+		self.lacks_blocks = false;
 		// When a connection breaks, or it has too much to do, several requests fail at once.
 		let is_resting = matches!(self.state, State::Resting(_));
 		self.failures += u32::from(!is_resting);
@@ -318,6 +332,26 @@ mod tests {
 			let mut gateway = gateway();
 			gateway.judge(&job(Ask::Target, Speaks::Ranges, 0), result, Ended::Left, 3);
 			assert_eq!(gateway.state, State::Aside(3));
+		}
+	}
+
+	#[test]
+	fn who_does_not_have_a_block_may_have_others() {
+		let block = || job(Ask::Block(Cid::default()), Speaks::Ranges, 0);
+		for result in [|| Err(status(404)), || Ok(())] {
+			let mut gateway = gateway();
+			// It has not shown that it has any.
+			let verdict = gateway.judge(&block(), result(), Ended::Left, 3);
+			assert!(matches!(verdict, Verdict::Lacks(_)));
+			assert_eq!((gateway.state, gateway.lacks_blocks), (State::Aside(3), true));
+			gateway.state = State::Ready;
+			gateway.delivered = 1;
+			let verdict = gateway.judge(&block(), result(), Ended::Left, 3);
+			assert!(matches!(verdict, Verdict::Lacks(_)));
+			assert_eq!(gateway.state, State::Ready);
+			// Who is not reached does not lack anything.
+			gateway.judge(&block(), Err(broken()), Ended::Left, 3);
+			assert!(!gateway.lacks_blocks);
 		}
 	}
 

@@ -345,6 +345,25 @@ impl Pieces {
 		self.0.len() <= 1
 	}
 
+	/// The first one, if it is a block alone.
+	pub fn first_block(&self) -> Option<&Cid> {
+		match self.0.front() {
+			Some(Piece::Block(cid)) => Some(cid),
+			_ => None,
+		}
+	}
+
+	/// Puts the first piece that is no block alone, or one that `is_chosen`, before the others. Returns where it stood.
+	pub fn bring_forward(&mut self, is_chosen: impl Fn(&Cid) -> bool) -> Option<usize> {
+		let place = self.0.iter().position(|piece| match piece {
+			Piece::Block(cid) => is_chosen(cid),
+			_ => true,
+		})?;
+		let piece = self.0.remove(place)?;
+		self.0.push_front(piece);
+		Some(place)
+	}
+
 	/// Puts others before these.
 	pub fn prepend(&mut self, mut others: Pieces) {
 		others.0.append(&mut self.0);

@@ -97,6 +97,8 @@ pub(super) struct Work {
 	queue: Pieces,
 	jobs: BTreeMap<u64, Running>,
 	next: u64,
+	/// Blocks that gateways were asked for and do not have.
+	lacking: HashSet<(usize, Cid)>,
 }
 
 struct Running {
@@ -125,7 +127,34 @@ impl Work {
 			queue: Pieces::everything(),
 			jobs: BTreeMap::new(),
 			next: 0,
+			lacking: HashSet::new(),
 		}
+	}
+
+	/// Takes note that a gateway does not have a block. It is not asked for it alone again.
+	pub fn lacks(&mut self, gateway: usize, cid: Cid) {
+		self.lacking.insert((gateway, cid));
+	}
+
+	/// Whether something waits that a gateway may have: it is put before the rest then.
+	///
+	/// # Errors
+	/// If the object is not what it should be.
+	pub fn is_anything_for(&mut self, gateway: usize) -> Result<bool, ObjectError> {
+		let mut view = View::new(&self.blocks, &self.wanted, &mut self.seen);
+		while self.queue.trim_front(&mut view)? {
+			let lacking = &self.lacking;
+			match self
+				.queue
+				.bring_forward(|cid| !lacking.contains(&(gateway, *cid)))
+			{
+				Some(0) => return Ok(true),
+				// It may have come meanwhile.
+				Some(_) => {}
+				None => return Ok(false),
+			}
+		}
+		Ok(false)
 	}
 
 	/// Whether something is missing that nobody fetches.
@@ -176,6 +205,9 @@ impl Work {
 	}
 
 	fn take_waiting(&mut self, offer: &Offer, handed_over: u32) -> Result<Option<Job>, ObjectError> {
+		if !self.is_anything_for(offer.gateway)? {
+			return Ok(None);
+		}
 		let mut view = View::new(&self.blocks, &self.wanted, &mut self.seen);
 		let taken = self.queue.take_front(&mut view, offer.speaks)?;
 		Ok(taken.map(|(ask, pieces)| {
@@ -241,7 +273,11 @@ impl Work {
 				self.queue.prepend(taken);
 				return self.take_waiting(offer, 0);
 			}
-			if pieces.is_one() && is_late(victim, offer, self.division.patience) {
+			let lacks = |cid: &Cid| self.lacking.contains(&(offer.gateway, *cid));
+			if pieces.is_one()
+				&& !pieces.first_block().is_some_and(lacks)
+				&& is_late(victim, offer, self.division.patience)
+			{
 				return self.relieve(id, offer);
 			}
 		}

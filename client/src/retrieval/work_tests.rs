@@ -43,13 +43,19 @@ struct Scene {
 
 impl Scene {
 	fn new(patience: Duration) -> Self {
+		Scene::of(|_| Part::Whole, patience)
+	}
+
+	/// Of a part of the object, given all of its blocks.
+	fn of(part: impl FnOnce(&[Block]) -> Part, patience: Duration) -> Self {
 		let (root, all, content) = object();
+		let blocks: Vec<Block> = walk(&all, root, Scope::All).map(Result::unwrap).collect();
 		let folder = tempfile::tempdir().unwrap();
 		let kept = BlockStore::open(&folder.path().join("x.car"), &root).unwrap();
 		let wanted = Wanted {
 			root,
 			path: String::new(),
-			part: Part::Whole,
+			part: part(&blocks),
 		};
 		let division = Division {
 			largest_part: 4 << 10,
@@ -207,6 +213,48 @@ fn gateways_that_know_whole_objects_only_take_what_waits() {
 	assert!(scene.work.is_settled(job.id));
 	assert_eq!(scene.work.finish(job.id).unwrap(), Ended::Done);
 	scene.assert_complete();
+}
+
+#[test]
+fn who_lacks_a_block_is_asked_for_the_others() {
+	let mut cids = Vec::new();
+	let choose = |blocks: &[Block]| {
+		cids = blocks[..3].iter().map(|block| *block.cid()).collect();
+		Part::Blocks(cids.clone().into())
+	};
+	let mut scene = Scene::of(choose, Duration::ZERO);
+	let next = |scene: &mut Scene, gateway| {
+		let job = scene.work.next_job(&offer(gateway, Speaks::Ranges)).unwrap();
+		job.map(|job| match job.ask {
+			Ask::Block(cid) => (job.id, cid),
+			other => panic!("{other:?}"),
+		})
+	};
+	let fails = |scene: &mut Scene, gateway, (id, cid): (u64, Cid)| {
+		assert_eq!(scene.work.finish(id).unwrap(), Ended::Left);
+		scene.work.lacks(gateway, cid);
+	};
+	for cid in &cids[..2] {
+		let job = next(&mut scene, 0).unwrap();
+		assert_eq!(job.1, *cid);
+		fails(&mut scene, 0, job);
+	}
+	// Another brings one of those, and begins with the other.
+	let first = next(&mut scene, 1).unwrap();
+	assert_eq!(first.1, cids[0]);
+	scene.kept.put(&scene.blocks_of(&Ask::Block(first.1))[0]).unwrap();
+	assert_eq!(scene.work.finish(first.0).unwrap(), Ended::Done);
+	let second = next(&mut scene, 1).unwrap();
+	assert_eq!(second.1, cids[1]);
+	// What is left for the first is the last one; the slow one's block is not handed to who lacks it.
+	assert!(scene.work.is_anything_for(0).unwrap());
+	let last = next(&mut scene, 0).unwrap();
+	assert_eq!(last.1, cids[2]);
+	fails(&mut scene, 0, last);
+	assert!(!scene.work.is_anything_for(0).unwrap());
+	assert!(next(&mut scene, 0).is_none());
+	assert!(scene.work.is_anything_waiting().unwrap());
+	assert_eq!(next(&mut scene, 2).unwrap().1, cids[2]);
 }
 
 /// Gateways of all kinds begin, deliver, fail and finish in any order: nothing is lost, and it ends.

