@@ -1,13 +1,19 @@
-//! The repository: importing a file, deleting a large dataset and very many small ones, collecting them.
+//! The repository: importing a file as blocks and as a dataset, beside `sha256sum` of the same file; deleting a large
+//! dataset and very many small ones, collecting them.
 //!
-//! `CAIRN_BENCH_BYTES` sets the size of the file (1 GiB), `CAIRN_BENCH_BLOCKS` the blocks of the large
+//! `CAIRN_BENCH_BYTES` sets the size of the file (1 GiB), which lies in the folder for temporary files (`TMPDIR`) as the
+//! repositories do, `CAIRN_BENCH_BLOCKS` the blocks of the large
 //! dataset (1 million), `CAIRN_BENCH_DATASETS` the number of small ones (100,000).
 
 use cairn_blockstore::{
 	repo::{Backend, CommitOptions},
 	Cid, MemoryChunks, Repo, RepoConfig,
 };
-use cairn_dag::{Block, Codec};
+use cairn_dag::{
+	codex::{self, DatasetOptions},
+	unixfs::import::{ImportOptions, Importer},
+	Block, BlockSink, Codec,
+};
 use criterion::{
 	criterion_group, criterion_main, measurement::WallTime, BatchSize, BenchmarkGroup, Criterion,
 	SamplingMode, Throughput,
@@ -17,7 +23,10 @@ use rand_chacha::{
 	ChaCha8Rng,
 };
 use std::{
+	convert::Infallible,
+	fs::{self, File},
 	path::Path,
+	process::{Command, Stdio},
 	sync::Arc,
 	time::{Duration, Instant},
 };
@@ -76,6 +85,63 @@ fn import(c: &mut Criterion) {
 						})
 						.unwrap();
 					upload.commit(&root.unwrap(), &CommitOptions::default()).unwrap();
+					(repo, folder)
+				},
+				BatchSize::PerIteration,
+			)
+		});
+	}
+	group.finish();
+}
+
+/// Cuts a file into the blocks of a dataset, and gives its root.
+type Cut = fn(File, &mut dyn BlockSink) -> Cid;
+
+fn cut_as_unixfs(file: File, sink: &mut dyn BlockSink) -> Cid {
+	let importer = Importer::new(sink, ImportOptions::default());
+	importer.reader(file).unwrap().root
+}
+
+fn cut_as_codex(file: File, sink: &mut dyn BlockSink) -> Cid {
+	codex::import(file, sink, &DatasetOptions::default()).unwrap().cid
+}
+
+/// From a file on disk, through the importers, to a committed dataset on disk, beside the time it takes to hash the
+/// same file.
+fn import_dataset(c: &mut Criterion) {
+	let bytes = number("CAIRN_BENCH_BYTES", 1 << 30);
+	let folder = tempfile::tempdir().unwrap();
+	let source = folder.path().join("source");
+	let mut data = vec![0; bytes as usize];
+	ChaCha8Rng::seed_from_u64(1).fill_bytes(&mut data);
+	fs::write(&source, data).unwrap();
+	File::open(&source).unwrap().sync_all().unwrap();
+	let mut group = c.benchmark_group("import a dataset");
+	group.sample_size(10).throughput(Throughput::Bytes(bytes));
+	group.bench_function("sha256sum", |b| {
+		b.iter(|| {
+			let mut command = Command::new("sha256sum");
+			let status = command.arg(&source).stdout(Stdio::null()).status().unwrap();
+			assert!(status.success());
+		})
+	});
+	for (name, backend, cut) in [
+		("UnixFS, 256 KiB blocks, fs", Backend::Fs, cut_as_unixfs as Cut),
+		("UnixFS, 256 KiB blocks, sqlite", Backend::Sqlite, cut_as_unixfs),
+		("Codex, 64 KiB blocks, fs", Backend::Fs, cut_as_codex),
+		("Codex, 64 KiB blocks, sqlite", Backend::Sqlite, cut_as_codex),
+	] {
+		group.bench_function(name, |b| {
+			b.iter_batched(
+				|| {
+					let folder = tempfile::tempdir().unwrap();
+					(open(folder.path(), backend), folder)
+				},
+				|(repo, folder)| {
+					let mut upload = repo.upload(bytes).unwrap();
+					let file = File::open(&source).unwrap();
+					let root = upload.fill(|sink| Ok::<_, Infallible>(cut(file, sink))).unwrap();
+					upload.commit(&root, &CommitOptions::default()).unwrap();
 					(repo, folder)
 				},
 				BatchSize::PerIteration,
@@ -234,5 +300,5 @@ fn delete_small(c: &mut Criterion) {
 	group.finish();
 }
 
-criterion_group!(benches, import, delete, delete_small);
+criterion_group!(benches, import, import_dataset, delete, delete_small);
 criterion_main!(benches);

@@ -1,4 +1,4 @@
-//! Reading a block takes memory in proportion to its size, importing a file takes some blocks' memory
+//! Reading a block takes memory in proportion to its size, importing and exporting a file takes some blocks' memory
 //! however large it is. A file of its own, because it counts what the whole process allocates.
 
 #![cfg(all(
@@ -10,48 +10,21 @@
 	feature = "git"
 ))]
 
+#[path = "../../../tests/fuzz-targets/tests/memory/mod.rs"]
+mod memory;
+
 use cairn_dag::{
 	codex::{self, DatasetOptions},
-	unixfs::import::{ImportOptions, Importer, Layout as FileLayout},
+	unixfs::{
+		export,
+		import::{ImportOptions, Importer, Layout},
+		ByteRange,
+	},
 	walk::{walk, Budget, Order, Scope, WalkError},
 	Block, BlockSink, Codec, MemoryBlocks, NullSink,
 };
-use std::{
-	alloc::{GlobalAlloc, Layout, System},
-	io::Read,
-	sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
-
-/// Counts the bytes in use, and the most that ever were.
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: hands every call to the system's allocator, unchanged.
-unsafe impl GlobalAlloc for Counting {
-	unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-		let now = IN_USE.fetch_add(layout.size(), Relaxed) + layout.size();
-		PEAK.fetch_max(now, Relaxed);
-		System.alloc(layout)
-	}
-
-	unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-		IN_USE.fetch_sub(layout.size(), Relaxed);
-		System.dealloc(pointer, layout);
-	}
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most memory that `run` has in use at once.
-fn peak_of(run: impl FnOnce()) -> usize {
-	let before = IN_USE.load(Relaxed);
-	PEAK.store(before, Relaxed);
-	run();
-	PEAK.load(Relaxed).saturating_sub(before)
-}
+use memory::peak_of;
+use std::io::Read;
 
 /// One test, so that nothing else allocates meanwhile.
 #[test]
@@ -59,12 +32,13 @@ fn memory_is_bounded() {
 	blocks_take_a_multiple_of_their_size();
 	walks_hold_no_more_links_than_may_wait();
 	imports_take_a_few_blocks();
+	exports_take_a_few_blocks();
 }
 
 /// However much is imported, and whatever the layout.
 fn imports_take_a_few_blocks() {
 	const LEN: u64 = 64 << 20;
-	for layout in [FileLayout::Balanced, FileLayout::Trickle] {
+	for layout in [Layout::Balanced, Layout::Trickle] {
 		for raw_leaves in [true, false] {
 			let options = ImportOptions {
 				layout,
@@ -86,6 +60,27 @@ fn imports_take_a_few_blocks() {
 		assert_eq!(dataset.manifest.dataset_size, LEN);
 	});
 	assert!(peak < 1 << 20, "{peak}");
+}
+
+/// However large the file is: here all of its leaves are one block, which takes no room in the source.
+fn exports_take_a_few_blocks() {
+	for layout in [Layout::Balanced, Layout::Trickle] {
+		let [small, large] = [64 << 20, 256 << 20].map(|len| {
+			let options = ImportOptions {
+				layout,
+				..ImportOptions::default()
+			};
+			let mut blocks = MemoryBlocks::new();
+			let importer = Importer::new(&mut blocks, options);
+			let root = importer.reader(std::io::repeat(7).take(len)).unwrap().root;
+			peak_of(|| {
+				let written = export::file(&blocks, &root, &mut std::io::sink(), ByteRange::ALL);
+				assert_eq!(written.unwrap(), len);
+			})
+		});
+		// The links of a node wait, of which the larger file has four times as many: 1,024 in one node.
+		assert!(large < 1 << 20, "{layout:?}: {small} {large}");
+	}
 }
 
 /// A block can hold far more links than a walk lets wait.

@@ -16,7 +16,8 @@ use serde_json::Value;
 
 /// Show a block: its codec, size, links, and what it says
 ///
-/// In an archive, or fetched from peers and providers, verified, as `cairn block stat` does. With --json, `decoded` is the block as dag-json, where its codec has such a form.
+/// In an archive, or fetched from peers and providers, verified, as `cairn block stat` does. With --json, `decoded`
+/// is the block as dag-json, where its codec has such a form.
 #[derive(Debug, clap::Args)]
 pub struct Args {
 	#[command(flatten)]

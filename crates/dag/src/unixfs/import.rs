@@ -193,7 +193,7 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 						name: pair[0].0.clone(),
 					});
 				}
-				self.folder(Path::new(""), named, 0)?
+				self.folder(Path::new(""), named.into_iter(), 0)?
 			}
 		};
 		Ok(self.done(root))
@@ -230,7 +230,8 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 			self.check_entries(0)?;
 			Ok(self.put_node(encode_symlink(&target), target.len() as u64)?)
 		} else if file_type.is_dir() {
-			let mut entries = Vec::new();
+			// Names alone: there may be a million.
+			let mut names = Vec::new();
 			for entry in fs::read_dir(path).map_err(io_error)? {
 				let entry = entry.map_err(io_error)?;
 				if self.is_left_out(&entry.path()) {
@@ -238,11 +239,15 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 				}
 				let name = utf8(&entry.file_name(), &entry.path())?;
 				if self.options.hidden || !name.starts_with('.') {
-					entries.push((name, entry.path()));
-					self.check_entries(entries.len() as u64)?;
+					names.push(name);
+					self.check_entries(names.len() as u64)?;
 				}
 			}
-			entries.sort();
+			names.sort_unstable();
+			let entries = names.into_iter().map(|name| {
+				let entry = path.join(&name);
+				(name, entry)
+			});
 			self.folder(path, entries, depth)
 		} else if file_type.is_file() {
 			match open_file(path).map_err(io_error)? {
@@ -279,11 +284,11 @@ impl<'a, K: BlockSink + ?Sized> Importer<'a, K> {
 		Ok(())
 	}
 
-	/// `entries` are sorted by name.
+	/// `entries`, with the path of each, are sorted by name.
 	fn folder(
 		&mut self,
 		path: &Path,
-		entries: Vec<(String, PathBuf)>,
+		entries: impl ExactSizeIterator<Item = (String, PathBuf)>,
 		depth: usize,
 	) -> Result<Subtree, ImportError> {
 		// Also bounds the stack: paths may be thousands of folders deep.
