@@ -32,7 +32,7 @@ async fn a_peer_is_banned_and_pardoned() {
 		(&ban["peer"], &ban["offences"]),
 		(&id.to_string().into(), &0.into())
 	);
-	assert_eq!(banned(&node).await, [ban.clone()]);
+	assert_eq!(banned(&node).await, std::slice::from_ref(&ban));
 	let gone = async {
 		while host
 			.connected()
