@@ -13,6 +13,7 @@
 //! [`deal::state`] and [`sector::state`] (the states), [`http`] (the outside).
 #![deny(missing_docs)]
 
+pub mod access;
 pub mod backoff;
 pub mod chain;
 pub mod cli;

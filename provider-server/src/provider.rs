@@ -1,6 +1,7 @@
 //! The provider: what the pipeline, the HTTP server and the commands share.
 
 use crate::{
+	access::WriteAccess,
 	chain::{AccountId, Ask, Chain, ChainError, ProviderView, RegisteredProofType},
 	config::Config,
 	data::Data,
@@ -14,6 +15,7 @@ use crate::{
 	sector::{Health, SectorState},
 	store::{Store, StoreError},
 };
+use cairn_network::peers::Peers;
 use cairn_primitives::{
 	deal::proposal_hash, params::ProtocolParameters, Balance, BlockNumber, ProofTypeId, SectorNumber, Tier,
 };
@@ -26,7 +28,7 @@ use std::{
 	collections::HashMap,
 	sync::{
 		atomic::{AtomicU32, Ordering},
-		Arc, Mutex, PoisonError, RwLock,
+		Arc, Mutex, OnceLock, PoisonError, RwLock,
 	},
 	time::Instant,
 };
@@ -72,6 +74,10 @@ pub struct Provider {
 	pub uploads: Uploads,
 	/// The node's own block store, if it keeps one.
 	pub data: Option<Arc<Data>>,
+	/// Who may change it, and ban peers.
+	pub access: WriteAccess,
+	/// Whom the node remembers of the network, once it has joined it.
+	pub peers: OnceLock<Peers>,
 	/// Metrics.
 	pub metrics: Metrics,
 	/// Wakes the pipeline before the next block.
@@ -109,6 +115,8 @@ pub struct Parts {
 	pub unsealer: Unsealer,
 	/// The node's own block store, if it keeps one.
 	pub data: Option<Data>,
+	/// Who may change it, and ban peers.
+	pub access: WriteAccess,
 	/// Metrics.
 	pub metrics: Metrics,
 }
@@ -179,6 +187,8 @@ impl Provider {
 			sectors: parts.sectors,
 			uploads: parts.uploads,
 			data: parts.data.map(Arc::new),
+			access: parts.access,
+			peers: OnceLock::new(),
 			metrics: parts.metrics,
 			wake: Notify::new(),
 			view: RwLock::new(view),

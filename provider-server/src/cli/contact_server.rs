@@ -1,10 +1,11 @@
-//! Asking the running daemon: the database has one user at a time.
+//! Asking the running daemon: the database has one user at a time, and what it remembers of peers is in its memory.
 
 use super::{run::Running, CliError, Session};
+use crate::access::read_token;
 use bytes::Bytes;
-use cairn_provider_api::rpc;
+use cairn_provider_api::{rpc, Problem};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{client::conn::http1, header, Request};
+use hyper::{client::conn::http1, header, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -21,13 +22,13 @@ pub(crate) async fn call<T: DeserializeOwned>(
 	method: &str,
 	params: serde_json::Value,
 ) -> Result<T, CliError> {
-	let running = running(session)?;
+	let running = running(session).ok_or_else(starting)?;
 	let failed = |error: String| unanswered(&running, error);
 	let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
 	let request = Request::post(rpc::PATH)
 		.header(header::CONTENT_TYPE, "application/json")
 		.body(Full::new(Bytes::from(body.to_string())));
-	let answer = exchange(&running, request).await?;
+	let (_, answer) = exchange(&running, request).await?;
 	#[derive(serde::Deserialize)]
 	struct Answer<T> {
 		result: Option<T>,
@@ -41,22 +42,54 @@ pub(crate) async fn call<T: DeserializeOwned>(
 
 /// Reads JSON from a path of the daemon that runs on the session's base path.
 pub(crate) async fn get<T: DeserializeOwned>(session: &Session, path: &str) -> Result<T, CliError> {
-	let running = running(session)?;
-	let answer = exchange(&running, Request::get(path).body(Full::default())).await?;
+	let running = running(session).ok_or_else(starting)?;
+	let request = Request::get(path).body(Full::default());
+	let (status, answer) = exchange(&running, request).await?;
+	if !status.is_success() {
+		return Err(refused(&running, status, &answer));
+	}
 	serde_json::from_slice(&answer).map_err(|error| unanswered(&running, error))
 }
 
-/// The daemon that has the session's base path in use.
-fn running(session: &Session) -> Result<Running, CliError> {
-	std::fs::read(session.paths.base.join("running.json"))
-		.ok()
-		.and_then(|bytes| serde_json::from_slice(&bytes).ok())
-		.ok_or_else(|| {
-			CliError::new(
-				"the provider's database is in use",
-				"but no daemon says where it listens; wait until it has started",
-			)
-		})
+/// Has the daemon that runs on the session's base path do what only its operator may have done, and returns the
+/// body of its answer.
+pub(crate) async fn operate(session: &Session, method: Method, path: &str) -> Result<Bytes, CliError> {
+	let running = running(session).ok_or_else(|| {
+		CliError::new(
+			format!("no provider runs on {}", session.paths.base.display()),
+			"start it with `cairn-provider run`, or name its folder with --base-path",
+		)
+	})?;
+	let mut request = Request::builder().method(method).uri(path);
+	if let Some(file) = session.paths.token(&session.config) {
+		request = request.header(header::AUTHORIZATION, format!("Bearer {}", read_token(&file)?));
+	}
+	let (status, answer) = exchange(&running, request.body(Full::default())).await?;
+	if !status.is_success() {
+		return Err(refused(&running, status, &answer));
+	}
+	Ok(answer)
+}
+
+/// The daemon that runs on the session's base path, as it says itself.
+fn running(session: &Session) -> Option<Running> {
+	let note = std::fs::read(session.paths.base.join("running.json")).ok()?;
+	serde_json::from_slice(&note).ok()
+}
+
+fn starting() -> CliError {
+	CliError::new(
+		"the provider's database is in use",
+		"but no daemon says where it listens; wait until it has started",
+	)
+}
+
+/// A refusal as the daemon explains it.
+fn refused(running: &Running, status: StatusCode, answer: &[u8]) -> CliError {
+	match serde_json::from_slice(answer) {
+		Ok(Problem { message, hint, .. }) => CliError::Other { message, hint },
+		Err(_) => unanswered(running, status),
+	}
 }
 
 fn unanswered(running: &Running, error: impl std::fmt::Display) -> CliError {
@@ -69,11 +102,11 @@ fn unanswered(running: &Running, error: impl std::fmt::Display) -> CliError {
 	)
 }
 
-/// Sends a request and reads the answer's body.
+/// Sends a request and reads the answer's status and body.
 async fn exchange(
 	running: &Running,
 	request: Result<Request<Full<Bytes>>, hyper::http::Error>,
-) -> Result<Bytes, CliError> {
+) -> Result<(StatusCode, Bytes), CliError> {
 	let exchange = async {
 		let mut request = request?;
 		let host = running.listen.to_string().parse()?;
@@ -82,8 +115,9 @@ async fn exchange(
 		let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
 		tokio::spawn(connection);
 		let response = sender.send_request(request).await?;
+		let status = response.status();
 		let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await?;
-		Ok::<_, Box<dyn std::error::Error + Send + Sync>>(body.to_bytes())
+		Ok::<_, Box<dyn std::error::Error + Send + Sync>>((status, body.to_bytes()))
 	};
 	tokio::time::timeout(PATIENCE, exchange)
 		.await

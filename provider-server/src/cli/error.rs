@@ -31,6 +31,9 @@ pub enum CliError {
 	/// The database.
 	#[error(transparent)]
 	Store(#[from] StoreError),
+	/// The token of those who may change the node.
+	#[error(transparent)]
+	Token(#[from] crate::access::TokenError),
 	/// The block store.
 	#[error(transparent)]
 	Data(#[from] crate::data::OpenDataError),

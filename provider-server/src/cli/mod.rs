@@ -12,6 +12,7 @@ mod error;
 mod init;
 mod keys;
 mod output;
+mod peers;
 mod run;
 mod sectors;
 mod store;
@@ -113,6 +114,9 @@ enum Command {
 	/// The node's own block store
 	#[command(subcommand)]
 	Store(store::Store),
+	/// Peers of the network that the running provider has banned
+	#[command(subcommand)]
+	Peers(peers::Peers),
 	/// Check disk, keys, chain, registration, funds, peers and ports
 	Doctor(doctor::Doctor),
 }
@@ -178,6 +182,7 @@ fn dispatch(session: Session, command: Command) -> Result<ExitCode, CliError> {
 			Command::Ask(command) => command.run(session).await,
 			Command::Sectors(command) => command.run(session).await,
 			Command::Deals(command) => command.run(session).await,
+			Command::Peers(command) => command.run(session).await,
 			Command::Store(command) => return command.run(session).await,
 			Command::Doctor(command) => return command.run(session).await,
 		}

@@ -2,6 +2,7 @@
 
 use super::{CliError, ServerFlags, Session};
 use crate::{
+	access::WriteAccess,
 	chain::live::LiveChain,
 	data::Data,
 	http::{router, serve, ServeError},
@@ -49,6 +50,9 @@ impl Run {
 		let shutdown = CancellationToken::new();
 		watch_signals(shutdown.clone())?;
 
+		// Before anything is created: a token that cannot be read must not leave a store without one.
+		let token = session.paths.token(&session.config);
+		let access = WriteAccess::load(token.as_deref(), &session.config.api.cors_origins)?;
 		let worker = session.worker().await?;
 		let client = session.connect().await?;
 		let worker_key = worker.public();
@@ -113,6 +117,7 @@ impl Run {
 			uploads,
 			unsealer,
 			data,
+			access,
 			metrics,
 		})
 		.await?;

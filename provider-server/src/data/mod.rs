@@ -1,12 +1,11 @@
 //! The node's own block store: what its operator's programs put and get through the data API.
 //!
-//! [`Data`] holds the repository (`cairn_blockstore`), the uploads that are open ([`uploads`]), the datasets that
-//! are being fetched from other nodes ([`fetches`]) and who may change it ([`access`]). The routes are in
-//! [`crate::http`].
+//! [`Data`] holds the repository (`cairn_blockstore`), the uploads that are open ([`uploads`]) and the datasets that
+//! are being fetched from other nodes ([`fetches`]). The routes are in [`crate::http`], and who may use which in
+//! [`crate::access`].
 //!
 //! The data of deals is not here: it lies in pieces, and the pipeline looks after it.
 
-pub mod access;
 mod blocks;
 mod durable_file;
 mod error;
@@ -20,7 +19,6 @@ use crate::{
 	config::{Config, Paths},
 	ingest::Disk,
 };
-use access::{TokenError, WriteAccess};
 use cairn_blockstore::{
 	repo::{OpenError, ReadError, Recovery, StartupCheck, Worker},
 	Repo, RepoConfig,
@@ -44,8 +42,6 @@ const BATCH_BYTES: usize = 4 << 20;
 pub struct Data {
 	/// The blocks.
 	pub repo: Repo,
-	/// Who may change them.
-	pub access: WriteAccess,
 	/// Uploads that are open.
 	pub uploads: Arc<Uploads>,
 	/// Datasets that are being fetched.
@@ -62,9 +58,6 @@ pub enum OpenDataError {
 	/// The repository.
 	#[error(transparent)]
 	Repo(#[from] OpenError),
-	/// The token.
-	#[error(transparent)]
-	Token(#[from] TokenError),
 	/// The folder of unfinished uploads.
 	#[error("cannot open the folder of unfinished uploads {}", path.display())]
 	Uploads {
@@ -97,8 +90,6 @@ impl Data {
 		if !config.repo.enabled {
 			return Ok(None);
 		}
-		// Before anything is created: a token that cannot be read must not leave a store without one.
-		let access = WriteAccess::load(paths.token(config).as_deref(), &config.api.cors_origins)?;
 		let (repo, recovery) = open_repo(config, &paths.repo(config), StartupCheck::AfterCrash)?;
 		if recovery.after_crash {
 			tracing::warn!(
@@ -138,7 +129,6 @@ impl Data {
 		Ok(Some(Data {
 			_worker: repo.start_worker().map_err(OpenDataError::Worker)?,
 			repo,
-			access,
 			uploads,
 			fetches,
 			commits,

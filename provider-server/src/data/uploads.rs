@@ -433,9 +433,8 @@ impl Running {
 			Work::Direct { session, builder } => self.commit(session, builder)?,
 			Work::Spooled(mut spool) => match self.commit_spooled(&mut spool) {
 				Ok(committed) => {
-					self.finished(committed.root);
 					spool.remove();
-					return Ok(committed);
+					committed
 				}
 				Err(problem) => {
 					spool.take_room_again(self.terms.length);
@@ -475,6 +474,7 @@ impl Running {
 	}
 
 	fn commit(&self, mut session: Session, builder: DatasetBuilder) -> Result<Dataset, Problem> {
+		self.check_wanted()?;
 		let terms = &self.terms;
 		let dataset = builder
 			.finish(&mut session, terms.filename.clone(), terms.mimetype.clone())
@@ -483,9 +483,8 @@ impl Running {
 			ttl: terms.ttl,
 			..CommitOptions::default()
 		};
-		if self.is_discarded() {
-			return Err(discarded());
-		}
+		// Building the tree takes a while.
+		self.check_wanted()?;
 		let _committing = self
 			.uploads
 			.commits
@@ -493,6 +492,14 @@ impl Running {
 			.unwrap_or_else(PoisonError::into_inner);
 		let committed = session.commit(&dataset.cid, &options);
 		committed.map_err(|error| upload_problem(&error))
+	}
+
+	/// Fails if it was given up while this request has it.
+	fn check_wanted(&self) -> Result<(), Problem> {
+		match self.is_discarded() {
+			true => Err(discarded()),
+			false => Ok(()),
+		}
 	}
 
 	/// Notes the outcome for who asks later.

@@ -105,18 +105,24 @@ pub(super) fn blocking<H: Send + 'static>(
 	Body::from_stream(stream::unfold(
 		(receiver, held),
 		|(mut receiver, held)| async move {
-			// A connection that takes all it is given would keep its thread from all others.
-			tokio::task::yield_now().await;
+			let_others_go_first().await;
 			receiver.recv().await.map(|chunk| (chunk, (receiver, held)))
 		},
 	))
 }
 
-/// A body of bytes that are at hand. `held` is held as by [`blocking`].
+/// A body of bytes that are at hand, sent in parts. `held` is held as by [`blocking`].
 pub(super) fn at_hand<H: Send + 'static>(bytes: Bytes, held: H) -> Body {
-	Body::from_stream(stream::unfold((Some(bytes), held), |(bytes, held)| async move {
-		bytes.map(|bytes| (io::Result::Ok(bytes), (None, held)))
+	Body::from_stream(stream::unfold((bytes, held), |(mut rest, held)| async move {
+		let_others_go_first().await;
+		let part = rest.split_to(rest.len().min(CHUNK));
+		(!part.is_empty()).then_some((io::Result::Ok(part), (rest, held)))
 	}))
+}
+
+/// Before each part of a body: a connection that takes all it is given would keep its thread from all others.
+async fn let_others_go_first() {
+	tokio::task::yield_now().await;
 }
 
 /// Any body, with what is held until it is taken or dropped.
@@ -149,5 +155,50 @@ impl<H: Unpin> HttpBody for Holding<H> {
 
 	fn size_hint(&self) -> SizeHint {
 		self.body.size_hint()
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use futures::StreamExt;
+	use std::sync::{
+		atomic::{AtomicUsize, Ordering},
+		Arc,
+	};
+
+	#[tokio::test]
+	async fn bytes_at_hand_are_sent_in_parts_and_in_turns() {
+		for len in [0, 1, CHUNK, 3 * CHUNK + 7] {
+			let bytes: Bytes = (0..len).map(|n| (n >> 8) as u8).collect();
+			let held = Arc::new(());
+			let mut parts = at_hand(bytes.clone(), held.clone()).into_data_stream();
+			let turns = Arc::new(AtomicUsize::new(0));
+			let other = {
+				let turns = turns.clone();
+				tokio::spawn(async move {
+					loop {
+						turns.fetch_add(1, Ordering::Relaxed);
+						tokio::task::yield_now().await;
+					}
+				})
+			};
+			let (mut sent, mut count) = (Vec::new(), 0);
+			while let Some(part) = parts.next().await {
+				let part = part.unwrap();
+				assert!(!part.is_empty() && part.len() <= CHUNK);
+				sent.extend_from_slice(&part);
+				count += 1;
+				assert!(
+					turns.load(Ordering::Relaxed) >= count,
+					"part {count} of {len} bytes"
+				);
+			}
+			assert!(sent == bytes, "{len} bytes");
+			assert_eq!(count, len.div_ceil(CHUNK));
+			drop(parts);
+			assert_eq!(Arc::strong_count(&held), 1);
+			other.abort();
+		}
 	}
 }

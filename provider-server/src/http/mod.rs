@@ -7,12 +7,14 @@
 //! | `GET HEAD /ipfs/{cid}[/path]` | IPFS gateway ([`gateway`]) |
 //! | `GET HEAD /piece/{cid}` | a piece's payload, with ranges ([`piece`]) |
 //! | `/api/cairn/v1/…`, `/api/codex/v1/…` | the node's own block store ([`data`]) |
+//! | `/api/cairn/v1/peers/banned…` | bans of the network's peers ([`banned_peers`]) |
 //! | `GET /healthz`, `GET /metrics` | for operators ([`health`]) |
 //!
 //! Every response carries `x-request-id`; errors are [`cairn_provider_api::Problem`] as JSON. What a client may
 //! send is limited by its address ([`rate_limit`], [`client_address`]), apart for what operators ask; of connections and
 //! of responses that read data it has a share ([`places`]).
 
+mod banned_peers;
 mod body;
 mod client_address;
 mod conditional;
@@ -46,6 +48,7 @@ pub mod request_head {
 	};
 }
 
+pub(crate) use banned_peers::{BannedPeer, BannedPeers, PATH as BANNED_PEERS};
 pub(crate) use rpc::sector_status;
 pub use server::{serve, ServeError};
 
@@ -53,7 +56,7 @@ use crate::provider::Provider;
 use axum::{
 	body::Body,
 	extract::Request,
-	http::{header, HeaderName, HeaderValue, Method, StatusCode},
+	http::{header, HeaderMap, HeaderName, HeaderValue, Method, StatusCode},
 	middleware::{self, Next},
 	response::{IntoResponse, Response},
 	routing::{any, get, post},
@@ -105,6 +108,22 @@ pub(crate) struct Api {
 	/// What operators ask for, as it was found lately.
 	disk_available: Recent<Option<u64>>,
 	counts: Recent<Result<(), String>>,
+}
+
+impl Api {
+	/// Whether the request may do what is for the operator's programs.
+	fn check_access(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Failure> {
+		self.provider.access.check(peer, headers).map_err(|problem| {
+			let unauthorized = problem.kind == ErrorKind::Unauthorized;
+			let failure = Failure::from(problem);
+			if unauthorized {
+				// Not Basic: browsers would ask for a password, remember it, and send it for any page.
+				failure.header("www-authenticate", "Bearer")
+			} else {
+				failure
+			}
+		})
+	}
 }
 
 /// The routes.

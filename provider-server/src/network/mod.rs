@@ -99,6 +99,8 @@ impl Network {
 			.iter()
 			.map(|address| format!("{address}/p2p/{}", own.peer))
 			.collect();
+		// Set once: a second network has failed at its metrics.
+		let _ = provider.peers.set(host.peers().clone());
 		let registered = RegisteredPeers::new(provider.chain.clone(), host.clone());
 		tokio::spawn(registered.run(shutdown.clone()));
 		let peers = provider.data.as_ref().map(|data| {

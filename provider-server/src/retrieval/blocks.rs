@@ -6,9 +6,10 @@ use cairn_dag::{Block, BlockSource, SourceError};
 use cairn_primitives::PieceInfo;
 use cid::Cid;
 use std::sync::{
-	atomic::{AtomicBool, AtomicUsize, Ordering},
+	atomic::{AtomicBool, Ordering},
 	Arc, Mutex, PoisonError,
 };
+use tokio::sync::Semaphore;
 
 /// Multihash code of CIDs that carry their block.
 const IDENTITY: u64 = 0;
@@ -21,15 +22,21 @@ const MAX_PLACES: usize = 8;
 /// The blocks of every stored piece. Keeps the last piece open: a DAG's blocks mostly lie in one.
 pub struct PieceBlocks {
 	provider: Arc<Provider>,
-	/// Whether sectors are unsealed whose pieces are only left in replicas.
-	unseal: bool,
-	/// Whether one was not, and a block of it was wanted.
+	sealed: Sealed,
+	/// Whether a sector was not unsealed, and a block of it was wanted.
 	passed_over: AtomicBool,
-	/// Whether to keep a piece open.
-	keep_open: bool,
-	/// Reads that wait for a sector to be unsealed.
-	waiting: AtomicUsize,
-	last: Mutex<Option<(PieceInfo, Arc<Payload>)>>,
+	/// The piece that was opened last; none if no piece is to be kept open.
+	last: Option<Mutex<Option<(PieceInfo, Arc<Payload>)>>>,
+}
+
+/// What to do about a sector whose pieces are only left in its replica.
+enum Sealed {
+	/// Wait until it is unsealed.
+	Unseal,
+	/// The same, for as many readers at a time as there are places; for others its blocks are absent.
+	UnsealForSome(Semaphore),
+	/// Its blocks are absent.
+	PassOver,
 }
 
 impl PieceBlocks {
@@ -37,11 +44,9 @@ impl PieceBlocks {
 	pub fn new(provider: Arc<Provider>) -> Self {
 		PieceBlocks {
 			provider,
-			unseal: true,
+			sealed: Sealed::Unseal,
 			passed_over: AtomicBool::new(false),
-			keep_open: true,
-			waiting: AtomicUsize::new(0),
-			last: Mutex::default(),
+			last: Some(Mutex::default()),
 		}
 	}
 
@@ -50,7 +55,8 @@ impl PieceBlocks {
 	/// blocks absent.
 	pub fn lasting(provider: Arc<Provider>) -> Self {
 		PieceBlocks {
-			keep_open: false,
+			sealed: Sealed::UnsealForSome(Semaphore::new(MAX_WAITING)),
+			last: None,
 			..Self::new(provider)
 		}
 	}
@@ -70,7 +76,7 @@ impl PieceBlocks {
 
 	/// Only what can be read at once: blocks of sectors that would have to be unsealed count as absent.
 	pub fn at_hand(mut self) -> Self {
-		self.unseal = false;
+		self.sealed = Sealed::PassOver;
 		self
 	}
 
@@ -80,10 +86,10 @@ impl PieceBlocks {
 	}
 
 	fn open(&self, piece: &PieceInfo) -> Result<Option<Arc<Payload>>, PayloadError> {
-		if !self.keep_open {
+		let Some(last) = &self.last else {
 			return Ok(self.open_anew(piece)?.map(Arc::new));
-		}
-		let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+		};
+		let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
 		if let Some((open, payload)) = &*last {
 			if open == piece {
 				return Ok(Some(payload.clone()));
@@ -97,19 +103,17 @@ impl PieceBlocks {
 	}
 
 	fn open_anew(&self, piece: &PieceInfo) -> Result<Option<Payload>, PayloadError> {
-		if self.unseal && self.keep_open {
-			return open_payload(&self.provider, piece).map(Some);
+		let unsealed = || open_payload(&self.provider, piece).map(Some);
+		if matches!(self.sealed, Sealed::Unseal) {
+			return unsealed();
 		}
 		if let Some(at_hand) = open_at_hand(&self.provider, piece)? {
 			return Ok(Some(at_hand));
 		}
-		if self.unseal && self.waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
-			let opened = open_payload(&self.provider, piece);
-			self.waiting.fetch_sub(1, Ordering::Relaxed);
-			return opened.map(Some);
-		}
-		if self.unseal {
-			self.waiting.fetch_sub(1, Ordering::Relaxed);
+		if let Sealed::UnsealForSome(places) = &self.sealed {
+			if let Ok(_place) = places.try_acquire() {
+				return unsealed();
+			}
 		}
 		self.passed_over.store(true, Ordering::Relaxed);
 		Ok(None)

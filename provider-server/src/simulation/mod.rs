@@ -3,6 +3,7 @@
 pub mod chain;
 
 use crate::{
+	access::WriteAccess,
 	chain::Chain,
 	config::{Config, Paths},
 	data::Data,
@@ -186,6 +187,8 @@ impl World {
 			base: base.to_owned(),
 			config: base.join("config.toml"),
 		};
+		let token = paths.token(&self.config);
+		let access = WriteAccess::load(token.as_deref(), &self.config.api.cors_origins).unwrap();
 		let data = Data::open(&self.config, &paths).unwrap();
 		let chain: Arc<dyn Chain> = self.chain.clone();
 		let metrics = Metrics::default();
@@ -202,6 +205,7 @@ impl World {
 			uploads,
 			unsealer,
 			data,
+			access,
 			metrics,
 		})
 		.await
@@ -342,6 +346,10 @@ impl World {
 
 	pub fn is_active(&self, offer: &Offer) -> bool {
 		matches!(self.deal_state(offer), DealState::Active { .. })
+	}
+
+	pub fn is_over(&self, offer: &Offer) -> bool {
+		self.deal_state(offer).is_final()
 	}
 
 	pub fn sector_of(&self, offer: &Offer) -> SectorNumber {

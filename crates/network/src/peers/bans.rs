@@ -56,8 +56,8 @@ impl Bans {
 		ban
 	}
 
-	/// Bans a peer until then, if it is not banned for longer. Counts as no repetition.
-	pub fn set(&mut self, peer: PeerId, until: Duration, now: Duration) {
+	/// Bans a peer until then, if it is not banned for longer. Counts as no repetition. Returns the ban that holds.
+	pub fn set(&mut self, peer: PeerId, until: Duration, now: Duration) -> Ban {
 		let ban = match self.bans.get(&peer) {
 			Some(last) => Ban {
 				until: last.until.max(until),
@@ -70,6 +70,7 @@ impl Bans {
 			},
 		};
 		self.insert(peer, ban, now);
+		ban
 	}
 
 	/// Ends a ban. Whether it held.

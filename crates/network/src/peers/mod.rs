@@ -200,12 +200,14 @@ impl Peers {
 		Verdict::Banned
 	}
 
-	/// Bans a peer for some time, as an operator may want to. A longer ban that it has stays.
-	pub fn ban(&self, peer: PeerId, length: Duration) {
+	/// Bans a peer for some time, as an operator may want to. A longer ban that it has stays. Returns the ban that
+	/// holds now.
+	pub fn ban(&self, peer: PeerId, length: Duration) -> Ban {
 		let now = self.0.clock.now();
 		let until = now.saturating_add(length);
-		self.state().bans.set(peer, until, now);
+		let ban = self.state().bans.set(peer, until, now);
 		self.changed();
+		ban
 	}
 
 	/// Ends a peer's ban and forgets its strikes. Whether it was banned.
@@ -367,7 +369,9 @@ mod tests {
 	fn a_pardon_ends_ban_and_strikes() {
 		let (peers, _) = peers();
 		let peer = PeerId::random();
-		peers.ban(peer, Duration::from_secs(5));
+		let ban = peers.ban(peer, Duration::from_secs(5));
+		assert_eq!(peers.bans(), [(peer, ban)]);
+		assert_eq!(peers.ban(peer, Duration::from_secs(1)), ban);
 		assert!(peers.is_banned(&peer));
 		assert!(peers.pardon(&peer));
 		assert!(!peers.pardon(&peer));

@@ -18,12 +18,14 @@
 mod error;
 mod fetch;
 mod incoming;
+mod reading;
 mod records;
 mod staging;
 mod walk;
 
 pub use error::FetchError;
 pub use fetch::{Arriving, Fetch, Phase, Progress};
+pub use reading::Reading;
 pub(crate) use walk::links_of;
 pub use walk::Amount;
 
@@ -44,7 +46,6 @@ use std::{
 	time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
-	runtime::Handle,
 	sync::{mpsc, Semaphore},
 	task::spawn_blocking,
 	time::Instant,
@@ -117,14 +118,6 @@ pub struct Status {
 	pub readers: usize,
 	/// The fetch.
 	pub fetch: Arc<Fetch>,
-}
-
-/// Somebody who reads a dataset while it comes in. When the last one is dropped, the fetch is given up unless the
-/// dataset is to be kept.
-pub struct Reading {
-	fetches: Arc<Fetches>,
-	fetch: Arc<Fetch>,
-	gone: CancellationToken,
 }
 
 impl Fetches {
@@ -206,13 +199,8 @@ impl Fetches {
 			// Runs to its end also if the client goes away.
 			spawn_blocking(move || fetches.record(&fetch)).await
 		};
-		match recorded.map_err(FetchError::from).flatten() {
-			Ok(()) => Ok(fetch),
-			Err(error) => {
-				self.leave(&fetch, |entry| entry.kept = false);
-				Err(error)
-			}
-		}
+		recorded.map_err(FetchError::from).flatten()?;
+		Ok(fetch)
 	}
 
 	/// Fetches a dataset for somebody who reads it meanwhile. Joins a fetch that is running.
@@ -222,11 +210,7 @@ impl Fetches {
 	pub fn read(self: &Arc<Self>, root: Cid) -> Result<Reading, FetchError> {
 		self.enter(root, |entry| {
 			entry.readers += 1;
-			Reading {
-				fetches: self.clone(),
-				fetch: entry.fetch.clone(),
-				gone: CancellationToken::new(),
-			}
+			Reading::new(self.clone(), entry.fetch.clone())
 		})
 	}
 
@@ -279,8 +263,9 @@ impl Fetches {
 		};
 		fetch.give_up();
 		if waiting.is_some() {
-			// It has no task that would end it.
-			self.end(fetch.clone(), Phase::GivenUp, After::Forgotten).await;
+			// It has no task that would end it. This one does also if the client goes away.
+			let (fetches, fetch) = (self.clone(), fetch.clone());
+			tokio::spawn(async move { fetches.end(fetch, Phase::GivenUp, After::Forgotten).await });
 		}
 		// How it ended is in its status.
 		let _ = fetch.dataset().await;
@@ -366,21 +351,24 @@ impl Fetches {
 		});
 	}
 
-	/// Records a fetch, unless it has ended already. Blocks the thread.
+	/// Records a fetch, unless it has ended already or is recorded. One that cannot be is not kept. Blocks the thread.
 	fn record(&self, fetch: &Arc<Fetch>) -> Result<(), FetchError> {
 		let mut records = self.records();
 		let is_wanted = self
 			.lock()
 			.get(fetch.root())
 			.is_some_and(|entry| entry.is_of(fetch) && entry.is_kept());
-		if !is_wanted {
+		if !is_wanted || records.has(fetch.root()) {
 			return Ok(());
 		}
 		let record = Record {
 			root: *fetch.root(),
 			began: fetch.began(),
 		};
-		records.write(&record).map_err(FetchError::Record)
+		records.write(&record).map_err(|error| {
+			self.leave(fetch, |entry| entry.kept = false);
+			FetchError::Record(error)
+		})
 	}
 
 	/// Removes the record of a dataset that is not fetched any more. Blocks the thread.
@@ -483,32 +471,6 @@ impl Entry {
 			readers: self.readers,
 			fetch: self.fetch.clone(),
 		}
-	}
-}
-
-impl Reading {
-	/// The fetch.
-	pub fn fetch(&self) -> &Fetch {
-		&self.fetch
-	}
-
-	/// The dataset's blocks, as they come, for a blocking thread. They end when this is dropped.
-	pub fn blocks(&self) -> Arriving {
-		Arriving {
-			fetch: self.fetch.clone(),
-			repo: self.fetches.repo.clone(),
-			runtime: Handle::current(),
-			gone: self.gone.clone(),
-		}
-	}
-}
-
-impl Drop for Reading {
-	fn drop(&mut self) {
-		self.gone.cancel();
-		self.fetches.leave(&self.fetch, |entry| {
-			entry.readers = entry.readers.saturating_sub(1)
-		});
 	}
 }
 

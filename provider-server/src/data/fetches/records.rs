@@ -107,6 +107,11 @@ impl Records {
 		Ok((records, left))
 	}
 
+	/// Whether there is a record of a dataset.
+	pub fn has(&self, root: &Cid) -> bool {
+		self.roots.contains(root)
+	}
+
 	/// Writes a record. Blocks the thread.
 	///
 	/// # Errors
@@ -127,7 +132,7 @@ impl Records {
 	/// # Errors
 	/// If it cannot be removed.
 	pub fn remove(&mut self, root: &Cid) -> io::Result<()> {
-		if self.roots.contains(root) {
+		if self.has(root) {
 			durable_file::remove(&self.path(root))?;
 			self.roots.remove(root);
 		}

@@ -19,6 +19,12 @@ use std::{
 	path::{Path, PathBuf},
 };
 
+/// Most bytes that are written before the file system is asked again how much is free.
+const ASK_EVERY: u64 = 8 << 20;
+/// The part of what is free that is written before that, where less is free: of so many uploads at a time none fills the
+/// disk for the others.
+const SHARE: u64 = 64;
+
 /// Largest file of terms that is read: names are at most a request's head.
 const MAX_TERMS_BYTES: u64 = 256 << 10;
 
@@ -89,6 +95,8 @@ pub(super) struct Spool {
 	room: Reservation,
 	repo: Repo,
 	disk: Disk,
+	/// Bytes that may be written before the file system is asked how much is free.
+	granted: u64,
 }
 
 impl Spools {
@@ -102,7 +110,8 @@ impl Spools {
 		})
 	}
 
-	/// Those that an earlier process left. What cannot be gone on with is removed.
+	/// Those that an earlier process left. Data without terms is removed, and so are terms that were being written. An
+	/// upload whose terms or data cannot be read is logged, and its files stay as they are.
 	pub fn restore(&self) -> io::Result<Vec<(String, Terms, Spool)>> {
 		let mut restored = Vec::new();
 		for entry in fs::read_dir(&self.folder)? {
@@ -183,6 +192,7 @@ impl Spools {
 			room: self.repo.reserve(0)?,
 			repo: self.repo.clone(),
 			disk: self.disk.clone(),
+			granted: 0,
 		})
 	}
 
@@ -211,10 +221,7 @@ impl Spool {
 	pub fn write(&mut self, data: &[u8]) -> Result<(), Problem> {
 		let len = self.len.saturating_add(data.len() as u64);
 		self.ensure(len)?;
-		// A file system that does not tell is used as far as it goes.
-		if self.disk.available().is_ok_and(|bytes| bytes < data.len() as u64) {
-			return Err(disk_problem(&io::ErrorKind::StorageFull.into()));
-		}
+		self.take_disk(data.len() as u64)?;
 		if let Err(error) = self.file.write_all(data) {
 			// Else the next bytes would stand behind a part of these.
 			self.file
@@ -223,6 +230,18 @@ impl Spool {
 			return Err(disk_problem(&error));
 		}
 		self.len = len;
+		Ok(())
+	}
+
+	/// Takes bytes of the disk's free ones.
+	fn take_disk(&mut self, bytes: u64) -> Result<(), Problem> {
+		if self.granted < bytes {
+			// A file system that does not tell is used as far as it goes.
+			let available = self.disk.available().unwrap_or(u64::MAX);
+			self.granted =
+				grant(available, bytes).ok_or_else(|| disk_problem(&io::ErrorKind::StorageFull.into()))?;
+		}
+		self.granted -= bytes;
 		Ok(())
 	}
 
@@ -278,6 +297,29 @@ impl Spool {
 	}
 }
 
+/// Bytes that may be written before the file system is asked again, if so many are free; none if `needed` are too many.
+fn grant(available: u64, needed: u64) -> Option<u64> {
+	(needed <= available).then(|| (available / SHARE).min(ASK_EVERY).max(needed))
+}
+
 fn disk_problem(error: &io::Error) -> Problem {
 	crate::data::error::disk_problem(error, "upload")
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn the_disk_is_asked_more_often_the_fuller_it_is() {
+		let piece = 128 << 10;
+		assert_eq!(grant(1 << 40, piece), Some(8 << 20));
+		assert_eq!(grant(u64::MAX, piece), Some(8 << 20));
+		assert_eq!(grant(64 << 20, piece), Some(1 << 20));
+		// Before each piece.
+		assert_eq!(grant(1 << 20, piece), Some(piece));
+		assert_eq!(grant(piece, piece), Some(piece));
+		assert_eq!(grant(piece - 1, piece), None);
+		assert_eq!(grant(0, 0), Some(0));
+	}
 }

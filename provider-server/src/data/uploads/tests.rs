@@ -157,6 +157,21 @@ fn without_room_what_came_is_kept() {
 }
 
 #[test]
+fn one_that_is_given_up_while_it_is_finished_becomes_no_dataset() {
+	let node = Node::new(1 << 20);
+	let uploads = node.start();
+	let mut running = uploads.begin(terms(None)).unwrap();
+	write(&mut running, &data()).unwrap();
+	assert!(uploads.discard(running.id()));
+	let problem = running.finish().unwrap_err();
+	assert_eq!(problem, discarded());
+	assert_eq!(node.files(), 0);
+	node.repo.maintain().unwrap();
+	let space = node.repo.space().unwrap();
+	assert_eq!((space.used, space.reserved, space.datasets), (0, 0, 0));
+}
+
+#[test]
 fn a_full_disk_is_a_full_disk() {
 	let node = Node {
 		keep_free: u64::MAX,

@@ -1,7 +1,9 @@
 //! Single blocks, by CID.
 
 use super::{
-	address, cid,
+	address,
+	answers::{Guarded, MalformedCid, NoRoom, NotHere, TooManyDownloads},
+	cid,
 	datasets::{item, Keeping},
 	json, on_blocking_thread,
 	shapes::{Binary, BlockInfo, DataItem, Problem as ProblemShape},
@@ -50,10 +52,10 @@ const MAX_BLOCK: usize = 2 << 20;
 			headers(("etag" = String))),
 		(status = 206, description = "The range", body = inline(Binary), content_type = "application/vnd.ipld.raw"),
 		(status = 304, description = "The client has it"),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
-		(status = 404, description = "Not stored here", body = ProblemShape),
+		MalformedCid,
+		NotHere,
 		(status = 416, description = "The range begins beyond the block's end", body = ProblemShape),
-		(status = 503, description = "Too many downloads are running", body = ProblemShape),
+		TooManyDownloads,
 	),
 )]
 pub(super) async fn get(
@@ -110,14 +112,13 @@ pub(super) async fn get(
 	responses(
 		(status = 200, description = "It was a dataset's root already, and is kept as long as asked for", body = DataItem),
 		(status = 201, description = "It is stored", body = DataItem),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
+		MalformedCid,
+		Guarded,
 		(status = 408, description = "The block does not come", body = ProblemShape),
 		(status = 413, description = "More than 2 MiB", body = ProblemShape),
 		(status = 422, description = "The bytes are not those of the CID, or its hash function is unknown", body = ProblemShape),
 		(status = 503, description = "Too many blocks come at once", body = ProblemShape),
-		(status = 507, description = "The quota or the disk has no room", body = ProblemShape),
+		NoRoom,
 	),
 	security((), ("token" = [])),
 )]
@@ -190,8 +191,8 @@ fn block_problem(error: &BlockError) -> Problem {
 	params(("cid" = String, Path, description = "The block")),
 	responses(
 		(status = 200, description = "What is known", body = BlockInfo),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
-		(status = 404, description = "Not stored here", body = ProblemShape),
+		MalformedCid,
+		NotHere,
 	),
 )]
 pub(super) async fn stat(

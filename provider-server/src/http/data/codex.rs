@@ -9,7 +9,9 @@
 //! Of the other routes of a Codex node there are none here: deals are made on Cairn's chain.
 
 use super::{
-	address, cid,
+	address,
+	answers::{Guarded, MalformedCid, NoUpload, TooManyDownloads},
+	cid,
 	datasets::{self, is_stored, item},
 	download,
 	headers::{self, MediaTypes},
@@ -49,6 +51,7 @@ const STEP: usize = 100;
 		license(name = "Apache-2.0", identifier = "Apache-2.0"),
 	),
 	servers((url = "/api/codex/v1")),
+	components(schemas(ProblemShape)),
 	tags(
 		(name = "data", description = "Datasets"),
 		(name = "network", description = "Datasets that other nodes may have"),
@@ -93,12 +96,9 @@ struct WholeDataList {
 	responses(
 		(status = 200, description = "The dataset's CID", body = String, content_type = "text/plain"),
 		(status = 400, description = "Less data than `content-length` announced", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
+		Guarded,
 		(status = 408, description = "Too little data for too long", body = ProblemShape),
-		(status = 422, description = "An impossible name or media type, or no data", body = ProblemShape),
-		(status = 503, description = "Too many uploads are open", body = ProblemShape),
-		(status = 507, description = "The quota or the disk has no room", body = ProblemShape),
+		NoUpload,
 	),
 	security((), ("token" = [])),
 )]
@@ -129,7 +129,7 @@ async fn upload(
 	params(("cid" = String, Path, description = "A dataset or block")),
 	responses(
 		(status = 200, description = "Whether it is", body = HashMap<String, bool>),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
+		MalformedCid,
 	),
 )]
 async fn exists(
@@ -152,9 +152,8 @@ async fn exists(
 	tag = "data",
 	responses(
 		(status = 200, description = "The list", body = WholeDataList),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
-		(status = 503, description = "Too many downloads are running", body = ProblemShape),
+		Guarded,
+		TooManyDownloads,
 	),
 	security((), ("token" = [])),
 )]

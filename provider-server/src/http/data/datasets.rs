@@ -1,7 +1,9 @@
 //! Datasets: uploaded in one request, listed, kept longer, deleted.
 
 use super::{
-	address, cid,
+	address,
+	answers::{GivenUp, Guarded, MalformedCid, NoUpload},
+	cid,
 	headers::{self, MediaTypes},
 	json, receive,
 	shapes::{Binary, DataItem, DataList, DatasetChange, Exists, Problem as ProblemShape, Space},
@@ -91,14 +93,11 @@ pub(super) struct Page {
 	responses(
 		(status = 201, description = "The dataset", body = DataItem, headers(("location" = String))),
 		(status = 400, description = "Less data than `content-length` announced", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
+		Guarded,
 		(status = 408, description = "Too little data for too long", body = ProblemShape),
-		(status = 409, description = "It was given up meanwhile", body = ProblemShape),
+		GivenUp,
 		(status = 413, description = "More data than `content-length` announced", body = ProblemShape),
-		(status = 422, description = "An impossible name or media type, or no data", body = ProblemShape),
-		(status = 503, description = "Too many uploads are open", body = ProblemShape),
-		(status = 507, description = "The quota or the disk has no room", body = ProblemShape),
+		NoUpload,
 	),
 	security((), ("token" = [])),
 )]
@@ -141,8 +140,7 @@ pub(super) async fn created(state: &DataApi, dataset: Dataset) -> Result<Respons
 	responses(
 		(status = 200, description = "A page of the list", body = DataList),
 		(status = 400, description = "`from` or `limit` is malformed", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
+		Guarded,
 	),
 	security((), ("token" = [])),
 )]
@@ -184,8 +182,7 @@ pub(super) async fn list(
 	responses(
 		(status = 200, description = "The dataset as it is now", body = DataItem),
 		(status = 400, description = "The CID or the body is malformed", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
+		Guarded,
 		(status = 404, description = "No such dataset", body = ProblemShape),
 		(status = 408, description = "The body does not come", body = ProblemShape),
 	),
@@ -235,9 +232,8 @@ pub(super) async fn change(
 	params(("cid" = String, Path, description = "The dataset")),
 	responses(
 		(status = 204, description = "It is not there (any more)"),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
+		MalformedCid,
+		Guarded,
 		(status = 409, description = "A live deal needs it, or it is a block of a dataset", body = ProblemShape),
 	),
 	security((), ("token" = [])),
@@ -265,7 +261,7 @@ pub(super) async fn delete(
 	params(("cid" = String, Path, description = "A dataset or block")),
 	responses(
 		(status = 200, description = "Whether it is", body = Exists),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
+		MalformedCid,
 	),
 )]
 pub(super) async fn exists(

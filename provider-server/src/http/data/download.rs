@@ -1,6 +1,7 @@
 //! A dataset's data, or a block's bytes.
 
 use super::{
+	answers::{MalformedCid, NotHere, TooManyDownloads},
 	cid,
 	headers::media_type,
 	shapes::{Binary, Problem as ProblemShape},
@@ -62,11 +63,11 @@ const POLICY: &str = "sandbox; default-src 'none'";
 		(status = 206, description = "The range", body = inline(Binary), content_type = "*/*",
 			headers(("etag" = String), ("content-range" = String))),
 		(status = 304, description = "The client has it"),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
-		(status = 404, description = "Not stored here", body = ProblemShape),
+		MalformedCid,
+		NotHere,
 		(status = 416, description = "The range begins beyond the data's end", body = ProblemShape),
 		(status = 422, description = "The CID is a manifest's, and its block is no manifest", body = ProblemShape),
-		(status = 503, description = "Too many downloads are running", body = ProblemShape),
+		TooManyDownloads,
 	),
 )]
 pub(super) async fn download(

@@ -1,8 +1,10 @@
 //! Datasets that are being fetched from other nodes: how far they are, and giving them up.
 
 use super::{
-	address, cid, json,
-	shapes::{FetchItem, FetchList, Problem as ProblemShape},
+	address,
+	answers::{Guarded, MalformedCid, NotFetched},
+	cid, json,
+	shapes::{FetchItem, FetchList},
 	DataApi, PeerExtension,
 };
 use crate::http::problem::Failure;
@@ -21,8 +23,7 @@ use cairn_provider_api::{ErrorKind, Problem};
 	tag = "network",
 	responses(
 		(status = 200, description = "The fetches, in the order in which they began", body = FetchList),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
+		Guarded,
 	),
 	security((), ("token" = [])),
 )]
@@ -45,10 +46,9 @@ pub(super) async fn list(
 	params(("cid" = String, Path, description = "The dataset")),
 	responses(
 		(status = 200, description = "The fetch", body = FetchItem),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
-		(status = 404, description = "It is not being fetched", body = ProblemShape),
+		MalformedCid,
+		Guarded,
+		NotFetched,
 	),
 	security((), ("token" = [])),
 )]
@@ -75,10 +75,9 @@ pub(super) async fn show(
 	params(("cid" = String, Path, description = "The dataset")),
 	responses(
 		(status = 204, description = "It has ended"),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
-		(status = 404, description = "It is not being fetched", body = ProblemShape),
+		MalformedCid,
+		Guarded,
+		NotFetched,
 	),
 	security((), ("token" = [])),
 )]

@@ -1,7 +1,8 @@
 //! The data API: uploading, listing, reading and deleting what is in the node's own block store.
 //!
 //! Under `/api/cairn/v1` all of it, with a description in OpenAPI at `/api/cairn/v1/openapi.json`; routes and
-//! description are made from the same annotations ([`openapi`]). Under `/api/codex/v1` what Codex's clients
+//! description are made from the same annotations ([`openapi`]). A node without a block store has there what is not
+//! about one ([`banned_peers`](super::banned_peers)), and nothing else. Under `/api/codex/v1` what Codex's clients
 //! know ([`codex`]), in the same shapes.
 //!
 //! | file | what |
@@ -13,9 +14,11 @@
 //! | [`uploads`] | uploads in several requests |
 //! | [`receive`] | a request's body into an upload |
 //! | [`blocks`] | single blocks |
+//! | [`answers`] | refusals that several routes have in common |
 //! | [`headers`] | what request headers say about the data |
 //! | [`shapes`] | the JSON |
 
+pub(super) mod answers;
 mod blocks;
 mod codex;
 mod datasets;
@@ -29,6 +32,7 @@ mod shapes;
 mod uploads;
 
 pub use headers::{content_disposition, media_type};
+pub(super) use shapes::Problem as ProblemShape;
 
 use super::{client_address::Peer, on_blocking_thread, problem::Failure, request_id, Api};
 use crate::data::Data;
@@ -59,22 +63,20 @@ struct DataApi {
 	blocks: Arc<Semaphore>,
 }
 
-/// The routes; none if the node keeps no block store.
+/// The routes; those of the block store only if the node keeps one.
 pub(super) fn routes(api: &Api) -> Router {
-	let Some(data) = api.provider.data.clone() else {
-		return Router::new();
-	};
 	let origins = &api.provider.config.api.cors_origins;
 	let cors = (!origins.is_empty()).then(|| cors(origins));
-	let state = DataApi {
+	let state = api.provider.data.clone().map(|data| DataApi {
 		api: api.clone(),
 		data,
 		blocks: Arc::new(Semaphore::new(MAX_BLOCKS_IN_FLIGHT)),
-	};
-	let routes = Router::new()
-		.nest("/api/cairn/v1", openapi::routes().with_state(state.clone()))
-		.nest("/api/codex/v1", codex::routes().with_state(state))
-		.method_not_allowed_fallback(super::method_not_allowed);
+	});
+	let mut routes = Router::new().nest("/api/cairn/v1", openapi::routes(api.clone(), state.clone()));
+	if let Some(state) = state {
+		routes = routes.nest("/api/codex/v1", codex::routes().with_state(state));
+	}
+	let routes = routes.method_not_allowed_fallback(super::method_not_allowed);
 	match cors {
 		Some(cors) => routes
 			.layer(cors)
@@ -131,16 +133,7 @@ fn cors(origins: &[String]) -> CorsLayer {
 impl DataApi {
 	/// Whether the request may change the block store, or list what is in it.
 	fn check_access(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Failure> {
-		self.data.access.check(peer, headers).map_err(|problem| {
-			let unauthorized = problem.kind == ErrorKind::Unauthorized;
-			let failure = Failure::from(problem);
-			if unauthorized {
-				// Not Basic: browsers would ask for a password, remember it, and send it for any page.
-				failure.header("www-authenticate", "Bearer")
-			} else {
-				failure
-			}
-		})
+		self.api.check_access(peer, headers)
 	}
 
 	/// Runs `work` on a thread that may block.
@@ -154,9 +147,9 @@ impl DataApi {
 }
 
 /// The other end of the connection, for [`DataApi::check_access`].
-type PeerExtension = Option<Extension<Peer>>;
+pub(super) type PeerExtension = Option<Extension<Peer>>;
 
-fn address(peer: &PeerExtension) -> Option<IpAddr> {
+pub(super) fn address(peer: &PeerExtension) -> Option<IpAddr> {
 	peer.as_ref().map(|Extension(Peer(address))| *address)
 }
 
@@ -169,7 +162,7 @@ fn cid(text: &str) -> Result<Cid, Problem> {
 }
 
 /// A JSON answer that is not to be kept.
-fn json(status: StatusCode, value: &impl Serialize) -> Response {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 	// Strings, numbers and lists: this cannot fail.
 	let body = serde_json::to_vec(value).unwrap_or_default();
 	let headers = [

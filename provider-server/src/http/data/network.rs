@@ -4,7 +4,9 @@
 //! it takes room, and makes this node ask others.
 
 use super::{
-	address, cid,
+	address,
+	answers::{GivenUp, Guarded, GuardedUnlessHere, MalformedCid, NoRoom, NotDelivered, NotFollowed},
+	cid,
 	download::{self, Origin},
 	json,
 	shapes::{ManifestOf, Problem as ProblemShape},
@@ -30,8 +32,8 @@ use cid::Cid;
 /// Store a dataset of the network here.
 ///
 /// The answer comes when the root is here and the room for the dataset is set aside; the rest is fetched in the
-/// background, also after a restart, and visible when all of it came. /fetches/{cid} shows how far it is. Roots of other codecs will do,
-/// too: the dataset is everything below them.
+/// background, also after a restart, and visible when all of it came. /fetches/{cid} shows how far it is. Roots of
+/// other codecs will do, too: the dataset is everything below them.
 #[utoipa::path(
 	post,
 	path = "/data/{cid}/network",
@@ -39,16 +41,13 @@ use cid::Cid;
 	params(("cid" = String, Path, description = "The dataset")),
 	responses(
 		(status = 200, description = "The dataset is here, or being fetched", body = ManifestOf),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
-		(status = 404, description = "Nobody is found who has it", body = ProblemShape),
-		(status = 409, description = "It was given up meanwhile", body = ProblemShape),
-		(status = 422, description = "The root is malformed", body = ProblemShape),
-		(status = 501, description = "The root's codec is unknown, and so what belongs to it", body = ProblemShape),
+		MalformedCid,
+		Guarded,
+		NotDelivered,
+		GivenUp,
+		NotFollowed,
 		(status = 503, description = "Too many datasets are being fetched", body = ProblemShape),
-		(status = 504, description = "Nobody of those who may have it sends it", body = ProblemShape),
-		(status = 507, description = "The quota or the disk has no room", body = ProblemShape),
+		NoRoom,
 	),
 	security((), ("token" = [])),
 )]
@@ -105,17 +104,14 @@ pub(super) async fn store(
 		(status = 200, description = "The data, of the media type that it was uploaded with", body = inline(super::shapes::Binary), content_type = "*/*"),
 		(status = 206, description = "The range", body = inline(super::shapes::Binary), content_type = "*/*"),
 		(status = 304, description = "The client has it"),
-		(status = 400, description = "The CID is malformed", body = ProblemShape),
-		(status = 401, description = "It is not here, and a token is needed", body = ProblemShape),
-		(status = 403, description = "It is not here, and the request not from this machine", body = ProblemShape),
-		(status = 404, description = "Nobody is found who has it", body = ProblemShape),
-		(status = 409, description = "It was given up meanwhile", body = ProblemShape),
+		MalformedCid,
+		GuardedUnlessHere,
+		NotDelivered,
+		GivenUp,
 		(status = 416, description = "The range begins beyond the data's end", body = ProblemShape),
-		(status = 422, description = "The root is malformed", body = ProblemShape),
-		(status = 501, description = "The root's codec is unknown, and so what belongs to it", body = ProblemShape),
+		NotFollowed,
 		(status = 503, description = "Too many downloads are running, or datasets being fetched", body = ProblemShape),
-		(status = 504, description = "Nobody of those who may have it sends it", body = ProblemShape),
-		(status = 507, description = "The quota or the disk has no room", body = ProblemShape),
+		NoRoom,
 	),
 	security((), ("token" = [])),
 )]
@@ -159,12 +155,10 @@ pub(super) async fn stream(
 	responses(
 		(status = 200, description = "The manifest", body = ManifestOf),
 		(status = 400, description = "The CID is malformed, or no manifest's", body = ProblemShape),
-		(status = 401, description = "It is not here, and a token is needed", body = ProblemShape),
-		(status = 403, description = "It is not here, and the request not from this machine", body = ProblemShape),
-		(status = 404, description = "Nobody is found who has it", body = ProblemShape),
+		GuardedUnlessHere,
+		NotDelivered,
 		(status = 422, description = "It is malformed", body = ProblemShape),
 		(status = 503, description = "Too many are being fetched", body = ProblemShape),
-		(status = 504, description = "Nobody of those who may have it sends it", body = ProblemShape),
 	),
 	security((), ("token" = [])),
 )]

@@ -3,6 +3,7 @@
 //! reference of the routes is written from it (`tests/data_reference.rs`), and from that of [`codex`](super::codex).
 
 use super::{blocks, datasets, download, fetches, network, shapes::Problem, uploads, DataApi};
+use crate::http::{banned_peers, Api};
 use axum::{http::header, routing::get, Router};
 use bytes::Bytes;
 use utoipa::{
@@ -19,27 +20,42 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 	info(
 		title = "Cairn data API",
 		version = "1",
-		description = "Uploads, datasets and blocks of a Cairn node's own block store. Requests that change it or list \
-			what is in it are for programs on the node's own machine, or need the operator's token if one is set. Where \
+		description = "Uploads, datasets and blocks of a Cairn node's own block store, and bans of the network's peers. \
+			Requests that change the store or list what is in it, and those about bans, are for programs on the node's own \
+			machine, or need the operator's token if one is set. Where \
 			there is GET there is HEAD, whose answer has no body. Besides what is named with it, every route answers 429 \
 			to a client that sends too many requests, and 500 if something fails in the node, whose log then has the \
 			cause. Refusals are a `Problem`. Times are seconds since the Unix epoch, sizes are bytes.",
 		license(name = "Apache-2.0", identifier = "Apache-2.0"),
 	),
 	servers((url = "/api/cairn/v1")),
+	components(schemas(Problem)),
 	tags(
 		(name = "data", description = "Datasets"),
 		(name = "uploads", description = "Uploads in several requests"),
 		(name = "blocks", description = "Single blocks"),
 		(name = "network", description = "Datasets that other nodes may have"),
 		(name = "node", description = "The block store"),
+		(name = "peers", description = "Peers of the network"),
 	),
 )]
 struct Description;
 
-/// The routes, with the description among them.
-pub(super) fn routes() -> Router<DataApi> {
-	let described = OpenApiRouter::with_openapi(Description::openapi())
+/// The routes, with the description among them; those of the block store if there is one.
+pub(super) fn routes(api: Api, data: Option<DataApi>) -> Router {
+	let peers = OpenApiRouter::new()
+		.routes(routes!(banned_peers::list))
+		.routes(routes!(banned_peers::ban, banned_peers::pardon))
+		.with_state(api);
+	let mut described = OpenApiRouter::with_openapi(Description::openapi());
+	if let Some(data) = data {
+		described = described.merge(data_routes().with_state(data));
+	}
+	serve(described.merge(peers))
+}
+
+fn data_routes() -> OpenApiRouter<DataApi> {
+	OpenApiRouter::new()
 		.routes(routes!(datasets::upload, datasets::list))
 		.routes(routes!(download::download, datasets::change, datasets::delete))
 		.routes(routes!(datasets::exists))
@@ -52,8 +68,7 @@ pub(super) fn routes() -> Router<DataApi> {
 		.routes(routes!(uploads::show, uploads::go_on, uploads::discard))
 		.routes(routes!(blocks::get, blocks::put))
 		.routes(routes!(blocks::stat))
-		.routes(routes!(datasets::space));
-	serve(described)
+		.routes(routes!(datasets::space))
 }
 
 /// Describes what any request can get, whatever it asks for.
@@ -90,7 +105,7 @@ fn problem(description: &str) -> ResponseBuilder {
 }
 
 /// Routes that are described, with their description at `/openapi.json`.
-pub(super) fn serve(described: OpenApiRouter<DataApi>) -> Router<DataApi> {
+pub(super) fn serve<S: Clone + Send + Sync + 'static>(described: OpenApiRouter<S>) -> Router<S> {
 	let (router, mut description) = described.split_for_parts();
 	describe_common_answers(&mut description);
 	description

@@ -229,7 +229,7 @@ pub(super) enum LifetimeShape {
 	dead_code,
 	reason = "describes `cairn_provider_api::Problem` in the OpenAPI document"
 )]
-pub(super) struct Problem {
+pub(in crate::http) struct Problem {
 	/// `cairn.provider.problem/1`.
 	schema: String,
 	/// The cause; stable texts, of which there may be more in time.

@@ -5,6 +5,7 @@
 
 use super::{
 	address,
+	answers::{GivenUp, Guarded, NoRoom, NoSuchUpload, NoUpload},
 	datasets::{created, Keeping},
 	headers::{self, MediaTypes, UPLOAD_COMPLETE, UPLOAD_LENGTH, UPLOAD_LIMIT, UPLOAD_OFFSET},
 	json, on_blocking_thread, receive,
@@ -56,14 +57,11 @@ enum Outcome {
 		(status = 201, description = "The upload, with its `upload-offset`; or with `upload-complete: ?1` the dataset",
 			body = inline(BegunOrWhole), headers(("location" = String))),
 		(status = 400, description = "A header is malformed", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
+		Guarded,
 		(status = 408, description = "Too little data for too long", body = ProblemShape),
-		(status = 409, description = "It was given up meanwhile", body = ProblemShape),
+		GivenUp,
 		(status = 413, description = "More data than announced", body = ProblemShape),
-		(status = 422, description = "An impossible name or media type, or no data", body = ProblemShape),
-		(status = 503, description = "Too many uploads are open", body = ProblemShape),
-		(status = 507, description = "The quota or the disk has no room", body = ProblemShape),
+		NoUpload,
 	),
 	security((), ("token" = [])),
 )]
@@ -134,15 +132,14 @@ pub(super) enum BegunOrWhole {
 		(status = 201, description = "The dataset", body = DataItem, headers(("location" = String))),
 		(status = 204, description = "The data came", headers(("upload-offset" = u64), ("upload-complete" = String))),
 		(status = 400, description = "A header is malformed, or less data than announced", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
-		(status = 404, description = "No such upload", body = ProblemShape),
+		Guarded,
+		NoSuchUpload,
 		(status = 408, description = "Too little data for too long", body = ProblemShape),
 		(status = 409, description = "Another offset than the `upload-offset` of this answer, another request has the \
 			upload, or it is complete", body = ProblemShape),
 		(status = 413, description = "More data than announced", body = ProblemShape),
 		(status = 422, description = "No data", body = ProblemShape),
-		(status = 507, description = "The quota or the disk has no room", body = ProblemShape),
+		NoRoom,
 	),
 	security((), ("token" = [])),
 )]
@@ -240,8 +237,7 @@ async fn append(
 	tag = "uploads",
 	responses(
 		(status = 200, description = "The uploads", body = UploadList),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
+		Guarded,
 	),
 	security((), ("token" = [])),
 )]
@@ -267,9 +263,8 @@ pub(super) async fn list(
 		(status = 200, description = "The upload; with `upload-length` if that is known", body = UploadItem,
 			headers(("upload-offset" = u64), ("upload-complete" = String), ("upload-limit" = String))),
 		(status = 400, description = "The id is malformed", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
-		(status = 404, description = "No such upload", body = ProblemShape),
+		Guarded,
+		NoSuchUpload,
 	),
 	security((), ("token" = [])),
 )]
@@ -294,9 +289,8 @@ pub(super) async fn show(
 	responses(
 		(status = 204, description = "It is gone, and what came of it"),
 		(status = 400, description = "The id is malformed", body = ProblemShape),
-		(status = 401, description = "A token is needed", body = ProblemShape),
-		(status = 403, description = "Not from this machine", body = ProblemShape),
-		(status = 404, description = "No such upload", body = ProblemShape),
+		Guarded,
+		NoSuchUpload,
 	),
 	security((), ("token" = [])),
 )]

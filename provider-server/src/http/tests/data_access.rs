@@ -24,6 +24,9 @@ const GUARDED: &[(&str, &str)] = &[
 	("PATCH", "/api/cairn/v1/uploads/x"),
 	("DELETE", "/api/cairn/v1/uploads/x"),
 	("PUT", "/api/cairn/v1/blocks/bafkqaaa"),
+	("GET", "/api/cairn/v1/peers/banned"),
+	("PUT", "/api/cairn/v1/peers/banned/x"),
+	("DELETE", "/api/cairn/v1/peers/banned/x"),
 ];
 
 #[tokio::test]

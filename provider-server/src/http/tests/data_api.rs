@@ -457,7 +457,7 @@ async fn without_a_block_store_there_is_no_data_api() {
 	for path in [
 		"/api/cairn/v1/space",
 		"/api/codex/v1/data",
-		"/api/cairn/v1/openapi.json",
+		"/api/codex/v1/openapi.json",
 	] {
 		assert_eq!(read(&router, path, &[]).await.problem(), ErrorKind::NotFound);
 	}

@@ -1,6 +1,7 @@
 //! The data API over the network: nodes that fetch datasets from each other, on loopback, with ports that the
 //! system chooses.
 
+mod banning;
 mod failing;
 mod keeping;
 mod peers;

@@ -87,18 +87,8 @@ async fn nothing_is_read_while_nothing_changes() {
 		.blocks_until(40, "the deal is active", |world| world.is_active(&offer))
 		.await;
 	assert_eq!(announcements.update().await.unwrap(), NOTHING);
-	let deal = offer.hash();
 	world
-		.blocks_until(200, "the deal is over", |world| {
-			world
-				.provider()
-				.store
-				.deal(&deal)
-				.unwrap()
-				.unwrap()
-				.state
-				.is_final()
-		})
+		.blocks_until(200, "the deal is over", |world| world.is_over(&offer))
 		.await;
 	assert_eq!(announcements.update().await.unwrap(), DEALS);
 	assert_eq!(provided(&host).await, [hash(&dataset)].into());
@@ -188,18 +178,8 @@ async fn one_of_two_reasons_is_enough() {
 	repo.delete(&offer.root).unwrap();
 	announcements.update().await.unwrap();
 	assert_eq!(provided(&host).await, announced);
-	let deal = offer.hash();
 	world
-		.blocks_until(300, "the deal is over", |world| {
-			world
-				.provider()
-				.store
-				.deal(&deal)
-				.unwrap()
-				.unwrap()
-				.state
-				.is_final()
-		})
+		.blocks_until(300, "the deal is over", |world| world.is_over(&offer))
 		.await;
 	announcements.update().await.unwrap();
 	assert!(provided(&host).await.is_empty());

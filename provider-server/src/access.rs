@@ -1,4 +1,4 @@
-//! Who may change the block store, and list what is in it.
+//! Who may change the block store and list what is in it, and ban peers of the network.
 //!
 //! With a token (`[api] token_file`), whoever bears it: `authorization: Bearer TOKEN`, or as the password of
 //! `Basic`, which is what Codex's clients can send. Without one, programs on this machine. A program on this
@@ -56,7 +56,7 @@ pub enum TokenError {
 	},
 }
 
-/// Who may change the block store.
+/// Who may change what the operator's programs may.
 pub struct WriteAccess {
 	/// SHA-256 of the token: comparing digests takes the same time wherever they differ, as far as a client
 	/// can choose.
@@ -72,7 +72,9 @@ impl WriteAccess {
 	/// See [`TokenError`].
 	pub fn load(token_file: Option<&Path>, origins: &[String]) -> Result<Self, TokenError> {
 		Ok(WriteAccess {
-			token: token_file.map(read_token).transpose()?,
+			token: token_file
+				.map(|path| read_token(path).map(|token| digest(token.as_bytes())))
+				.transpose()?,
 			origins: origins.to_vec(),
 		})
 	}
@@ -131,7 +133,11 @@ impl WriteAccess {
 	}
 }
 
-fn read_token(path: &Path) -> Result<Vec<u8>, TokenError> {
+/// The token in a file.
+///
+/// # Errors
+/// See [`TokenError`].
+pub fn read_token(path: &Path) -> Result<String, TokenError> {
 	let failed = |source| TokenError::Read {
 		path: path.to_owned(),
 		source,
@@ -153,7 +159,7 @@ fn read_token(path: &Path) -> Result<Vec<u8>, TokenError> {
 	if token.len() < MIN_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
 		return Err(invalid());
 	}
-	Ok(digest(token.as_bytes()))
+	Ok(token.to_owned())
 }
 
 fn digest(token: &[u8]) -> Vec<u8> {
