@@ -9,6 +9,7 @@ use cairn_network::{
 		service::Exchange,
 		wire::{Answer, Id, Request, Response, WantKind, PROTOCOL},
 	},
+	host::Host,
 };
 use futures::AsyncWriteExt;
 use libp2p::swarm::Stream;
@@ -19,6 +20,15 @@ use std::{
 		Arc, Mutex,
 	},
 };
+
+/// Connects a peer to a node; it can open streams then.
+async fn connect(stranger: &Stranger, node: &Host) {
+	stranger
+		.host
+		.connect(node.address().await.unwrap())
+		.await
+		.unwrap();
+}
 
 /// Writes a want.
 async fn ask(stream: &mut Stream, id: Id, kind: WantKind, blocks: &[Block]) {
@@ -51,7 +61,7 @@ async fn of_many_blocks_that_are_waited_for_those_are_told_that_came() {
 	let mut waiting = Vec::new();
 	for _ in 0..2 {
 		let stranger = Stranger::start(&mut rng, []).await;
-		node.connect(&stranger.host).await;
+		connect(&stranger, &node.host).await;
 		let wanted = blocks(&mut rng, 1000, 100);
 		let mut stream = stranger.open_and_write(node.id(), PROTOCOL, &[]).await;
 		ask(&mut stream, 0, WantKind::Have, &wanted).await;
@@ -84,7 +94,7 @@ async fn in_bitswap_the_block_itself_comes() {
 	let mut rng = seeded();
 	let node = Node::start(&mut rng, bitswap(), &[]).await;
 	let mut stranger = Stranger::start(&mut rng, [bitswap_wire::V1_2]).await;
-	node.connect(&stranger.host).await;
+	connect(&stranger, &node.host).await;
 	let all = blocks(&mut rng, 2, 5000);
 	let want = |block: &Block| Want {
 		cid: *block.cid(),
@@ -176,11 +186,7 @@ async fn what_comes_while_the_others_are_looked_up_is_not_missed() {
 		.await
 		.unwrap();
 	let stranger = Stranger::start(&mut rng, []).await;
-	stranger
-		.host
-		.connect(node.address().await.unwrap())
-		.await
-		.unwrap();
+	connect(&stranger, &node).await;
 	let mut stream = stranger.open_and_write(node.peer_id(), PROTOCOL, &[]).await;
 	// Wants for blocks do not ask how large they are.
 	ask(&mut stream, 0, WantKind::Block, &wanted).await;
@@ -212,7 +218,7 @@ async fn nobody_hears_of_a_block_that_is_too_large_to_be_sent() {
 	let mut rng = seeded();
 	let node = Node::start(&mut rng, native(), &[]).await;
 	let stranger = Stranger::start(&mut rng, []).await;
-	node.connect(&stranger.host).await;
+	connect(&stranger, &node.host).await;
 	let too_large = vec![0; cairn_network::exchange::wire::MAX_BLOCK + 1];
 	let wanted = [
 		Block::encode(Codec::Raw, too_large),
