@@ -397,6 +397,11 @@ impl Retrieval<'_, '_> {
 				self.note(job.gateway, error);
 				return Ok(());
 			}
+			Verdict::Lacks(cid, error) => {
+				self.shared.work().lacks(job.gateway, cid);
+				self.note(job.gateway, error);
+				return Ok(());
+			}
 			Verdict::Failed(error) => error,
 		};
 		self.observer.failed(&gateway.candidate, &failed);

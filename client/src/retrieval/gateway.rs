@@ -9,6 +9,7 @@ use super::{
 };
 use crate::provider::{ProviderClient, ProviderError};
 use cairn_car::ReadError;
+use cairn_dag::Cid;
 use std::time::{Duration, Instant};
 
 /// Requests to one gateway at the same time.
@@ -62,6 +63,8 @@ pub(super) enum Verdict {
 	Fine,
 	/// It is asked otherwise.
 	Otherwise(FetchError),
+	/// It is not asked for this block again.
+	Lacks(Cid, FetchError),
 	/// It is asked later, or not at all.
 	Failed(FetchError),
 }
@@ -146,6 +149,12 @@ impl Gateway {
 			self.state = State::Banned;
 			return Verdict::Failed(error);
 		}
+		if let Ask::Block(cid) = job.ask {
+			// It may have the next one.
+			if is_absence(&error) {
+				return Verdict::Lacks(cid, error);
+			}
+		}
 		if is_about_the_request(&error) {
 			if let Some(lesser) = lesser(job, &error) {
 				self.speaks = self.speaks.min(lesser);
@@ -182,7 +191,7 @@ fn lesser(job: &Job, error: &FetchError) -> Option<Speaks> {
 		Ask::Bytes(..) => Some(Speaks::Subtrees),
 		Ask::Subtree(_) => Some(Speaks::Whole),
 		// It does not know the object, however it is asked.
-		Ask::Target | Ask::Block(_) if is_absence(error) => None,
+		Ask::Target if is_absence(error) => None,
 		Ask::Target | Ask::Block(_) => (job.speaks > Speaks::Whole).then_some(Speaks::Whole),
 	}
 }
@@ -224,7 +233,6 @@ fn status(error: &ProviderError) -> Option<u16> {
 mod tests {
 	use super::*;
 	use crate::{provider::http_client, retrieval::candidates::Reason};
-	use cairn_dag::Cid;
 	use std::io;
 
 	fn gateway() -> Gateway {
@@ -318,6 +326,18 @@ mod tests {
 			let mut gateway = gateway();
 			gateway.judge(&job(Ask::Target, Speaks::Ranges, 0), result, Ended::Left, 3);
 			assert_eq!(gateway.state, State::Aside(3));
+		}
+	}
+
+	#[test]
+	fn who_lacks_a_block_may_have_others() {
+		let cid = Cid::default();
+		for result in [Err(status(404)), Ok(())] {
+			let mut gateway = gateway();
+			let block = job(Ask::Block(cid), Speaks::Ranges, 0);
+			let verdict = gateway.judge(&block, result, Ended::Left, 3);
+			assert!(matches!(verdict, Verdict::Lacks(lacking, _) if lacking == cid));
+			assert_eq!(gateway.state, State::Ready);
 		}
 	}
 

@@ -134,6 +134,10 @@ impl Piece {
 		}
 	}
 
+	fn is_in(&self, blocks: &HashSet<Cid>) -> bool {
+		matches!(self, Piece::Block(cid) if blocks.contains(cid))
+	}
+
 	/// What is below, if the piece's own block is there.
 	fn expand(&self, view: &mut View<'_>) -> Result<Option<Vec<Piece>>, ObjectError> {
 		match self {
@@ -390,8 +394,36 @@ impl Pieces {
 		}
 	}
 
-	/// Takes from the front what one request to a gateway brings, with that request. `None` if nothing is
-	/// missing.
+	/// Whether these are single blocks, all of which are in `lacking`.
+	pub fn are_all_in(&self, lacking: &HashSet<Cid>) -> bool {
+		self.0.iter().all(|piece| piece.is_in(lacking))
+	}
+
+	/// Brings a piece to the front that is missing and not in `lacking`. Gives whether there is one.
+	fn bring_forward(
+		&mut self,
+		view: &mut View<'_>,
+		lacking: Option<&HashSet<Cid>>,
+	) -> Result<bool, ObjectError> {
+		while self.trim_front(view)? {
+			let Some(lacking) = lacking else {
+				return Ok(true);
+			};
+			match self.0.iter().position(|piece| !piece.is_in(lacking)) {
+				Some(0) => return Ok(true),
+				Some(at) => {
+					// It may be there already: then the next one is looked for.
+					let piece = self.0.remove(at);
+					piece.into_iter().for_each(|piece| self.0.push_front(piece));
+				}
+				None => return Ok(false),
+			}
+		}
+		Ok(false)
+	}
+
+	/// Takes from the front what one request to a gateway brings, with that request: no block of those that it lacks.
+	/// `None` if nothing else is missing.
 	///
 	/// # Errors
 	/// If what is there is not what it should be.
@@ -399,8 +431,9 @@ impl Pieces {
 		&mut self,
 		view: &mut View<'_>,
 		speaks: Speaks,
+		lacking: Option<&HashSet<Cid>>,
 	) -> Result<Option<(Ask, Pieces)>, ObjectError> {
-		if !self.trim_front(view)? {
+		if !self.bring_forward(view, lacking)? {
 			return Ok(None);
 		}
 		if speaks == Speaks::Whole && !matches!(view.wanted.part, Part::Blocks(_)) {

@@ -62,7 +62,7 @@ fn asks(blocks: &BlockStore, wanted: &Wanted, speaks: Speaks) -> Vec<Ask> {
 	let mut view = View::new(blocks, wanted, &mut seen);
 	let mut pieces = Pieces::everything();
 	let mut asks = Vec::new();
-	while let Some((ask, _)) = pieces.take_front(&mut view, speaks).unwrap() {
+	while let Some((ask, _)) = pieces.take_front(&mut view, speaks, None).unwrap() {
 		asks.push(ask);
 	}
 	asks
@@ -152,7 +152,7 @@ fn work_is_taken_from_the_back() {
 	let top = below(&all, &root);
 	let mut take = |pieces: &mut Pieces, wanted, least| {
 		let mut taken = pieces.take_back(&mut view, wanted, least).unwrap();
-		let ask = taken.take_front(&mut view, Speaks::Ranges).unwrap();
+		let ask = taken.take_front(&mut view, Speaks::Ranges, None).unwrap();
 		assert!(taken.is_empty());
 		ask.map(|(ask, _)| ask)
 	};
@@ -211,6 +211,18 @@ fn several_blocks_are_asked_for_one_by_one() {
 			[Ask::Block(top[0]), Ask::Block(top[3])]
 		);
 	}
+	// A gateway that lacks one is asked for the others.
+	let (mut seen, lacking) = (HashSet::new(), HashSet::from([top[0]]));
+	let mut view = View::new(&blocks, &several, &mut seen);
+	let mut pieces = Pieces::everything();
+	let mut next = || {
+		pieces
+			.take_front(&mut view, Speaks::Ranges, Some(&lacking))
+			.unwrap()
+	};
+	assert_eq!(next().map(|(ask, _)| ask), Some(Ask::Block(top[3])));
+	assert_eq!(next(), None);
+	assert!(!pieces.is_empty());
 	assert_eq!(several.complete(&blocks).unwrap(), None);
 	for cid in [top[0], top[3]] {
 		blocks.put(&all.get(&cid).unwrap().unwrap()).unwrap();

@@ -14,7 +14,7 @@ use super::{
 };
 use cairn_dag::Cid;
 use std::{
-	collections::{BTreeMap, HashSet},
+	collections::{BTreeMap, HashMap, HashSet},
 	sync::Arc,
 	time::Duration,
 };
@@ -93,6 +93,8 @@ pub(super) struct Work {
 	wanted: Wanted,
 	division: Division,
 	seen: HashSet<Cid>,
+	/// Blocks that gateways were asked for and do not have.
+	lacking: HashMap<usize, HashSet<Cid>>,
 	/// What nobody fetches.
 	queue: Pieces,
 	jobs: BTreeMap<u64, Running>,
@@ -122,6 +124,7 @@ impl Work {
 			wanted,
 			division,
 			seen: HashSet::new(),
+			lacking: HashMap::new(),
 			queue: Pieces::everything(),
 			jobs: BTreeMap::new(),
 			next: 0,
@@ -135,6 +138,11 @@ impl Work {
 	pub fn is_anything_waiting(&mut self) -> Result<bool, ObjectError> {
 		let mut view = View::new(&self.blocks, &self.wanted, &mut self.seen);
 		self.queue.trim_front(&mut view)
+	}
+
+	/// Takes note that a gateway does not have a block: it is not asked for it again.
+	pub fn lacks(&mut self, gateway: usize, cid: Cid) {
+		self.lacking.entry(gateway).or_default().insert(cid);
 	}
 
 	/// A job for who offers to do one: what waits, else a part of what others do. `None` if there is nothing worth a
@@ -177,7 +185,8 @@ impl Work {
 
 	fn take_waiting(&mut self, offer: &Offer, handed_over: u32) -> Result<Option<Job>, ObjectError> {
 		let mut view = View::new(&self.blocks, &self.wanted, &mut self.seen);
-		let taken = self.queue.take_front(&mut view, offer.speaks)?;
+		let lacking = self.lacking.get(&offer.gateway);
+		let taken = self.queue.take_front(&mut view, offer.speaks, lacking)?;
 		Ok(taken.map(|(ask, pieces)| {
 			let brings_more = match &ask {
 				Ask::Target => {
@@ -227,6 +236,13 @@ impl Work {
 			let Duty::Owes(pieces) = &mut victim.duty else {
 				continue;
 			};
+			if self
+				.lacking
+				.get(&offer.gateway)
+				.is_some_and(|lacking| pieces.are_all_in(lacking))
+			{
+				continue;
+			}
 			let is_slow = victim.flow.is_slow(self.division.patience, LEAST_RATE);
 			let gain = seconds - 2.0 * offer.latency.as_secs_f64();
 			if !is_slow && gain < self.division.least_gain.as_secs_f64() {
