@@ -239,13 +239,13 @@ fn who_lacks_a_block_is_asked_for_the_others() {
 		assert_eq!(job.1, *cid);
 		fails(&mut scene, 0, job);
 	}
-	// Another brings one of those, and begins with the other.
+	// Another brings one of those, and begins with the other. What failed last comes first.
 	let first = next(&mut scene, 1).unwrap();
-	assert_eq!(first.1, cids[0]);
+	assert_eq!(first.1, cids[1]);
 	scene.kept.put(&scene.blocks_of(&Ask::Block(first.1))[0]).unwrap();
 	assert_eq!(scene.work.finish(first.0).unwrap(), Ended::Done);
 	let second = next(&mut scene, 1).unwrap();
-	assert_eq!(second.1, cids[1]);
+	assert_eq!(second.1, cids[0]);
 	// What is left for the first is the last one; the slow one's block is not handed to who lacks it.
 	assert!(scene.work.is_anything_for(0).unwrap());
 	let last = next(&mut scene, 0).unwrap();
