@@ -250,16 +250,22 @@ impl Fetches {
 	/// Gives a fetch up, and returns when it has ended; forgets one that had ended before. Returns whether there was
 	/// one.
 	pub async fn give_up(self: &Arc<Self>, root: &Cid) -> bool {
-		let (fetch, waiting) = {
+		let running = {
 			let mut entries = self.lock();
-			match entries.get_mut(root) {
-				None => return false,
-				Some(entry) if entry.ended.is_some() => {
-					entries.remove(root);
-					return true;
-				}
-				Some(entry) => (entry.fetch.clone(), entry.waiting.take()),
+			let Some(entry) = entries.get_mut(root) else {
+				return false;
+			};
+			if entry.ended.is_some() {
+				entries.remove(root);
+				None
+			} else {
+				Some((entry.fetch.clone(), entry.waiting.take()))
 			}
+		};
+		let Some((fetch, waiting)) = running else {
+			// What the node's end has ended would go on after a restart.
+			self.forget_later(*root).await;
+			return true;
 		};
 		fetch.give_up();
 		if waiting.is_some() {
@@ -371,6 +377,13 @@ impl Fetches {
 		})
 	}
 
+	/// The same as [`Self::forget`], on a thread that may block.
+	async fn forget_later(self: &Arc<Self>, root: Cid) {
+		let fetches = self.clone();
+		// Fails only with the runtime: then the next process fetches it once more, which does no harm.
+		let _ = spawn_blocking(move || fetches.forget(&root)).await;
+	}
+
 	/// Removes the record of a dataset that is not fetched any more. Blocks the thread.
 	fn forget(&self, root: &Cid) {
 		let mut records = self.records();
@@ -395,9 +408,7 @@ impl Fetches {
 		tracing::info!(root = %super::cid_text(&root), outcome = phase.name(), "a fetch has ended");
 		self.note_end(&fetch);
 		if after == After::Forgotten {
-			let fetches = self.clone();
-			// Fails only with the runtime: then the next process fetches it once more, which does no harm.
-			let _ = spawn_blocking(move || fetches.forget(&root)).await;
+			self.forget_later(root).await;
 		}
 		// Last: whoever waited for it finds the rest as it is now.
 		fetch.set_phase(phase);
