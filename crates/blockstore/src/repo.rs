@@ -74,13 +74,14 @@ pub use read::{BlockStat, ReadError};
 pub use records::ModifyError;
 pub use room::ReserveError;
 pub use space::Space;
-pub use upload::{CommitOptions, FillError, Upload, UploadError, UploadReader};
+pub use upload::{CommitOptions, FillError, Unfinished, Upload, UploadError, UploadReader};
 pub use worker::Worker;
 
 use crate::{clock::Clock, fault_injection, owner_lock::OwnerLock, quota::Ledger, ChunkStore};
 use chunk_locks::ChunkLocks;
 use metadata::Metadata;
 use std::{
+	collections::HashSet,
 	num::NonZeroU64,
 	sync::{
 		atomic::AtomicBool, Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
@@ -116,6 +117,8 @@ struct Inner {
 	bell: Bell,
 	/// Uploads that ended without a commit, and could not be marked so: collectors do it.
 	given_up: Mutex<Vec<u64>>,
+	/// Uploads of this process that outlive it.
+	lasting: Mutex<HashSet<u64>>,
 	/// Whether database and chunks agree, as far as is known: there was no crash, or a check since.
 	consistent: AtomicBool,
 	/// Last, so that it is released last.

@@ -120,7 +120,7 @@ pub enum StartupCheck {
 pub struct Recovery {
 	/// The last process did not close the repository.
 	pub after_crash: bool,
-	/// Uploads that were not finished. Their blocks are collected.
+	/// Uploads that were not finished and do not outlive their process. Their blocks are collected.
 	pub unfinished_uploads: u64,
 	/// What the check found and mended, if there was one. Chunks that no block refers to stay: an explicit
 	/// check removes them.
@@ -293,6 +293,7 @@ impl Repo {
 				writing: RwLock::new(()),
 				bell: Bell::default(),
 				given_up: Mutex::default(),
+				lasting: Mutex::default(),
 				consistent: AtomicBool::new(!recovery.after_crash),
 				_lock: lock,
 			}),
@@ -410,7 +411,8 @@ fn check_format(tables: &mut Tables<'_>, folder: &Path, kind: &'static str) -> R
 	}
 }
 
-/// Uploads of processes that are gone: nobody will commit them.
+/// Uploads of processes that are gone: nobody will commit them. Those that outlive their process stay: see
+/// [`Repo::unfinished`].
 fn abandon_uploads(tables: &mut Tables<'_>, at_once: usize) -> Result<u64, MetadataError> {
 	let mut unfinished = Vec::new();
 	for entry in tables.hidden.iter()? {
@@ -423,7 +425,8 @@ fn abandon_uploads(tables: &mut Tables<'_>, at_once: usize) -> Result<u64, Metad
 	for number in &unfinished {
 		// Without a row there is nothing to abandon; `fsck`, which needs an open repository, removes the
 		// entry.
-		if let Some(row) = tables.dataset(*number)? {
+		let row = tables.dataset(*number)?;
+		if let Some(row) = row.filter(|row| row.root.is_none()) {
 			tables.delete_dataset(*number, row, at_once)?;
 			abandoned += 1;
 		}

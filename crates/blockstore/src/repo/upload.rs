@@ -3,9 +3,11 @@
 mod batch;
 mod fill;
 mod reader;
+mod unfinished;
 
 pub use fill::FillError;
 pub use reader::UploadReader;
+pub use unfinished::Unfinished;
 
 use super::{
 	collect::MaintainError,
@@ -91,7 +93,7 @@ pub struct CommitOptions {
 }
 
 /// An upload. Its blocks are invisible until [`commit`](Self::commit), and are collected if it is
-/// dropped before, or if the process dies.
+/// dropped before, or if the process dies, unless it was [begun to outlive it](Repo::upload_of).
 ///
 /// Blocks are collected to batches and written when a batch is full, so that memory stays constant.
 #[derive(Debug)]
@@ -103,6 +105,8 @@ pub struct Upload {
 	batch: Vec<Block>,
 	batch_bytes: usize,
 	state: Session,
+	/// Whether it outlives the process.
+	lasts: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,15 +133,24 @@ impl Repo {
 	/// # Errors
 	/// [`UploadError::Metadata`] if the database fails.
 	pub fn upload_within(&self, reservation: Reservation) -> Result<Upload, UploadError> {
+		self.begin(reservation, None)
+	}
+
+	fn begin(&self, reservation: Reservation, root: Option<Cid>) -> Result<Upload, UploadError> {
+		let lasts = root.is_some();
 		let number = self
 			.inner
 			.metadata
 			.write(|tables| -> Result<u64, MetadataError> {
 				let number = tables.total(Total::NextDataset)?;
 				tables.set_total(Total::NextDataset, number + 1)?;
-				let row = DatasetRow::uploading();
+				let row = DatasetRow::uploading(root);
 				tables.set_dataset(number, &row)?;
 				tables.hidden.insert(number, row.state.encode())?;
+				if lasts {
+					// Before others see it in the database.
+					self.lasting().insert(number);
+				}
 				Ok(number)
 			})?;
 		fault_injection::reached("upload:begun");
@@ -148,6 +161,7 @@ impl Repo {
 			batch: Vec::new(),
 			batch_bytes: 0,
 			state: Session::Open,
+			lasts,
 		})
 	}
 }
@@ -235,10 +249,7 @@ impl Upload {
 			return Ok(());
 		}
 		self.state = Session::Closed;
-		self.repo.given_up().push(self.number);
-		let marked = self.repo.mark_given_up();
-		self.repo.inner.bell.ring();
-		marked
+		self.repo.give_up(&[self.number])
 	}
 
 	fn check_open(&self) -> Result<(), UploadError> {
@@ -265,6 +276,14 @@ fn is_member(tables: &Tables<'_>, number: u64, cid: &Cid) -> Result<bool, Metada
 }
 
 impl Repo {
+	/// Turns uploads into deletions.
+	fn give_up(&self, numbers: &[u64]) -> Result<(), MetadataError> {
+		self.given_up().extend(numbers);
+		let marked = self.mark_given_up();
+		self.inner.bell.ring();
+		marked
+	}
+
 	fn given_up(&self) -> MutexGuard<'_, Vec<u64>> {
 		// A list of numbers is whole between any two calls.
 		self.inner.given_up.lock().unwrap_or_else(PoisonError::into_inner)
@@ -306,6 +325,9 @@ impl Repo {
 
 impl Drop for Upload {
 	fn drop(&mut self) {
+		if self.lasts {
+			self.repo.lasting().remove(&self.number);
+		}
 		if let Err(error) = self.abandon() {
 			tracing::warn!(%error, "an upload could not be given up yet");
 		}

@@ -3,15 +3,17 @@
 use super::{
 	incoming::Incoming,
 	staging::{Staging, Writer, BATCH},
-	walk::{Amount, Walk},
+	walk::{find, Amount, Walk},
 	Cause, FetchError, Limits, Peers,
 };
 use crate::data::error::read_problem;
-use cairn_blockstore::{repo::UploadError, Dataset, Repo};
+use cairn_blockstore::{
+	repo::{Unfinished, UploadError},
+	Dataset, Repo,
+};
 use cairn_dag::{
 	codec::{codex::CodexManifest, BlockCodec},
 	codex::Manifest,
-	source::load,
 	Block, BlockSource, SourceError,
 };
 use cairn_network::blocks::BlockStore;
@@ -233,6 +235,13 @@ impl Fetch {
 			.filter(|dataset| dataset.blocks > 1))
 	}
 
+	/// What had come of the dataset before the restart.
+	async fn earlier(&self, repo: &Repo) -> Result<Option<Unfinished>, FetchError> {
+		let (repo, root) = (repo.clone(), self.root);
+		let found = spawn_blocking(move || repo.unfinished(&root)).await?;
+		Ok(found.map_err(UploadError::from)?)
+	}
+
 	/// Brings all blocks of the dataset to the writer.
 	async fn transfer(&self, means: Means) -> Result<Writer, FetchError> {
 		let Means {
@@ -244,12 +253,17 @@ impl Fetch {
 			..
 		} = means;
 		let local = peers.exchange.store().clone();
+		let stopping = peers.stopped.clone();
+		let earlier = match cause {
+			Cause::Request => None,
+			Cause::Restart => self.earlier(&repo).await?,
+		};
 		let mut incoming = Incoming::new(peers, self.root, limits).await?;
 		if cause == Cause::Restart {
 			incoming = incoming.patient();
 		}
-		let root = self.fetch_root(&local, &mut incoming).await?;
-		let (mut walk, writer) = self.start(root.clone(), repo, local).await?;
+		let root = self.fetch_root(&local, &earlier, &mut incoming).await?;
+		let (mut walk, writer) = self.start(root.clone(), repo, local, earlier, stopping).await?;
 		let mut writing = Writing::Idle(writer);
 		let (mut arrived, mut urged) = (vec![root], None);
 		loop {
@@ -282,11 +296,11 @@ impl Fetch {
 	async fn fetch_root(
 		&self,
 		local: &Arc<dyn BlockStore>,
+		earlier: &Option<Unfinished>,
 		incoming: &mut Incoming,
 	) -> Result<Block, FetchError> {
-		let (local, root) = (local.clone(), self.root);
-		// What cannot be read here is fetched.
-		let here = spawn_blocking(move || load(&*local, &root).ok().flatten()).await?;
+		let (local, earlier, root) = (local.clone(), earlier.clone(), self.root);
+		let here = spawn_blocking(move || find(&*local, earlier.as_ref(), &root)).await?;
 		if let Some(block) = here {
 			self.progress.send_modify(|progress| progress.local.add(&block));
 			return Ok(block);
@@ -302,12 +316,16 @@ impl Fetch {
 		root: Block,
 		repo: Repo,
 		local: Arc<dyn BlockStore>,
+		earlier: Option<Unfinished>,
+		stopping: CancellationToken,
 	) -> Result<(Walk, Writer), FetchError> {
 		let begun = spawn_blocking(move || {
 			let manifest = manifest(&root)?;
 			let length = manifest.as_ref().map(stored_size);
-			let (staging, writer) = Staging::new(repo.upload(length.unwrap_or(0))?);
-			let walk = Walk::new(root.cid(), manifest.as_ref(), local, staging.clone());
+			let there = earlier.as_ref().map_or(0, Unfinished::bytes);
+			let upload = repo.upload_of(root.cid(), length.unwrap_or(0).saturating_sub(there))?;
+			let (staging, writer) = Staging::new(upload, stopping);
+			let walk = Walk::new(root.cid(), manifest.as_ref(), local, earlier, staging.clone());
 			let started = Started {
 				root,
 				length,

@@ -9,8 +9,9 @@
 //! for the dataset to be kept ([`Fetches::keep`]), or whoever reads it while it comes in ([`Fetches::read`]).
 //!
 //! What is to be kept is fetched also if the process ends before: it is recorded on the disk ([`records`]) from
-//! before the answer until the fetch has ended, and the next process begins what it finds recorded anew as soon as it
-//! has joined the network ([`Fetches::connect`]). Only a fetch that ends because the node does stays recorded.
+//! before the answer until the fetch has ended, and the next process goes on with what it finds recorded as soon as it
+//! has joined the network ([`Fetches::connect`]). Only a fetch that ends because the node does stays recorded, and so
+//! does what had come of the dataset ([`Repo::unfinished`]).
 //!
 //! A fetch takes about 60 MB of memory at most, whatever the dataset's size, beside what it remembers of blocks with
 //! links (up to 100 MB for 2^21 of them). There are at most as many as the configuration allows.
@@ -133,6 +134,7 @@ impl Fetches {
 		limits: Limits,
 	) -> io::Result<Arc<Self>> {
 		let (records, left) = Records::open(folder)?;
+		give_up_unfinished(&repo, |root| records.has(root));
 		let entries = left.into_iter().map(|Record { root, began }| {
 			let (fetch, urgent) = Fetch::new(root, began);
 			let entry = Entry {
@@ -391,9 +393,12 @@ impl Fetches {
 		if self.lock().get(root).is_some_and(Entry::is_kept) {
 			return;
 		}
-		if let Err(error) = records.remove(root) {
+		match records.remove(root) {
+			Ok(()) => give_up_unfinished(&self.repo, |other| other != root),
 			// The next process fetches it once more, which does no harm.
-			tracing::error!(root = %super::cid_text(root), %error, "the record of a fetch cannot be removed");
+			Err(error) => {
+				tracing::error!(root = %super::cid_text(root), %error, "the record of a fetch cannot be removed");
+			}
 		}
 	}
 
@@ -439,6 +444,14 @@ impl Fetches {
 				entry.fetch.give_up();
 			}
 		}
+	}
+}
+
+/// Has what earlier processes fetched of datasets freed, but for those that are wanted. Blocks the thread.
+fn give_up_unfinished(repo: &Repo, is_wanted: impl Fn(&Cid) -> bool) {
+	if let Err(error) = repo.give_up_unfinished(is_wanted) {
+		// The next process tries again.
+		tracing::error!(%error, "what was fetched of a dataset that nobody wants cannot be freed");
 	}
 }
 

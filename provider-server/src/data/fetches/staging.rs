@@ -15,6 +15,7 @@ use std::{
 	collections::HashMap,
 	sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tokio_util::sync::CancellationToken;
 
 /// Bytes of blocks that are written together. Fewer in tests, so that a little data makes several batches.
 pub(super) const BATCH: usize = if cfg!(test) { 512 << 10 } else { 4 << 20 };
@@ -34,16 +35,18 @@ struct Recent {
 	unwritten_bytes: usize,
 }
 
-/// Writes them, and makes a dataset of them in the end. Dropping it gives the upload up.
+/// Writes them, and makes a dataset of them in the end. Dropping it gives the upload up, unless the node is stopping:
+/// then what was written stays for the next process.
 pub(super) struct Writer {
 	/// None once it is committed.
 	upload: Option<Upload>,
 	staging: Arc<Staging>,
+	stopping: CancellationToken,
 }
 
 impl Staging {
-	/// Blocks for this upload, and who writes them.
-	pub fn new(upload: Upload) -> (Arc<Self>, Writer) {
+	/// Blocks for this upload, and who writes them. `stopping` says that the node is.
+	pub fn new(upload: Upload, stopping: CancellationToken) -> (Arc<Self>, Writer) {
 		let staging = Arc::new(Staging {
 			written: upload.reader(),
 			recent: Mutex::default(),
@@ -51,6 +54,7 @@ impl Staging {
 		let writer = Writer {
 			upload: Some(upload),
 			staging: staging.clone(),
+			stopping,
 		};
 		(staging, writer)
 	}
@@ -134,6 +138,9 @@ impl Writer {
 
 impl Drop for Writer {
 	fn drop(&mut self) {
-		off_the_executor(self.upload.take());
+		match self.upload.take() {
+			Some(upload) if self.stopping.is_cancelled() => upload.leave(),
+			upload => off_the_executor(upload),
+		}
 	}
 }

@@ -4,6 +4,7 @@
 //! is missing by so many blocks as may be under way. It does no I/O but look at what is on this node.
 
 use super::{staging::Staging, FetchError};
+use cairn_blockstore::repo::Unfinished;
 use cairn_dag::{
 	codec::{codex::CodexManifest, BlockCodec},
 	codex::Manifest,
@@ -38,6 +39,8 @@ const LOCAL_BYTES: usize = 4 << 20;
 pub(super) struct Walk {
 	/// What is on this node already.
 	local: Arc<dyn BlockStore>,
+	/// What had come before a restart.
+	earlier: Option<Unfinished>,
 	staging: Arc<Staging>,
 	/// Bytes of each block of data, if the root is a manifest.
 	block_size: Option<u32>,
@@ -92,10 +95,12 @@ impl Walk {
 		root: &Cid,
 		manifest: Option<&Manifest>,
 		local: Arc<dyn BlockStore>,
+		earlier: Option<Unfinished>,
 		staging: Arc<Staging>,
 	) -> Self {
 		Walk {
 			local,
+			earlier,
 			staging,
 			block_size: manifest.map(|manifest| manifest.block_size),
 			pending: Vec::new(),
@@ -183,13 +188,9 @@ impl Walk {
 		Ok(new)
 	}
 
-	/// The block, if it is on this node. One that cannot be read counts as missing: it comes anew, which mends
-	/// it.
+	/// The block, if it is on this node.
 	fn find(&self, cid: &Cid) -> Option<Block> {
-		load(&*self.local, cid).unwrap_or_else(|error| {
-			tracing::warn!(%cid, %error, "a block is fetched because it cannot be read here");
-			None
-		})
+		find(&*self.local, self.earlier.as_ref(), cid)
 	}
 
 	/// Keeps a block and queues what it links to.
@@ -212,6 +213,20 @@ impl Walk {
 		}
 		Ok(())
 	}
+}
+
+/// A block, if it is on this node or had come before a restart. One that cannot be read counts as missing: it comes
+/// anew, which mends it.
+pub(super) fn find(local: &dyn BlockStore, earlier: Option<&Unfinished>, cid: &Cid) -> Option<Block> {
+	let unreadable = |error: String| {
+		tracing::warn!(%cid, error, "a block is fetched because it cannot be read here");
+		None
+	};
+	let here = load(local, cid).unwrap_or_else(|error| unreadable(error.to_string()));
+	here.or_else(|| {
+		let earlier = earlier?.get(cid);
+		earlier.unwrap_or_else(|error| unreadable(error.to_string()))
+	})
 }
 
 /// What remembers a block with links: enough of its CID that nobody finds two alike, and less than all of it.

@@ -68,7 +68,7 @@ impl DatasetState {
 /// A dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::repo) struct DatasetRow {
-	/// Its root; none while it is uploaded.
+	/// Its root; none while it is uploaded, unless the upload outlives its process.
 	pub(in crate::repo) root: Option<Cid>,
 	pub(in crate::repo) state: DatasetState,
 	pub(in crate::repo) expiry: Expiry,
@@ -85,9 +85,9 @@ pub(in crate::repo) struct DatasetRow {
 }
 
 impl DatasetRow {
-	pub(in crate::repo) fn uploading() -> Self {
+	pub(in crate::repo) fn uploading(root: Option<Cid>) -> Self {
 		Self {
-			root: None,
+			root,
 			state: DatasetState::Uploading,
 			expiry: Expiry::Never,
 			evictable: false,

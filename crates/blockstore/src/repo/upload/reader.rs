@@ -22,14 +22,18 @@ pub struct UploadReader {
 impl Upload {
 	/// A reader of this upload's blocks. It does not keep the upload open.
 	pub fn reader(&self) -> UploadReader {
-		UploadReader {
-			repo: self.repo.clone(),
-			number: self.number,
-		}
+		UploadReader::new(&self.repo, self.number)
 	}
 }
 
 impl UploadReader {
+	pub(super) fn new(repo: &Repo, number: u64) -> Self {
+		Self {
+			repo: repo.clone(),
+			number,
+		}
+	}
+
 	/// Whether the block is the upload's, and written or being written.
 	///
 	/// # Errors

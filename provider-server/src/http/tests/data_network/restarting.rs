@@ -81,6 +81,12 @@ async fn a_fetch_goes_on_after_a_restart() {
 	// Who asks for it joins what goes on.
 	assert_eq!(soon(node.keep(&cid)).await.status, StatusCode::OK);
 	interrupted.is_stored_on(node).await;
+	// What had been written before is not fetched again.
+	let fetch = node.fetch(&cid).await;
+	let (local, received) = (&fetch["localBlocks"], &fetch["receivedBlocks"]);
+	let [local, received] = [local, received].map(|count| count.as_u64().unwrap());
+	assert_eq!(local + received, interrupted.sample.blocks.len() as u64);
+	assert!(local > received, "{local} blocks were here, {received} came");
 	// What has ended stays so.
 	interrupted.node.restart(|_| {}).await;
 	assert!(list(&interrupted.node).await.is_empty());
