@@ -106,6 +106,8 @@ pub struct ExchangeClient {
 	host: Host,
 	fetcher: Fetcher,
 	blocks: BlockStore,
+	/// What blocks that are asked for alone belong to.
+	object: Cid,
 	received: Arc<AtomicU64>,
 	asks_dht: bool,
 	/// Peers there was a connection with.
@@ -116,11 +118,16 @@ pub struct ExchangeClient {
 
 impl ExchangeClient {
 	/// Starts a host, and the exchange over `blocks` on it. With peers to join the DHT through, providers are
-	/// also looked for there.
+	/// also looked for there; of blocks that are asked for alone, those of the `object` that they belong to: it is what
+	/// providers announce.
 	///
 	/// # Errors
 	/// See [`NetworkError`].
-	pub async fn start(blocks: &BlockStore, bootstrap: Vec<PeerAddress>) -> Result<Self, NetworkError> {
+	pub async fn start(
+		blocks: &BlockStore,
+		object: Cid,
+		bootstrap: Vec<PeerAddress>,
+	) -> Result<Self, NetworkError> {
 		let asks_dht = !bootstrap.is_empty();
 		let received = Arc::new(AtomicU64::new(0));
 		let store = Arc::new(CountingStore {
@@ -133,6 +140,7 @@ impl ExchangeClient {
 			host,
 			fetcher: Fetcher::new(exchange, Limits::default()),
 			blocks: blocks.clone(),
+			object,
 			received,
 			asks_dht,
 			reached: Mutex::default(),
@@ -215,7 +223,7 @@ impl ExchangeClient {
 			Step::Done(_) => Ok(()),
 			Step::Block(cid) => self.fetcher.block(cid, providers(cid), deadline).await.map(drop),
 			Step::Blocks(cids) => {
-				let block = |cid| self.fetcher.block(cid, providers(cid), deadline);
+				let block = |cid| self.fetcher.block(cid, providers(self.object), deadline);
 				future::try_join_all(cids.into_iter().map(block)).await.map(drop)
 			}
 			Step::Dag(root) => self.fetcher.dag(root, providers(root), deadline).await.map(drop),

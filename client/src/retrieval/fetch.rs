@@ -291,19 +291,29 @@ impl Retrieval<'_, '_> {
 
 	/// Gives all that are idle something to do, as far as there is.
 	async fn hand_out(&mut self) -> Result<(), RetrieveError> {
-		// One that gives objects as a whole only is asked when there is no other.
-		let best = self
-			.gateways
-			.iter_mut()
-			.filter_map(|gateway| gateway.is_ready().then_some(gateway.speaks))
-			.max();
+		// One that gives objects as a whole only is asked when no other may have what waits.
+		let mut better = Vec::new();
+		for (index, gateway) in self.gateways.iter_mut().enumerate() {
+			if gateway.is_ready() && gateway.speaks > Speaks::Whole {
+				better.push((index, gateway.running > 0));
+			}
+		}
+		let look = move |work: &mut Work| {
+			for (gateway, is_busy) in better {
+				if is_busy || work.is_anything_for(gateway)? {
+					return Ok(true);
+				}
+			}
+			Ok(false)
+		};
+		let is_any_better = on_work(self.shared.clone(), look).await?;
 		let mut idle: Vec<usize> = (0..self.gateways.len()).collect();
 		while !idle.is_empty() {
 			let mut busy = Vec::new();
 			let offers: Vec<_> = idle
 				.iter()
 				.filter_map(|index| self.gateways[*index].offer(*index))
-				.filter(|offer| offer.speaks > Speaks::Whole || best == Some(Speaks::Whole))
+				.filter(|offer| offer.speaks > Speaks::Whole || !is_any_better)
 				.collect();
 			if offers.is_empty() {
 				break;

@@ -1,7 +1,7 @@
 //! What is known of one gateway, and what becomes of it when it fails.
 
 use super::{
-	candidates::Candidate,
+	candidates::{Candidate, Reason},
 	fetch::FetchError,
 	flow::Flow,
 	pieces::{Ask, Speaks},
@@ -159,7 +159,7 @@ impl Gateway {
 			if matches!(job.ask, Ask::Block(_)) {
 				self.lacks_blocks = true;
 				// Who has brought some may have others. Who has brought none is asked when nobody else is left.
-				if self.delivered == 0 {
+				if self.delivered == 0 && self.candidate.reason != Reason::Delivered {
 					self.state = State::Aside(received);
 				}
 				return Verdict::Lacks(error);
@@ -237,7 +237,7 @@ fn status(error: &ProviderError) -> Option<u16> {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use crate::{provider::http_client, retrieval::candidates::Reason};
+	use crate::provider::http_client;
 	use cairn_dag::Cid;
 	use std::io;
 

@@ -85,6 +85,8 @@ impl Wanted {
 		let mut view = View::new(blocks, self, &mut seen);
 		match Pieces::everything().trim_front(&mut view)? {
 			true => Ok(None),
+			// They are wanted instead of what the path leads to.
+			false if matches!(self.part, Part::Blocks(_)) => Ok(Some(self.root)),
 			false => self.target(blocks),
 		}
 	}

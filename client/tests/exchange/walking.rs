@@ -200,7 +200,7 @@ fn a_walk_ends_where_it_cannot_go_on() {
 	let order: Vec<Block> = walk(&all, root, Scope::All).map(Result::unwrap).collect();
 	let without: Vec<Block> = [&order[..7], &order[8..]].concat();
 	let node = network.node(&without);
-	let patience = ["--over", "exchange", "--idle-timeout", "3"];
+	let patience = ["--over", "exchange", "--idle-timeout", "10"];
 	let (rows, code, error) = listed(&user, &root.to_string(), &node, &patience);
 	let before: Vec<String> = order[..7].iter().map(|block| block.cid().to_string()).collect();
 	assert_eq!((rows, code), (before, 10), "{error:?}");

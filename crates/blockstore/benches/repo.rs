@@ -70,9 +70,9 @@ fn import(c: &mut Criterion) {
 	let mut group = c.benchmark_group("import");
 	group.sample_size(10).throughput(Throughput::Bytes(bytes));
 	for (name, backend, block_size) in [
-		("fs, 1024 KiB blocks", Backend::Fs, 1 << 20),
 		("fs, 256 KiB blocks", Backend::Fs, 256 << 10),
 		("sqlite, 256 KiB blocks", Backend::Sqlite, 256 << 10),
+		("fs, 1024 KiB blocks", Backend::Fs, 1 << 20),
 	] {
 		let mut written = Vec::new();
 		group.bench_function(name, |b| {

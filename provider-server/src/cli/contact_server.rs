@@ -1,14 +1,20 @@
 //! Asking the running daemon: the database has one user at a time, and what it remembers of peers is in its memory.
 
 use super::{run::Running, CliError, Session};
-use crate::access::read_token;
+use crate::{
+	access::read_token,
+	store::{Store, StoreError},
+};
 use bytes::Bytes;
 use cairn_provider_api::{rpc, Problem};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{client::conn::http1, header, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::{
+	net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+	time::Duration,
+};
 use tokio::net::TcpStream;
 
 /// Largest answer.
@@ -54,7 +60,8 @@ pub(crate) async fn get<T: DeserializeOwned>(session: &Session, path: &str) -> R
 /// Has the daemon that runs on the session's base path do what only its operator may have done, and returns the
 /// body of its answer.
 pub(crate) async fn operate(session: &Session, method: Method, path: &str) -> Result<Bytes, CliError> {
-	let running = running(session).ok_or_else(|| {
+	let running = running(session).filter(|_| is_database_in_use(session));
+	let running = running.ok_or_else(|| {
 		CliError::new(
 			format!("no provider runs on {}", session.paths.base.display()),
 			"start it with `cairn-provider run`, or name its folder with --base-path",
@@ -69,6 +76,15 @@ pub(crate) async fn operate(session: &Session, method: Method, path: &str) -> Re
 		return Err(refused(&running, status, &answer));
 	}
 	Ok(answer)
+}
+
+/// Whether the daemon runs. What it noted down of itself outlives a kill, and the token is not for whoever listens
+/// there then.
+fn is_database_in_use(session: &Session) -> bool {
+	matches!(
+		Store::inspect(&session.paths.database()),
+		Err(StoreError::InUse { .. })
+	)
 }
 
 /// The daemon that runs on the session's base path, as it says itself.
@@ -102,6 +118,16 @@ fn unanswered(running: &Running, error: impl std::fmt::Display) -> CliError {
 	)
 }
 
+/// Where a server of this machine is reached that listens there: on every address, also on the loopback one.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+	let ip = match listen.ip() {
+		IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+		IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+		ip => ip,
+	};
+	SocketAddr::new(ip, listen.port())
+}
+
 /// Sends a request and reads the answer's status and body.
 async fn exchange(
 	running: &Running,
@@ -109,9 +135,11 @@ async fn exchange(
 ) -> Result<(StatusCode, Bytes), CliError> {
 	let exchange = async {
 		let mut request = request?;
-		let host = running.listen.to_string().parse()?;
-		request.headers_mut().insert(header::HOST, host);
-		let stream = TcpStream::connect(running.listen).await?;
+		let address = reachable(running.listen);
+		request
+			.headers_mut()
+			.insert(header::HOST, address.to_string().parse()?);
+		let stream = TcpStream::connect(address).await?;
 		let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
 		tokio::spawn(connection);
 		let response = sender.send_request(request).await?;
@@ -123,4 +151,21 @@ async fn exchange(
 		.await
 		.map_err(|_| unanswered(running, "timeout"))?
 		.map_err(|error| unanswered(running, error))
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn a_server_on_all_addresses_is_reached_on_the_loopback_one() {
+		for (listen, expected) in [
+			("0.0.0.0:7600", "127.0.0.1:7600"),
+			("[::]:7600", "[::1]:7600"),
+			("127.0.0.1:1", "127.0.0.1:1"),
+			("192.0.2.7:1", "192.0.2.7:1"),
+		] {
+			assert_eq!(reachable(listen.parse().unwrap()).to_string(), expected);
+		}
+	}
 }

@@ -214,8 +214,10 @@ impl<'a> Fetching<'a> {
 			Err(error) => error,
 		};
 		if tries_exchange && had_failed {
-			if let Ok(target) = self.over_exchange(wanted, watcher).await {
-				return Ok(self.fetched(target));
+			match self.over_exchange(wanted, watcher).await {
+				Ok(target) => return Ok(self.fetched(target)),
+				Err(failed) if failed.is_final => return Err(failed.error),
+				Err(failed) => failure = Some(format!("over block exchange: {}", failed.error.summary())),
 			}
 		}
 		Err(match failure {
@@ -275,7 +277,7 @@ impl<'a> Fetching<'a> {
 	async fn ask_peers(&mut self, wanted: &Wanted, watcher: &Watcher<'_>) -> Result<Cid, Failure> {
 		if self.exchange.is_none() {
 			let bootstrap = self.args.bootstrap.clone();
-			let started = ExchangeClient::start(&self.blocks, bootstrap).await;
+			let started = ExchangeClient::start(&self.blocks, self.root, bootstrap).await;
 			self.exchange = Some(started.map_err(CliError::from)?);
 		}
 		let patience = self.args.patience();

@@ -8,7 +8,10 @@ use crate::{
 };
 use cairn_dag::{Block, BlockSource, Cid, SourceError};
 use indicatif::ProgressBar;
-use std::collections::HashSet;
+use std::{
+	collections::HashSet,
+	sync::{Mutex, PoisonError},
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Most blocks that are asked for at once.
@@ -24,6 +27,8 @@ const MAX_LOOKED_AT: usize = 1024;
 struct NetworkBlocks {
 	blocks: BlockStore,
 	requests: mpsc::Sender<Request>,
+	/// Blocks that were fetched ahead in vain: each time takes as long as patience lasts.
+	missing: Mutex<HashSet<Cid>>,
 }
 
 #[derive(Debug)]
@@ -47,7 +52,11 @@ pub async fn read_blocks<T: Send + 'static>(
 	let mut fetching = Fetching::new(context, sources, root, &records(context), blocks.clone()).await?;
 	let watcher = Watcher::new(context);
 	let (requests, mut asked) = mpsc::channel::<Request>(1);
-	let source = NetworkBlocks { blocks, requests };
+	let source = NetworkBlocks {
+		blocks,
+		requests,
+		missing: Mutex::default(),
+	};
 	let bar = watcher.bar();
 	let reading = tokio::task::spawn_blocking(move || read(&source, &bar));
 	// The reader drops its end when it is done.
@@ -84,7 +93,10 @@ impl BlockSource for NetworkBlocks {
 			return Ok(Some(block));
 		}
 		let mut cids = vec![*cid];
-		let mut chosen = HashSet::from([*cid]);
+		// Those that were asked for in vain are asked for again in their turn.
+		let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+		let mut chosen = missing.clone();
+		chosen.insert(*cid);
 		for cid in next.take(MAX_LOOKED_AT) {
 			if cids.len() == MAX_BLOCKS {
 				break;
@@ -93,7 +105,11 @@ impl BlockSource for NetworkBlocks {
 				cids.push(cid);
 			}
 		}
-		let fetched = self.fetch(cids);
+		let fetched = self.fetch(cids.clone());
+		if matches!(fetched, Some(Err(_))) {
+			let ahead = cids.iter().skip(1);
+			missing.extend(ahead.filter(|cid| self.blocks.size(cid).is_none()));
+		}
 		// When only another one is missing, that is told when it is asked for.
 		if let Some(block) = self.blocks.get(cid)? {
 			return Ok(Some(block));

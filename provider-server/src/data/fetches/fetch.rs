@@ -190,7 +190,8 @@ impl Fetch {
 		self.progress.send_modify(|progress| progress.phase = phase);
 	}
 
-	/// Fetches and stores the dataset. Nothing is left of it if this fails, or if the future is dropped.
+	/// Fetches and stores the dataset. Nothing is left of it if this fails, or if the future is dropped, but for what
+	/// the next process goes on with if the node is stopping.
 	///
 	/// # Errors
 	/// [`FetchError`].
@@ -282,6 +283,7 @@ impl Fetch {
 			}
 			(arrived, urged) = (Vec::new(), None);
 			if step.goes_on {
+				incoming.was_away();
 				continue;
 			}
 			tokio::select! {

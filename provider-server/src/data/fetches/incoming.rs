@@ -30,6 +30,8 @@ pub(super) struct Incoming {
 	root: Cid,
 	session: Session,
 	search: Search,
+	/// Whether nothing could be heard since the last wait: the caller looked for blocks on this node.
+	was_away: bool,
 	/// Whether to look again when nobody was found.
 	is_patient: bool,
 	/// Time between two searches.
@@ -72,6 +74,7 @@ impl Incoming {
 			limits,
 			root,
 			search: Search::NotBegun,
+			was_away: false,
 			is_patient: false,
 			pause: limits.idle / 3,
 			found: 0,
@@ -115,12 +118,29 @@ impl Incoming {
 		self.session.want(cids);
 	}
 
+	/// Says that nothing could be heard for a while, because the caller did not listen. The next wait begins anew.
+	pub fn was_away(&mut self) {
+		self.was_away = true;
+	}
+
+	fn wait_anew(&mut self) {
+		self.since = Instant::now();
+		self.idle_from = self.since;
+		self.count_anew();
+		if self.found == 0 && !matches!(self.search, Search::NotBegun) {
+			self.search_until(self.since + self.limits.find);
+		}
+	}
+
 	/// The next block, verified. Dropping the future loses none.
 	///
 	/// # Errors
 	/// [`FetchError::NotFound`] if nobody is found who could send it, [`FetchError::Silent`] if nothing or too little
 	/// comes for too long, [`FetchError::Stopped`].
 	pub async fn next(&mut self) -> Result<Block, FetchError> {
+		if std::mem::take(&mut self.was_away) {
+			self.wait_anew();
+		}
 		loop {
 			let not_found = FetchError::NotFound { cid: self.root };
 			if self.found == 0 && !self.is_patient && matches!(self.search, Search::Over(_)) {

@@ -3,7 +3,7 @@
 //! A [`Fetch`] brings one dataset here: it follows the links from the root ([`walk`]), takes what this node has
 //! already and asks peers for the rest ([`incoming`]), and stores all of it in an upload of the repository
 //! ([`staging`]), whose commit makes it visible as a whole. However a fetch ends before (nobody sends, no room,
-//! given up, a kill), the upload is given up with it, and the repository collects what came.
+//! given up), the upload is given up with it, and the repository collects what came, unless the node's end has ended it.
 //!
 //! All who want a dataset at the same time share one fetch. It goes on as long as anybody wants it: whoever asked
 //! for the dataset to be kept ([`Fetches::keep`]), or whoever reads it while it comes in ([`Fetches::read`]).
@@ -134,7 +134,7 @@ impl Fetches {
 		limits: Limits,
 	) -> io::Result<Arc<Self>> {
 		let (records, left) = Records::open(folder)?;
-		give_up_unfinished(&repo, |root| records.has(root));
+		give_up_unfinished(&repo, |root| records.has_others() || records.has(root));
 		let entries = left.into_iter().map(|Record { root, began }| {
 			let (fetch, urgent) = Fetch::new(root, began);
 			let entry = Entry {

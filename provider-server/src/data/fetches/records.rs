@@ -1,7 +1,7 @@
 //! Which datasets are to be fetched also after a restart: one small file for each.
 //!
 //! `HASH.json` is written in one step before whoever asked for the dataset is answered, and removed when the fetch
-//! has ended, whatever its outcome. Its name is the SHA-256 of the root's bytes in hex, so that no CID is too long for
+//! has ended, whatever its outcome, unless the node's end has ended it. Its name is the SHA-256 of the root's bytes in hex, so that no CID is too long for
 //! one. What is in the folder and was not written by this program, or is damaged, is set aside under another name and
 //! never believed.
 
@@ -67,6 +67,8 @@ pub(super) struct Records {
 	folder: PathBuf,
 	/// Those that are on the disk.
 	roots: HashSet<Cid>,
+	/// Whether there are others that could not be read.
+	has_others: bool,
 }
 
 impl Records {
@@ -78,16 +80,24 @@ impl Records {
 	pub fn open(folder: &Path) -> io::Result<(Self, Vec<Record>)> {
 		fs::create_dir_all(folder)?;
 		let mut left = Vec::new();
+		let mut has_others = false;
 		for entry in fs::read_dir(folder)? {
 			let path = entry?.path();
 			if left.len() >= MAX_RECORDS {
 				let folder = folder.display();
 				tracing::error!(%folder, "there are too many records of fetches: the rest waits for another start");
+				has_others = true;
 				break;
 			}
 			match path.extension().and_then(OsStr::to_str) {
 				Some("json") => match read(&path) {
 					Ok(record) => left.push(record),
+					// Another start, or the version that wrote it, can read it.
+					Err(error @ (InvalidRecord::Io(_) | InvalidRecord::Version)) => {
+						has_others = true;
+						let error = &error as &dyn std::error::Error;
+						tracing::error!(error, file = %path.display(), "a record of a fetch cannot be read now");
+					}
 					Err(error) => set_aside(&path, &error),
 				},
 				// One that was being written: nobody was told that it is there.
@@ -103,6 +113,7 @@ impl Records {
 		let records = Records {
 			folder: folder.to_owned(),
 			roots: left.iter().map(|record| record.root).collect(),
+			has_others,
 		};
 		Ok((records, left))
 	}
@@ -110,6 +121,11 @@ impl Records {
 	/// Whether there is a record of a dataset.
 	pub fn has(&self, root: &Cid) -> bool {
 		self.roots.contains(root)
+	}
+
+	/// Whether there are records that could not be read, of whatever datasets.
+	pub fn has_others(&self) -> bool {
+		self.has_others
 	}
 
 	/// Writes a record. Blocks the thread.
@@ -133,8 +149,12 @@ impl Records {
 	/// If it cannot be removed.
 	pub fn remove(&mut self, root: &Cid) -> io::Result<()> {
 		if self.has(root) {
-			durable_file::remove(&self.path(root))?;
-			self.roots.remove(root);
+			let path = self.path(root);
+			let removed = durable_file::remove(&path);
+			if removed.is_ok() || !path.exists() {
+				self.roots.remove(root);
+			}
+			removed?;
 		}
 		Ok(())
 	}
@@ -264,13 +284,17 @@ mod tests {
 		fs::write(folder.join("notes.txt"), "mine").unwrap();
 
 		for _ in 0..2 {
-			assert_eq!(Records::open(folder).unwrap().1, [good]);
+			let (records, found) = Records::open(folder).unwrap();
+			assert_eq!(found, [good]);
 			let left = names(folder);
 			assert_eq!(
 				left.iter().filter(|name| name.ends_with(".json.invalid")).count(),
-				10,
+				9,
 				"{left:?}"
 			);
+			// That of a later version is for that version.
+			assert!(records.has_others());
+			assert!(left.contains(&name(&root(4))), "{left:?}");
 			assert_eq!(left.len(), 12, "{left:?}");
 		}
 	}

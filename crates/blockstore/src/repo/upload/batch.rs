@@ -66,6 +66,8 @@ impl Upload {
 		// Here are the right bytes, and perhaps nowhere else: what nobody has read for a year may be damaged.
 		let damaged = rows.reused.into_iter().filter(|block| !repo.is_whole(block));
 		rows.to_write.extend(damaged);
+		let unwritten = rows.hidden.into_iter().filter(|block| !repo.is_written(block));
+		rows.to_write.extend(unwritten);
 		repo.inner.chunks.put_many(&rows.to_write)?;
 		fault_injection::reached("upload:written");
 		if !rows.healed.is_empty() {
@@ -114,6 +116,7 @@ impl Upload {
 					}
 					match tables.visibility(&key)? {
 						Visibility::Present(_) => added.reused.push(block.clone()),
+						Visibility::Absent if row.refs > 0 && !row.lost => added.hidden.push(block.clone()),
 						Visibility::Absent | Visibility::Lost(_) => {
 							added.to_write.push(block.clone());
 							if row.lost {
@@ -156,12 +159,19 @@ struct AddedRows {
 	to_write: Vec<Block>,
 	/// Blocks whose chunks are.
 	reused: Vec<Block>,
+	/// Blocks that only uploads and deleted datasets have: a crash may have come before their chunks.
+	hidden: Vec<Block>,
 	/// Those of them whose chunks were known to be damaged.
 	healed: Vec<Multihash>,
 }
 
 impl Repo {
-	/// Whether a chunk on the disk is what it should be.
+	/// Whether a chunk is on the disk, and what it should be.
+	fn is_written(&self, block: &Block) -> bool {
+		matches!(self.inner.disk.get(block.cid()), Ok(Some(_)))
+	}
+
+	/// The same of a chunk that must be.
 	fn is_whole(&self, block: &Block) -> bool {
 		match self.inner.disk.get(block.cid()) {
 			Ok(Some(_)) => true,
