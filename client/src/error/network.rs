@@ -43,7 +43,7 @@ impl From<ProviderError> for CliError {
 impl From<RetrieveError> for CliError {
 	fn from(error: RetrieveError) -> Self {
 		match error {
-			RetrieveError::Exhausted { root, failures } => {
+			RetrieveError::Exhausted { root, failures, .. } => {
 				let message = match failures.len() {
 					0 => format!("nobody is known who might have {root}"),
 					_ => format!("no provider delivered {root}"),

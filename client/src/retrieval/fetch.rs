@@ -94,6 +94,10 @@ pub enum RetrieveError {
 		root: Cid,
 		/// Who was asked, and what came of it.
 		failures: Vec<(Url, FetchError)>,
+		/// Providers that delivered some of it.
+		from: Vec<Delivered>,
+		/// Providers that lied.
+		liars: Vec<Url>,
 	},
 	/// The blocks do not form the object that was asked for; no provider can help.
 	#[error(transparent)]
@@ -455,25 +459,35 @@ impl Retrieval<'_, '_> {
 		RetrieveError::Exhausted {
 			root: self.shared.wanted.root,
 			failures: std::mem::take(&mut self.failures),
+			from: self.delivered(),
+			liars: self.liars(),
 		}
 	}
 
 	fn result(&self, target: Cid) -> Retrieved {
+		Retrieved {
+			target,
+			bytes: self.received(),
+			from: self.delivered(),
+			liars: self.liars(),
+		}
+	}
+
+	fn delivered(&self) -> Vec<Delivered> {
 		let delivered = |gateway: &Gateway| {
 			(gateway.delivered > 0).then(|| Delivered {
 				url: gateway.candidate.url.clone(),
 				bytes: gateway.delivered,
 			})
 		};
+		self.gateways.iter().filter_map(delivered).collect()
+	}
+
+	fn liars(&self) -> Vec<Url> {
 		let lied = self
 			.gateways
 			.iter()
 			.filter(|gateway| gateway.state == State::Banned);
-		Retrieved {
-			target,
-			bytes: self.received(),
-			from: self.gateways.iter().filter_map(delivered).collect(),
-			liars: lied.map(|gateway| gateway.candidate.url.clone()).collect(),
-		}
+		lied.map(|gateway| gateway.candidate.url.clone()).collect()
 	}
 }

@@ -8,8 +8,9 @@ use crate::{
 	progress::Progress,
 };
 use cairn_dag::{walk::follow, BlockSource, Cid};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use indicatif::ProgressBar;
-use std::{convert::Infallible, path::PathBuf, str::FromStr};
+use std::{ffi::OsString, path::PathBuf};
 
 /// An object in an archive, or in the network.
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,7 @@ pub struct Target {
 	/// A path leads through any codec: names of folders' entries, keys and list positions of dag-cbor and
 	/// dag-json, `tree` and `parents/0` of a git commit. An archive whose name reads as a CID is named with its
 	/// folder: `./NAME`.
-	#[arg(value_name = "CID[/PATH]|ARCHIVE")]
+	#[arg(value_name = "CID[/PATH]|ARCHIVE", value_parser = OsStringValueParser::new().map(Place::from))]
 	place: Place,
 	/// In an archive: CID, CID/PATH, or a path below its only root [default: that root]
 	///
@@ -36,15 +37,19 @@ enum Place {
 	Archive(PathBuf),
 }
 
-impl FromStr for Place {
-	type Err = Infallible;
-
-	fn from_str(text: &str) -> Result<Self, Infallible> {
-		let Ok(Object { root, path }) = text.parse();
-		Ok(match root {
-			Some(root) => Place::Network { root, path },
-			None => Place::Archive(text.into()),
-		})
+impl From<OsString> for Place {
+	fn from(text: OsString) -> Self {
+		let object = text.to_str().map(|text| {
+			let Ok(object) = text.parse::<Object>();
+			object
+		});
+		match object {
+			Some(Object {
+				root: Some(root),
+				path,
+			}) => Place::Network { root, path },
+			_ => Place::Archive(text.into()),
+		}
 	}
 }
 
@@ -91,6 +96,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use std::os::unix::ffi::OsStringExt;
 
 	#[test]
 	fn what_reads_as_a_cid_is_in_the_network() {
@@ -111,7 +117,10 @@ mod tests {
 			("-".to_owned(), archive("-")),
 			("photos.car".to_owned(), archive("photos.car")),
 		] {
-			assert_eq!(text.parse(), Ok(place), "{text}");
+			assert_eq!(Place::from(OsString::from(&text)), place, "{text}");
 		}
+		// A file's name is whatever it is.
+		let latin1 = OsString::from_vec(b"caf\xe9.car".to_vec());
+		assert_eq!(Place::from(latin1.clone()), Place::Archive(latin1.into()));
 	}
 }

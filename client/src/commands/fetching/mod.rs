@@ -16,7 +16,7 @@ use crate::{
 		blocks::BlockStore,
 		candidates::{candidates, peer, search, Candidate, Candidates, Reason},
 		exchange::{ExchangeClient, ExchangeError, Patience},
-		fetch::{retrieve, Delivered, Observer},
+		fetch::{retrieve, Delivered, Observer, RetrieveError},
 		missing::{Part, Wanted},
 		work::Division,
 	},
@@ -347,7 +347,11 @@ impl<'a> Fetching<'a> {
 				retrieved.from.into_iter().for_each(|from| self.add(from));
 				Ok(self.fetched(retrieved.target))
 			}
-			Err(error) => {
+			Err(mut error) => {
+				if let RetrieveError::Exhausted { from, liars, .. } = &mut error {
+					self.liars.append(liars);
+					std::mem::take(from).into_iter().for_each(|from| self.add(from));
+				}
 				let error = CliError::from(error);
 				Err(match candidates.chain_error.take() {
 					Some(chain) => {
