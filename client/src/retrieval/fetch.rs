@@ -310,7 +310,12 @@ impl Retrieval<'_, '_> {
 			}
 			Ok(false)
 		};
-		let is_any_better = on_work(self.shared.clone(), look).await?;
+		// Nobody else needs the answer, which takes a look at the blocks.
+		let is_any_whole = self
+			.gateways
+			.iter()
+			.any(|gateway| gateway.speaks == Speaks::Whole);
+		let is_any_better = is_any_whole && on_work(self.shared.clone(), look).await?;
 		let mut idle: Vec<usize> = (0..self.gateways.len()).collect();
 		while !idle.is_empty() {
 			let mut busy = Vec::new();

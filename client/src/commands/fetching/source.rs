@@ -95,13 +95,12 @@ impl BlockSource for NetworkBlocks {
 		let mut cids = vec![*cid];
 		// Those that were asked for in vain are asked for again in their turn.
 		let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-		let mut chosen = missing.clone();
-		chosen.insert(*cid);
+		let mut chosen = HashSet::from([*cid]);
 		for cid in next.take(MAX_LOOKED_AT) {
 			if cids.len() == MAX_BLOCKS {
 				break;
 			}
-			if self.blocks.size(&cid).is_none() && chosen.insert(cid) {
+			if self.blocks.size(&cid).is_none() && !missing.contains(&cid) && chosen.insert(cid) {
 				cids.push(cid);
 			}
 		}
